@@ -1,4 +1,4 @@
-"""The photographs of the first lessons: four that scikit-image ships, or any file of the reader's."""
+"""The photographs of the first lessons: four that scikit-image ships, or any file of one's own."""
 
 from pathlib import Path
 
