@@ -194,9 +194,9 @@ def read_notebook(path: Path) -> NotebookNode | None:
 
 def registered_exercises() -> Mapping[str, Any]:
     """All specified exercises by name."""
-    from colorkit.course.exercise import specifications
+    from colorkit.course.exercise import all_exercises
 
-    return specifications()
+    return all_exercises()
 
 
 @dataclass(frozen=True)
@@ -243,15 +243,19 @@ def _write_changed(path: Path, text: str) -> None:
         write_whole(path, text)
 
 
-def check_all(root: Path, exercises: Mapping[str, Any] | None = None) -> list[Problem]:
+def check_all(
+    root: Path,
+    exercises: Mapping[str, Any] | None = None,
+    wanted: str | list[str] | None = None,
+) -> list[Problem]:
     """Each difference between the stored notebooks and what their sources make.
 
     Outputs are never compared; that the solution's outputs come from the present code is.
     """
     root = Path(root)
     exercises = registered_exercises() if exercises is None else exercises
-    problems = _extra_files(root)
-    for name in lesson_ids(root):
+    problems = [] if wanted else _extra_files(root)
+    for name in select_lessons(lesson_ids(root), wanted):
         lesson = build_lesson(root, name, exercises)
         problems += _compare(root, f"{LESSONS}/{name}.ipynb", lesson.student)
         problems += _compare(root, f"{SOURCES}/{name}.ipynb", lesson.solution)

@@ -1,4 +1,4 @@
-"""Find the course's checkout and the lessons in it; write files so that none is left half-written."""
+"""Find the course's checkout and the lessons in it; write files whole or not at all."""
 
 import os
 import re
