@@ -1,0 +1,99 @@
+"""Find the course's checkout and the lessons in it; write files whole or not at all."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+SOURCES, LESSONS = "solutions", "lessons"
+LESSON_ID = re.compile(r"\d\d_[a-z0-9_]+")
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder at or above `start` (default: the current one) whose pyproject.toml is colorkit's.
+
+    Raises
+    ------
+    FileNotFoundError
+        Outside a checkout: the message says what to do.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if project_table(folder).get("name") == "colorkit":
+            return folder
+    raise FileNotFoundError(
+        f"{start} is not inside a checkout of colorkit (no pyproject.toml with "
+        'name = "colorkit" here or above): change into the cloned folder and try again'
+    )
+
+
+def project_table(folder: Path) -> dict:
+    """The `[project]` table of the folder's pyproject.toml; empty where there is none."""
+    path = Path(folder) / "pyproject.toml"
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    except tomllib.TOMLDecodeError:  # another project's business on the way up
+        return {}
+
+
+def repository_url(root: Path) -> str:
+    """`[project.urls] Repository` of the checkout, from which hosted notebooks install.
+
+    Raises
+    ------
+    ValueError
+        If pyproject.toml names no repository.
+    """
+    url = project_table(root).get("urls", {}).get("Repository")
+    if not url:
+        raise ValueError(f"{Path(root) / 'pyproject.toml'} has no Repository in [project.urls]")
+    return url
+
+
+def lesson_ids(root: Path) -> list[str]:
+    """The lessons that have a source, in order: ``["01_lab", ...]``."""
+    stems = (path.stem for path in (Path(root) / SOURCES).glob("*.py"))
+    return sorted(stem for stem in stems if LESSON_ID.fullmatch(stem))
+
+
+def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str]:
+    """The known lessons that are wanted, by number, name or both; all where none is named.
+
+    Parameters
+    ----------
+    wanted : str or list of str, optional
+        Commas separate lessons in a string.
+
+    Examples
+    --------
+    >>> select_lessons(["01_lab", "02_overfit"], "02")
+    ['02_overfit']
+    >>> select_lessons(["01_lab", "02_overfit"], "overfit,1")
+    ['01_lab', '02_overfit']
+    """
+    words = wanted.split(",") if isinstance(wanted, str) else list(wanted or [])
+    words = [Path(word.strip()).stem for word in words if word.strip()]
+    if not words:
+        return list(known)
+    chosen: set[str] = set()
+    for word in words:
+        found = {name for name in known if word in (name, name[:2], name[:2].lstrip("0"), name[3:])}
+        if not found:
+            raise ValueError(f"no lesson {word!r}: the lessons are {', '.join(known) or 'none'}")
+        chosen |= found
+    return [name for name in known if name in chosen]
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write beside `path`, then rename, so that a reader sees the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
