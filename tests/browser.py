@@ -191,7 +191,9 @@ class LabNotebook:
 
     def figures(self, within=None) -> list[Figure]:
         """Every <img> in the outputs of the page, or of one locator."""
-        images = (within or self.panel).locator(".jp-Cell-outputArea img, .jp-OutputArea-output img")
+        images = (within or self.panel).locator(
+            ".jp-Cell-outputArea img, .jp-OutputArea-output img"
+        )
         found = images.evaluate_all(
             "all => all.map(i => [i.src, i.getAttribute('alt') || '', i.naturalWidth])"
         )
@@ -257,7 +259,8 @@ def open_notebook(
     """A copy of a notebook, open in JupyterLab in a headless browser."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         shutil.copy(notebook, folder)
-        with lab_server(Path(folder), profile, theme) as address, browser_page(
-            width=width, theme=theme
-        ) as page:
+        with (
+            lab_server(Path(folder), profile, theme) as address,
+            browser_page(width=width, theme=theme) as page,
+        ):
             yield LabNotebook(page, address, notebook.name)

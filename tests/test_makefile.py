@@ -47,7 +47,22 @@ class Checkout:
             path.mkdir(parents=True)
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.folder)
-        tools = "sh sed awk touch mkdir cp rm dirname basename tail echo find mv make".split()
+        tools = [
+            "sh",
+            "sed",
+            "awk",
+            "touch",
+            "mkdir",
+            "cp",
+            "rm",
+            "dirname",
+            "basename",
+            "tail",
+            "echo",
+            "find",
+            "mv",
+            "make",
+        ]
         for name in filter(shutil.which, tools):
             (programs / name).symlink_to(shutil.which(name))
         (programs / "python3").write_text(FAKE_PYTHON)
@@ -177,5 +192,16 @@ def test_constraints_keep_their_head_and_hold_no_address(checkout):
 
 def test_help_names_every_target(checkout):
     _, printed, _ = checkout.make()
-    for target in "setup course lab test bench notebooks format clean help doctor".split():
+    for target in [
+        "setup",
+        "course",
+        "lab",
+        "test",
+        "bench",
+        "notebooks",
+        "format",
+        "clean",
+        "help",
+        "doctor",
+    ]:
         assert f"make {target} " in printed
