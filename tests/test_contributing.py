@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[1]
 def examples() -> dict[str, str]:
     """Path to code of every block of the page that starts with a path."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:python|toml)\n# (\S+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```(?:python|toml)\n# (\S+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL
+    )
     return dict(blocks)
 
 

@@ -147,13 +147,15 @@ def test_every_make_command_of_a_page_is_a_target(page):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_every_colorkit_command_of_a_page_exists(page):
-    from colorkit.cli import main
+    from colorkit.cli import colorkit
 
     text = (ROOT / page).read_text(encoding="utf-8")
     code = re.findall(r"^```.*?^```|`[^`\n]+`", text, flags=re.MULTILINE | re.DOTALL)
-    named = {m for piece in code for m in re.findall(r"\bcolorkit((?: [a-z]+)+)", piece)}
+    named = {
+        m for piece in code for m in re.findall(r"(?<!activate )\bcolorkit((?: [a-z]+)+)", piece)
+    }
     for words in named:
-        group = main
+        group = colorkit
         for word in words.split():
             if not hasattr(group, "commands"):
                 break  # the rest are arguments
@@ -215,7 +217,7 @@ def test_the_list_of_lessons_that_gpu_runs_is_what_stands_in_the_folder():
     (listing,) = [
         step["run"] for step in workflow("gpu.yml")["jobs"]["lessons"]["steps"] if "run" in step
     ]
-    code = re.search(r"python3 - <<'EOF'\n(.*?)\nEOF", listing, flags=re.DOTALL).group(1)
+    code = re.search(r"python3 - <<'EOF'[^\n]*\n(.*?)\nEOF", listing, flags=re.DOTALL).group(1)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     lessons = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
     assert yaml.safe_load(done.stdout.split("=", 1)[1]) == lessons
