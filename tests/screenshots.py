@@ -10,7 +10,9 @@ from pathlib import Path
 from tests.browser import RUN_SECONDS, LabNotebook, open_notebook, why_no_browser
 
 MOST_PIXELS = 16_000  # higher pages are cut: Chromium draws no taller window
-_SCROLLER = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
+_SCROLLER = (
+    "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
+)
 _HEIGHT = f"() => {_SCROLLER}.scrollHeight"
 
 
