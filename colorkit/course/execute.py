@@ -16,14 +16,15 @@ import psutil
 from nbformat import NotebookNode
 
 import colorkit
+from colorkit.checkout import SOURCES, write_whole
 from colorkit.course.build import (
     KERNEL,
     Lesson,
     code_hash,
     notebook_text,
+    number_cells,
     read_notebook,
 )
-from colorkit.course.checkout import SOURCES, write_whole
 
 MAX_BYTES = 1_000_000
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -219,17 +220,10 @@ def clean_notebook(notebook: NotebookNode, built: NotebookNode) -> NotebookNode:
     """
     if [cell.source for cell in notebook.cells] != [cell.source for cell in built.cells]:
         raise ValueError("the executed notebook has other cells than the one that was built")
-    count = 0
     for new, old in zip(built.cells, notebook.cells, strict=True):
-        if new.cell_type != "code":
-            continue
-        count += 1
-        is_bootstrap = "bootstrap" in new.metadata.get("tags", [])
-        new.outputs = [] if is_bootstrap else list(map(_clean_output, old.outputs))
-        new.execution_count = count
-        for output in new.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = count
+        if new.cell_type == "code" and "bootstrap" not in new.metadata.get("tags", []):
+            new.outputs = list(map(_clean_output, old.outputs))
+    number_cells(built)
     return built
 
 

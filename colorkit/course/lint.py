@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from colorkit.checkout import SOURCES
 from colorkit.course.build import Lesson, Problem, registered_exercises
 from colorkit.course.cells import (
     BEGIN,
@@ -27,7 +28,6 @@ from colorkit.course.cells import (
     parse,
     regions,
 )
-from colorkit.course.checkout import SOURCES
 from colorkit.course.recording import Expected
 
 MAX_LINES = 30

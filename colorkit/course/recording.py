@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display
+from colorkit.course.feedback import in_notebook
 
 MIME = "application/vnd.colorkit.record+json"
 DEVICES = ("cpu", "cuda", "mps")
@@ -47,9 +46,11 @@ def record(key: str, value: Any, unit: str = "") -> None:
         text = f"record({key!r}) takes one number, not {type(value).__name__}{shape}: {value!r:.80}"
         raise ValueError(text) from error
     line = f"{key} = {number:.4g} {unit}".rstrip()
-    if get_ipython() is None:
+    if not in_notebook():
         print(line)
         return
+    from IPython.display import display
+
     page = f"<div><code>{html.escape(key)}</code> = <b>{number:.4g}</b> {html.escape(unit)}</div>"
     finite = number if math.isfinite(number) else None  # JSON has no NaN
     data = {"key": key, "value": finite, "unit": unit, "text": f"{number}"}
@@ -115,7 +116,8 @@ def _check_bounds(where: str, device: str, bounds: Any) -> None:
         if key == "seconds" and isinstance(bound, int | float) and bound > 0:
             continue
         pair = isinstance(bound, list) and len(bound) == 2
-        if not pair or not all(isinstance(b, int | float) for b in bound) or bound[0] > bound[1]:
+        finite = pair and all(isinstance(b, int | float) and math.isfinite(b) for b in bound)
+        if not finite or bound[0] > bound[1]:
             raise ValueError(f"{where}: {key} = {bound!r} is not [low, high]")
 
 
