@@ -92,7 +92,8 @@ def execute_notebook(
         if not finished:
             failure = _stopped(notebook, f"killed after {lesson_seconds:.0f} s, the lesson's limit")
         elif process.returncode:
-            failure = _failure(notebook, log.read_text(encoding="utf-8", errors="replace"))
+            text = log.read_text(encoding="utf-8", errors="replace")
+            failure = _failure(notebook, text, cell_seconds)
         return Run(_without_banners(notebook), seconds, peak / 1e6, failure)
 
 
@@ -193,11 +194,14 @@ def _without_banners(notebook: NotebookNode | None) -> NotebookNode | None:
     return notebook
 
 
-def _failure(notebook: NotebookNode | None, log: str) -> Failure:
+def _failure(notebook: NotebookNode | None, log: str, cell_seconds: float) -> Failure:
     for number, cell in enumerate(_own_cells(notebook), 1):
         for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                return Failure(number, f"{output.ename}: {output.evalue}".strip())
+            if output.output_type != "error":
+                continue
+            if output.ename == "KeyboardInterrupt":  # how papermill ends a cell
+                return Failure(number, f"stopped after {cell_seconds:.0f} s, the limit of a cell")
+            return Failure(number, f"{output.ename}: {output.evalue}".strip())
     lines = [line for line in log.splitlines() if line.strip()]
     return _stopped(notebook, lines[-1].strip() if lines else "papermill said nothing")
 
