@@ -89,7 +89,11 @@ def scores(course):
 
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_stub_and_wrong_answers_earn_nothing_and_the_solution_everything(name, tmp_path):
+def test_stub_and_wrong_answers_earn_nothing_and_the_solution_everything(
+    name, tmp_path, monkeypatch
+):
+    scripts = str(Path(sys.executable).parent)  # nbgrader starts alembic by its bare name
+    monkeypatch.setenv("PATH", scripts + os.pathsep + os.environ["PATH"])
     course = tmp_path / "course"
     (course / "source" / "ps").mkdir(parents=True)
     shutil.copy(ROOT / "nbgrader_config.py", course)
