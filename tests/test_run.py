@@ -10,8 +10,10 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from colorkit.checkout import copy_lessons
+from colorkit.cli import colorkit
 from colorkit.course.build import build_all, check_all, read_notebook
 from colorkit.course.execute import (
     Failure,
@@ -264,8 +266,9 @@ def test_a_solution_above_one_megabyte_is_refused_and_its_cell_named(tmp_path, m
         return Run(notebook, 1.0, 1.0, None)
 
     path, before, runs = refused_execution(tmp_path, monkeypatch, large)
-    with pytest.raises(ValueError, match=r"01_demo.ipynb would have 1\.1\d MB.*largest: cell 7"):
-        list(runs)
+    ((_, outcome),) = runs
+    assert outcome.failure.cell == 7
+    assert "has 1.10 MB" in outcome.failure.message
     assert path.read_bytes() == before
 
 
@@ -331,9 +334,20 @@ def test_help_imports_no_torch(tmp_path):
         assert name in done.stdout
 
 
-def test_build_and_check_exit_1_where_a_rule_is_broken(tmp_path):
+def test_build_and_check_exit_1_where_a_rule_is_broken(tmp_path, monkeypatch):
     root = make_checkout(tmp_path, **{"01_light": LIGHT})  # it has no bootstrap cell
+    monkeypatch.chdir(root / "solutions")
     for words in (["build"], ["build", "--check"]):
-        done = command(root / "solutions", "notebooks", *words)
-        assert done.returncode == 1
+        done = CliRunner().invoke(colorkit, ["notebooks", *words])
+        assert done.exit_code == 1
         assert "solutions/01_light.py, cell 2: the first code cell" in done.stderr
+
+
+def test_execute_says_what_it_did_and_exits_1_on_a_failure(tmp_path, monkeypatch):
+    root = make_checkout(tmp_path, **{"00_broken": LIGHT})
+    monkeypatch.chdir(root)
+    failed = Run(None, 1.0, 1.0, Failure(4, "ValueError: a planned fault"))
+    monkeypatch.setattr("colorkit.course.execute.execute_notebook", lambda *_, **__: failed)
+    done = CliRunner().invoke(colorkit, ["notebooks", "execute", "--profile", "ci"])
+    assert done.exit_code == 1
+    assert "00_broken, cell 4: ValueError: a planned fault" in done.stderr

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -258,41 +258,51 @@ def execute_solutions(
     Yields
     ------
     (name, Run or None)
-        None for a lesson whose outputs are current. A failed run leaves the stored file alone.
-
-    Raises
-    ------
-    ValueError
-        If a notebook would be stored with more than 1 MB; the message names its largest cells.
+        None for a lesson whose outputs are current, from this profile. A run that failed, or that
+        would be stored with more than 1 MB, leaves the stored file alone; its `failure` says why.
     """
-    limit = LIMITS[profile]
-    variables = {"COLORKIT_STRICT": "1", "COLORKIT_PROFILE": profile}
     for lesson in lessons:
-        if "colorkit" in lesson.solution.metadata and not force:
+        current = lesson.solution.metadata.get("colorkit", {}).get("profile") == profile
+        if current and not force:
             yield lesson.name, None
-            continue
-        path = Path(root) / SOURCES / f"{lesson.name}.ipynb"
-        run = execute_notebook(
-            path, cell_seconds=limit[0], lesson_seconds=limit[1], environment=variables
-        )
-        if run.failure is None:
-            done = clean_notebook(run.notebook, lesson.solution)
-            done.metadata["colorkit"] = {"executed": code_hash(done), "profile": profile}
-            write_whole(path, _checked_size(lesson.name, notebook_text(done), done))
-        yield lesson.name, run
+        else:
+            yield lesson.name, _execute_solution(Path(root), lesson, profile)
+
+
+def _execute_solution(root: Path, lesson: Lesson, profile: str) -> Run:
+    path = root / SOURCES / f"{lesson.name}.ipynb"
+    cell_seconds, lesson_seconds = LIMITS[profile]
+    run = execute_notebook(
+        path,
+        cell_seconds=cell_seconds,
+        lesson_seconds=lesson_seconds,
+        environment={"COLORKIT_STRICT": "1", "COLORKIT_PROFILE": profile},
+    )
+    if run.failure is not None:
+        return run
+    done = clean_notebook(run.notebook, lesson.solution)
+    done.metadata["colorkit"] = {"executed": code_hash(done), "profile": profile}
+    text = notebook_text(done)
+    if failure := _too_large(text, done):
+        return replace(run, failure=failure)
+    write_whole(path, text)
+    return run
 
 
 # Seconds for a cell and for a lesson: far above what either takes, and below for ever.
 LIMITS = {"ci": (300, 900), "laptop": (1800, 5400), "gpu": (6 * 3600, 12 * 3600)}
 
 
-def _checked_size(name: str, text: str, notebook: NotebookNode) -> str:
+def _too_large(text: str, notebook: NotebookNode) -> Failure | None:
+    """A failure that names the cells with the largest outputs, where all is above 1 MB."""
     size = len(text.encode("utf-8"))
     if size <= MAX_BYTES:
-        return text
-    sizes = [(len(json.dumps(c.get("outputs", []))), n) for n, c in enumerate(notebook.cells, 1)]
-    largest = ", ".join(f"cell {n} ({b / 1e3:.0f} KB)" for b, n in sorted(sizes, reverse=True)[:3])
-    raise ValueError(
-        f"{SOURCES}/{name}.ipynb would have {size / 1e6:.2f} MB, more than 1: it is not stored. "
-        f"The largest: {largest}. Show smaller or fewer pictures."
+        return None
+    cells = enumerate(notebook.cells, 1)
+    sizes = sorted(((len(json.dumps(c.get("outputs", []))), n) for n, c in cells), reverse=True)
+    largest = ", ".join(f"cell {n} ({b / 1e3:.0f} KB)" for b, n in sizes[:3])
+    return Failure(
+        sizes[0][1],
+        f"not stored, for it has {size / 1e6:.2f} MB and at most 1 is allowed; the largest "
+        f"outputs: {largest}. Show smaller or fewer pictures",
     )
