@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from colorkit.course.feedback import in_notebook
+from colorkit.device import pick_device
 
 MIME = "application/vnd.colorkit.record+json"
 DEVICES = ("cpu", "cuda", "mps")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_taken: dict[str, dict[str, Any]] = {}  # what this process recorded, the last of a key
 
 
 def record(key: str, value: Any, unit: str = "") -> None:
@@ -45,6 +47,7 @@ def record(key: str, value: Any, unit: str = "") -> None:
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         text = f"record({key!r}) takes one number, not {type(value).__name__}{shape}: {value!r:.80}"
         raise ValueError(text) from error
+    _taken[key] = {"value": number, "unit": unit}
     line = f"{key} = {number:.4g} {unit}".rstrip()
     if not in_notebook():
         print(line)
@@ -55,6 +58,32 @@ def record(key: str, value: Any, unit: str = "") -> None:
     finite = number if math.isfinite(number) else None  # JSON has no NaN
     data = {"key": key, "value": finite, "unit": unit, "text": f"{number}"}
     display({MIME: data, "text/html": page, "text/plain": line}, raw=True)
+
+
+def show_records(lesson: str, profile: str) -> None:
+    """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
+    bounds = Expected.load().bounds(lesson, profile, pick_device().type)
+    judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
+    rows = [(key, f"{n['value']:.4g}", n["unit"], _range(n)) for key, n in judged.items()]
+    if not in_notebook():
+        print(*("  ".join(row) for row in rows), sep="\n")
+        return
+    from IPython.display import display
+
+    head = "".join(f"<th>{h}</th>" for h in ("number", "measured", "unit", "expected"))
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    text = "\n".join("  ".join(row) for row in rows)
+    display({"text/html": table, "text/plain": text}, raw=True)
+
+
+def _range(number: Mapping[str, Any]) -> str:
+    if number["low"] is None:
+        return ""
+    note = "" if number["ok"] else " (yours is outside)"
+    return f"{number['low']:g} to {number['high']:g}{note}"
 
 
 def recorded(notebook: Any) -> dict[str, dict[str, Any]]:
