@@ -146,7 +146,8 @@ def _check_bounds(where: str, device: str, bounds: Any) -> None:
         if key == "seconds" and isinstance(bound, int | float) and bound > 0:
             continue
         pair = isinstance(bound, list) and len(bound) == 2
-        if not pair or not all(isinstance(b, int | float) for b in bound) or bound[0] > bound[1]:
+        finite = pair and all(isinstance(b, int | float) and math.isfinite(b) for b in bound)
+        if not finite or bound[0] > bound[1]:
             raise ValueError(f"{where}: {key} = {bound!r} is not [low, high]")
 
 
