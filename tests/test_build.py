@@ -158,9 +158,11 @@ def test_missing_extra_and_broken_files_are_named(checkout):
     build(checkout)
     (checkout / "lessons/01_demo.ipynb").unlink()
     (checkout / "lessons/07_gone.ipynb").write_text("{}")
+    (checkout / "solutions/Lesson3.py").write_text("# %%")
     (checkout / "solutions/01_demo.ipynb").write_text("{ half")
     found = {problem.file: problem.text for problem in drift(checkout)}
     assert "missing" in found["lessons/01_demo.ipynb"]
+    assert "no lesson" in found["solutions/Lesson3.py"]
     assert "delete" in found["lessons/07_gone.ipynb"]
     assert "readable" in found["solutions/01_demo.ipynb"]
 
