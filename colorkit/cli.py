@@ -9,7 +9,7 @@ import click
 # Commands that live in other modules, with the line that --help shows without importing them.
 ELSEWHERE = {
     "data": ("colorkit.data.commands:data", "Fetch, audit and prepare photographs."),
-    "doctor": ("colorkit.course.doctor:doctor", "Check this machine and say what to mend."),
+    "doctor": ("colorkit.doctor:doctor", "Check this machine and say what to mend."),
 }
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
 

@@ -122,6 +122,7 @@ class Expected:
         """
         path = Path(path or Path(__file__).with_name("expected.toml"))
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables.pop("doctor", None)  # no lesson: the machine on which the seconds were measured
         for lesson, profiles in tables.items():
             for profile, devices in profiles.items():
                 for device, bounds in devices.items():
