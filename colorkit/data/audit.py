@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,18 @@ from tqdm.auto import tqdm
 from colorkit.data.images import ImageError, image_size, naming, square
 from colorkit.data.pool import default_workers, work
 from colorkit.data.sources import FileItem, Source, open_source
+from colorkit.data.verdicts import (
+    DUPLICATE,
+    NEAR_GRAY,
+    OK,
+    THUMB,
+    VERDICTS,
+    duplicates,
+    fingerprints,
+    judge,
+    lab_of,
+)
 
-THUMB = 32
 CHUNK = 128  # pictures that a process takes at a time
 CRASHED = "unreadable", "its data crashes the decoder: remove it or save it anew"
 
@@ -31,48 +41,61 @@ class Task:
     items: tuple
     size: int
     min_side: int
-    out: str | None = None  # a file for the squares, uint8 (n, size, size, 3)
+    keep: bool = False  # whether the squares are wanted
 
     def part(self, start: int, stop: int) -> "Task":
-        """Only some of the items, and no file written."""
-        chosen = slice(start, stop)
-        return Task(0, self.names[chosen], self.items[chosen], self.size, self.min_side)
+        """Only some of the items."""
+        return replace(self, names=self.names[start:stop], items=self.items[start:stop])
 
 
 @dataclass
 class Seen:
-    """What a process saw of a task: thumbs (n, 32, 32, 3), and a verdict and reason each."""
+    """What a process saw of a task of n items.
 
-    thumbs: np.ndarray
+    Attributes
+    ----------
+    verdicts : list of (str, str)
+        Verdict and reason of each.
+    hashes, colours : ndarray
+        (n,) and (n, 48), from :func:`colorkit.data.verdicts.fingerprints`.
+    summary : Summary
+        Of the pictures that are ok.
+    squares : ndarray, optional
+        uint8 (n, size, size, 3); black where nothing could be decoded.
+    """
+
     verdicts: list[tuple[str, str]]
+    hashes: np.ndarray
+    colours: np.ndarray
+    summary: "Summary"
     squares: np.ndarray | None = None
 
 
 def look(task: Task) -> Seen:
-    """Decode the items of a task; nothing that is wrong with a picture raises."""
+    """Decode and judge the items of a task; nothing that is wrong with a picture raises."""
     n, size = len(task.items), task.size
-    seen = Seen(np.zeros((n, THUMB, THUMB, 3), np.uint8), [("ok", "")] * n)
-    squares = np.zeros((n, size, size, 3), np.uint8)
+    verdicts = [(OK, "")] * n
+    thumbs, squares = np.zeros((n, THUMB, THUMB, 3), np.uint8), None
+    if task.keep:
+        squares = np.zeros((n, size, size, 3), np.uint8)
     for i, (name, item) in enumerate(zip(task.names, task.items, strict=True)):
         try:
             picture = _square_of(name, item, size, task.min_side)
         except ImageError as error:
-            seen.verdicts[i] = error.verdict, error.reason
+            verdicts[i] = error.verdict, error.reason
         except OSError as error:
-            seen.verdicts[i] = "unreadable", f"cannot be read: {error.strerror or error}"
+            verdicts[i] = "unreadable", f"cannot be read: {error.strerror or error}"
         else:
-            squares[i] = picture
-            thumb = picture.resize((THUMB, THUMB), Image.Resampling.BOX)
-            seen.thumbs[i] = thumb
-    seen.squares = squares
-    return seen
-
-
-def look_only(task: Task) -> Seen:
-    """As :func:`look`, without the squares, which an audit does not need."""
-    seen = look(task)
-    seen.squares = None
-    return seen
+            thumbs[i] = picture.resize((THUMB, THUMB), Image.Resampling.BOX)
+            if squares is not None:
+                squares[i] = picture
+    lab = lab_of(thumbs)
+    decoded = [i for i, (verdict, _) in enumerate(verdicts) if verdict == OK]
+    for i, verdict in zip(decoded, judge(thumbs[decoded], lab[decoded]), strict=True):
+        verdicts[i] = verdict
+    summary = Summary()
+    summary.add(lab[[verdict == OK for verdict, _ in verdicts]])
+    return Seen(verdicts, *fingerprints(thumbs), summary, squares)
 
 
 def _square_of(name: str, item: object, size: int, min_side: int) -> Image.Image:
@@ -101,26 +124,29 @@ def lost(task: Task, attempt: Callable) -> Seen:
         return attempt(task)
     except BrokenProcessPool:
         n = len(task.items)
-        if n == 1:
-            blank = np.zeros((1, task.size, task.size, 3), np.uint8)
-            return Seen(np.zeros((1, THUMB, THUMB, 3), np.uint8), [CRASHED], blank)
-        halves = [lost(task.part(0, n // 2), attempt), lost(task.part(n // 2, n), attempt)]
-        return Seen(
-            np.concatenate([half.thumbs for half in halves]),
-            halves[0].verdicts + halves[1].verdicts,
-            None
-            if halves[0].squares is None
-            else np.concatenate([half.squares for half in halves]),
-        )
+        if n > 1:
+            return _joined(lost(task.part(0, n // 2), attempt), lost(task.part(n // 2, n), attempt))
+        blank = np.zeros((1, task.size, task.size, 3), np.uint8) if task.keep else None
+        none = np.zeros(1, np.uint64), np.zeros((1, 48), np.uint8)
+        return Seen([CRASHED], *none, Summary(), blank)
 
 
-def tasks_of(source: Source, size: int, min_side: int | None, chunk: int = CHUNK) -> Iterator[Task]:
+def _joined(a: Seen, b: Seen) -> Seen:
+    a.summary.merge(b.summary)
+    squares = None if a.squares is None else np.concatenate([a.squares, b.squares])
+    hashes = np.concatenate([a.hashes, b.hashes])
+    return Seen(
+        a.verdicts + b.verdicts, hashes, np.concatenate([a.colours, b.colours]), a.summary, squares
+    )
+
+
+def tasks_of(source: Source, size: int, min_side: int | None, keep: bool = False) -> Iterator[Task]:
     """The source in pieces, in order."""
     least = size // 2 if min_side is None else min_side
-    for number, start in enumerate(range(0, len(source), chunk)):
-        part = slice(start, start + chunk)
+    for number, start in enumerate(range(0, len(source), CHUNK)):
+        part = slice(start, start + CHUNK)
         names, items = tuple(source.names[part]), tuple(source.items[part])
-        yield Task(number, names, items, size, max(1, least))
+        yield Task(number, names, items, size, max(1, least), keep)
 
 
 # --- the report -----------------------------------------------------------------------------------
@@ -135,16 +161,23 @@ class Summary:
     near_gray: float = 0.0
     hues: np.ndarray = field(default_factory=lambda: np.zeros(12))
 
-    def add(self, lab: np.ndarray, near_gray: float) -> None:
+    def add(self, lab: np.ndarray) -> None:
         """Add pictures, Lab (n, 3, h, w)."""
         chroma = np.hypot(lab[:, 1], lab[:, 2])
         hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
-        coloured = chroma >= near_gray
+        coloured = chroma >= NEAR_GRAY
         self.pictures += len(lab)
         self.chroma += float(chroma.mean((1, 2)).sum())
         self.near_gray += float((~coloured).mean((1, 2)).sum())
         sector = ((hue[coloured] + 15) // 30).astype(int) % 12
         self.hues += np.bincount(sector, minlength=12)
+
+    def merge(self, other: "Summary") -> None:
+        """Add what another summary has seen."""
+        self.pictures += other.pictures
+        self.chroma += other.chroma
+        self.near_gray += other.near_gray
+        self.hues = self.hues + other.hues
 
     def __str__(self) -> str:
         if not self.pictures:
@@ -169,8 +202,6 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """Pictures by verdict, in the order in which verdicts are judged."""
-        from colorkit.data.verdicts import VERDICTS
-
         counted = Counter(verdict for verdict, _ in self.verdicts)
         return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
 
@@ -290,24 +321,26 @@ def audit(
     >>> report = audit("photographs")  # doctest: +SKIP
     >>> print(report.table())  # doctest: +SKIP
     """
-    from colorkit.data.verdicts import NEAR_GRAY, duplicates, fingerprints, judge, lab_of
-
     source = folder if isinstance(folder, Source) else open_source(folder)
-    workers = choose_workers(workers, len(source))
-    verdicts: list = [None] * len(source)
-    hashes, colours = np.zeros(len(source), np.uint64), np.zeros((len(source), 48), np.uint8)
-    summary = Summary()
+    results: dict[int, Seen] = {}
     with tqdm(total=len(source), unit=" pictures", disable=not progress) as bar:
         tasks = tasks_of(source, size, min_side)
-        for task, seen in work(look_only, tasks, workers, lost):
-            start, n = task.number * CHUNK, len(task.items)
-            verdicts[start : start + n] = combine(seen, judge)
-            hashes[start : start + n], colours[start : start + n] = fingerprints(seen.thumbs)
-            fine = [v[0] == "ok" for v in verdicts[start : start + n]]
-            summary.add(lab_of(seen.thumbs[fine]), NEAR_GRAY)
-            bar.update(n)
-    mark_duplicates(source.names, verdicts, hashes, colours, duplicates)
+        for task, seen in work(look, tasks, choose_workers(workers, len(source)), lost):
+            results[task.number] = seen
+            bar.update(len(task.items))
+    verdicts, hashes, colours, summary = gather([results[k] for k in sorted(results)])
+    mark_duplicates(source.names, verdicts, hashes, colours)
     return Report(source.names, verdicts, summary, source.items)
+
+
+def gather(parts: list[Seen]) -> tuple[list, np.ndarray, np.ndarray, Summary]:
+    """Verdicts, hashes, coarse colours and summary of all parts, which are in order."""
+    summary = Summary()
+    for part in parts:
+        summary.merge(part.summary)
+    verdicts = [verdict for part in parts for verdict in part.verdicts]
+    hashes = np.concatenate([part.hashes for part in parts])
+    return verdicts, hashes, np.concatenate([part.colours for part in parts]), summary
 
 
 def choose_workers(workers: int | None, pictures: int) -> int:
@@ -317,20 +350,11 @@ def choose_workers(workers: int | None, pictures: int) -> int:
     return default_workers() if pictures > 4 * CHUNK else 1
 
 
-def combine(seen: Seen, judge: Callable) -> list[tuple[str, str]]:
-    """The verdicts of decoding, and of looking at what could be decoded."""
-    verdicts = list(seen.verdicts)
-    fine = [i for i, (verdict, _) in enumerate(verdicts) if verdict == "ok"]
-    for i, verdict in zip(fine, judge(seen.thumbs[fine]), strict=True):
-        verdicts[i] = verdict
-    return verdicts
-
-
 def mark_duplicates(
-    names: list[str], verdicts: list, hashes: np.ndarray, colours: np.ndarray, find: Callable
+    names: list[str], verdicts: list, hashes: np.ndarray, colours: np.ndarray
 ) -> None:
     """Change the verdict of each picture that repeats an earlier one that is ok."""
     fine = np.array([i for i, (verdict, _) in enumerate(verdicts) if verdict == "ok"], np.int64)
-    original = find(hashes[fine], colours[fine])
+    original = duplicates(hashes[fine], colours[fine])
     for k in np.flatnonzero(original >= 0):
-        verdicts[fine[k]] = "duplicate", f"nearly the same as {names[fine[original[k]]]}"
+        verdicts[fine[k]] = DUPLICATE, f"nearly the same as {names[fine[original[k]]]}"

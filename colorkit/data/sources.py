@@ -268,7 +268,7 @@ def _opened(picture: np.ndarray | Image.Image) -> Image.Image:
 
 
 @lru_cache(maxsize=8)
-def _dataset(loader: str, root: str, options: tuple):  # noqa: ANN202 - any torchvision dataset
+def _dataset(loader: str, root: str, options: tuple):
     import torchvision
 
     return getattr(torchvision.datasets, loader)(root, download=False, **dict(options))

@@ -8,9 +8,7 @@ on the same photographs turned gray, sepia, duotone, faded, or pasted on cream p
 from itertools import combinations
 
 import numpy as np
-import torch
-
-from colorkit.color import rgb_to_lab
+from skimage.color import rgb2lab
 
 THUMB = 32
 OK, DUPLICATE = "ok", "duplicate"
@@ -25,18 +23,22 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 
 
 def lab_of(thumbs: np.ndarray) -> np.ndarray:
-    """Lab (N, 3, H, W) float32 of uint8 pictures (N, H, W, 3)."""
-    rgb = torch.from_numpy(np.ascontiguousarray(thumbs)).permute(0, 3, 1, 2).contiguous()
-    return rgb_to_lab(rgb).numpy()
+    """Lab (N, 3, H, W) of uint8 pictures (N, H, W, 3).
+
+    With scikit-image, so that processes that look at pictures need not load torch.
+    """
+    return np.moveaxis(rgb2lab(thumbs.astype(np.float32) / 255), 3, 1)
 
 
-def judge(thumbs: np.ndarray) -> list[tuple[str, str]]:
+def judge(thumbs: np.ndarray, lab: np.ndarray | None = None) -> list[tuple[str, str]]:
     """Verdict and reason of each picture: ``("ok", "")``, or flat, gray or single tint.
 
     Parameters
     ----------
     thumbs : ndarray
         uint8 (N, 32, 32, 3).
+    lab : ndarray, optional
+        The same pictures from :func:`lab_of`.
 
     Examples
     --------
@@ -45,7 +47,7 @@ def judge(thumbs: np.ndarray) -> list[tuple[str, str]]:
     """
     if len(thumbs) == 0:
         return []
-    lab = lab_of(thumbs)
+    lab = lab_of(thumbs) if lab is None else lab
     pixels = thumbs.reshape(len(thumbs), -1, 3)
     spread = np.ptp(np.quantile(pixels, [0.02, 0.98], axis=1), axis=0).max(-1)
     chroma, inner = _high_chroma(lab), _high_chroma(lab[..., _BORDER:-_BORDER, _BORDER:-_BORDER])
