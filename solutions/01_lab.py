@@ -22,7 +22,7 @@
 # - decode Lab to RGB without damaging the photograph's own brightness;
 # - measure the distance between two colours as an eye would see it.
 #
-# **It takes** about 75 minutes: five exercises, a minute of computing. **It needs** Python with
+# **It takes** about an hour: five exercises, a minute of computing. **It needs** Python with
 # functions and tensors (the self-test below tells), no deep learning.
 #
 # *How it works:* you write code where you see dots, run it, and run the check below it. Until you do,
