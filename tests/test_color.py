@@ -250,7 +250,8 @@ def test_ciede2000_is_symmetric_and_takes_a_batch(generator):
     ours = color.ciede2000(one, other)
     torch.testing.assert_close(ours, color.ciede2000(other, one), atol=1e-12, rtol=0)
     theirs = sk.deltaE_ciede2000(one.movedim(1, -1).numpy(), other.movedim(1, -1).numpy())
-    np.testing.assert_allclose(ours[:, 0].numpy(), theirs, atol=1e-9)
+    # scikit-image adds 360 degrees to the mean hue where the paper subtracts them: 6e-6 apart
+    np.testing.assert_allclose(ours[:, 0].numpy(), theirs, atol=2e-5)
     single = color.ciede2000(one.float(), other.float())
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), ours, atol=2e-3, rtol=0)
@@ -284,7 +285,7 @@ def test_out_of_gamut_agrees_with_scikit_image(generator):
     assert (ours == (beyond > color.GAMUT_TOLERANCE))[clear].all()
 
 
-def ray_sets(kind: str, generator: torch.Generator, count: int = 600) -> torch.Tensor:
+def ray_sets(kind: str, generator: torch.Generator, count: int = 200) -> torch.Tensor:
     """L, hue, chroma (3, P) float64: all over Lab, or near yellow, blue, black or white."""
     unit = torch.rand(3, count, generator=generator, dtype=torch.float64)
     low, high = {
@@ -304,8 +305,9 @@ def test_fit_gamut_takes_the_largest_chroma_inside(kind, generator):
     L, hue, chroma = ray_sets(kind, generator)
     fitted = color.fit_gamut(*rays(L, hue, chroma))[0, :, 0]
     ours = torch.hypot(*fitted)
+    L, hue, chroma = L.tolist(), hue.tolist(), chroma.tolist()
     for i in range(len(L)):
-        step = float(chroma[i]) / 20_000
+        step = chroma[i] / 20_000
         least = scanned(L[i], hue[i], chroma[i], 0.9e-4)[1]
         most = scanned(L[i], hue[i], chroma[i], 1.01e-4)[1]
         assert least - step - 1e-5 <= ours[i] <= most + step + 1e-5, (L[i], hue[i], chroma[i])
@@ -316,6 +318,7 @@ def test_max_chroma_is_the_first_exit(kind, generator):
     L, hue, _ = ray_sets(kind, generator)
     ours = color.max_chroma(L, hue)
     assert ours.dtype == torch.float64
+    L, hue = L.tolist(), hue.tolist()
     for i in range(len(L)):
         least = scanned(L[i], hue[i], 140.0, 0.9e-4)[0]
         most = scanned(L[i], hue[i], 140.0, 1.01e-4)[0]
@@ -324,7 +327,9 @@ def test_max_chroma_is_the_first_exit(kind, generator):
 
 def test_near_yellow_both_parts_of_a_ray_are_found():
     L, hue = torch.meshgrid(
-        torch.arange(93, 98, 0.1).double(), torch.deg2rad(torch.arange(98, 105, 0.1).double())
+        torch.arange(93, 98, 0.1).double(),
+        torch.deg2rad(torch.arange(98, 105, 0.1).double()),
+        indexing="ij",
     )
     L, hue = L.flatten(), hue.flatten()
     limit = torch.full_like(L, 140.0)
@@ -364,7 +369,9 @@ def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits(generator):
     L = torch.rand(1, 1, 100, 100, generator=generator) * 100
     ab = torch.rand(1, 2, 100, 100, generator=generator) * 200 - 100
     rgb = color.lab_to_rgb(color.join_lab(L, color.fit_gamut(L, ab)))
-    assert (color.rgb_to_lab(rgb)[:, :1] - L).abs().max() < 0.05
+    assert (color.rgb_to_lab(rgb)[:, :1] - L).abs().max() < 0.1
+    stored = (rgb * 255).round().to(torch.uint8)
+    assert (color.rgb_to_lab(stored)[:, :1] - L).abs().max() < 0.25
     clipped = color.rgb_to_lab(color.lab_to_rgb(color.join_lab(L, ab)))[:, :1]
     assert (clipped - L).abs().max() > 5  # what fitting is for
 
