@@ -50,7 +50,7 @@ def _from_folder(folder: Path) -> list[np.ndarray]:
             with Image.open(path) as image:
                 if min(image.size) >= SIDE:
                     found.append(np.asarray(image.convert("RGB")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # a folder of test photographs holds broken files on purpose
     return found
 
