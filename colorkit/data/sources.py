@@ -103,6 +103,23 @@ class Source:
     def __len__(self) -> int:
         return len(self.names)
 
+    def select(self, rows: list[int]) -> "Source":
+        """Only some of the pictures, in the given order."""
+        columns = self.names, self.items, self.labels, self.groups, self.splits
+        names, items, labels, groups, splits = ([c[i] for i in rows] for c in columns)
+        return Source(names, items, labels, self.classes, groups, splits)
+
+    def joined(self, other: "Source") -> "Source":
+        """This source's pictures, then the other's, which has the same classes."""
+        return Source(
+            self.names + other.names,
+            self.items + other.items,
+            list(self.labels) + list(other.labels),
+            self.classes,
+            self.groups + other.groups,
+            self.splits + other.splits,
+        )
+
 
 def open_source(path: str | Path, identity: str | None = None, labels: str = "folder") -> Source:
     """A folder of pictures, or of .npy files with L and ab, as a source.
