@@ -239,7 +239,7 @@ class Report:
             step = max(1, math.ceil(len(chosen) / each))
             for column, i in enumerate(chosen[::step][:each]):
                 at = gap + column * (size + gap), top + 20
-                sheet.paste(_example(self.names[i], self.items[i], size), at)
+                sheet.paste(example(self.names[i], self.items[i], size), at)
                 caption = _printable(self.names[i].rpartition("/")[2])
                 draw.text((at[0], at[1] + size + 2), _fitting(caption, 22), fill="black")
         return sheet
@@ -253,7 +253,7 @@ def _fitting(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _example(name: str, item: object, size: int) -> Image.Image:
+def example(name: str, item: object, size: int) -> Image.Image:
     """The picture, or a crossed-out box where there is none to show."""
     try:
         return _square_of(name, item, size, 1)

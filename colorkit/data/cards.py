@@ -228,7 +228,7 @@ def _load(card: Card, root: Path, options: dict):
     except (RuntimeError, OSError) as error:
         raise FileNotFoundError(
             f"{card.name} is not complete in {root} ({error}): fetch it with "
-            f"colorkit data show {card.name} --fetch"
+            f"colorkit data get {card.name}"
         ) from error
 
 
