@@ -102,8 +102,8 @@ def single_tint(thumbs: np.ndarray, lab: np.ndarray) -> np.ndarray:
     inner = _residual(coarse[:, cut:-cut, cut:-cut])
     most = np.quantile(rest, 0.8, axis=1)
     agreement, minor, chroma = _hue_agreement(lab)
-    strict = (most <= 1.8) & (agreement >= 0.9)
-    loose = (most <= 2.5) & (agreement >= 0.98) & (minor <= 1.5) & (most <= 0.15 * chroma)
+    strict = (most <= 1.75) & (agreement >= 0.9)
+    loose = (most <= 2.1) & (agreement >= 0.98) & (minor <= 1.5) & (most <= 0.15 * chroma)
     no_spot = np.quantile(inner, 0.95, axis=1) <= 8  # a red ball on a gray street has one
     return (strict | loose) & no_spot
 
