@@ -163,7 +163,7 @@ def test_stl10(tmp_path, unchecked):
     source = source_of(find_card("stl10"), tmp_path)
     assert len(source) == 6
     assert sorted(source.labels) == [-1, -1, 0, 0, 9, 9]
-    store, _ = prepare(source, tmp_path / "out", 96, workers=2, progress=False)
+    store, _ = prepare(source, tmp_path / "out", 96, workers=1, progress=False)
     found = {p.tobytes() for p in store.pictures(store.rows("all")).transpose(0, 2, 3, 1)}
     assert found == {p.tobytes() for p in rgb}
 
