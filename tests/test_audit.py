@@ -15,7 +15,7 @@ from colorkit.data import pool
 from colorkit.data.audit import Task, audit, look, lost
 from colorkit.data.commands import data
 from colorkit.data.sources import FileItem
-from colorkit.data.verdicts import duplicates, fingerprints, judge
+from colorkit.data.verdicts import duplicates, fingerprints, judge, lab_of
 from tests.conftest import colourful
 
 DIRTY = {  # by what its README and a look at the pictures say
@@ -88,6 +88,14 @@ def test_at_most_one_in_a_hundred_clean_pictures_is_left_out(photos, name):
     report = audit(photos / name, workers=1, progress=False)
     left_out = [r for r in report.records() if r["verdict"] != "ok"]
     assert len(left_out) <= len(report.names) / 100, left_out
+
+
+def test_lab_of_agrees_with_scikit_image():
+    from skimage.color import rgb2lab
+
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    pixels[0] //= 16  # the dark end, where the curve is a line
+    assert np.abs(np.moveaxis(lab_of(pixels), 1, 3) - rgb2lab(pixels)).max() < 2e-3
 
 
 def tinted(seed: int, dark, light, border: int = 0) -> Image.Image:
