@@ -1,8 +1,11 @@
 """Batches of a prepared store on the device, each made while the last one is used."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from colorkit.color import rgb_to_lab, split_lab
 from colorkit.data.store import Store
 from colorkit.device import pick_device
 
-AHEAD = 2  # batches that wait
+MAKERS = 2  # threads that make batches
+AHEAD = 3  # batches that are made or wait
 
 
 def batches(
@@ -105,7 +109,10 @@ class _Plan:
             raise ValueError(f"split {split!r} of {store!r} is empty")
         full, rest = divmod(len(self.rows), size)
         self.steps = full if augment and full else full + bool(rest)
-        self._epoch, self._order = -1, self.rows
+        self.order = lru_cache(maxsize=2)(self._order)  # two threads may be in two epochs
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
     def batch(self, step: int) -> np.ndarray:
         """The pictures of a step, uint8 (n, 3, crop, crop)."""
@@ -115,10 +122,7 @@ class _Plan:
             rows = self.rows[part]
             margin = (self.store.size - self.crop) // 2
             return self.store.pictures(rows, np.full((len(rows), 2), margin), self.crop)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
-        rows, rng = self._order[part], np.random.default_rng((self.seed, epoch, place))
+        rows, rng = self.order(epoch)[part], np.random.default_rng((self.seed, epoch, place))
         corners = rng.integers(0, self.store.size - self.crop + 1, (len(rows), 2))
         pictures = self.store.pictures(rows, corners, self.crop)
         flip = rng.random(len(rows)) < 0.5
@@ -129,46 +133,16 @@ class _Plan:
 def _prefetched(
     plan: _Plan, start: int, end: int | None, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    ready: queue.Queue = queue.Queue(AHEAD)
-    stop = threading.Event()
-    maker = threading.Thread(
-        target=_make, args=(plan, start, end, device, ready, stop), daemon=True
-    )
-    maker.start()
+    pool = ThreadPoolExecutor(MAKERS, "batches", initializer=_use_one_thread)
+    steps = iter(count(start) if end is None else range(start, end))
+    ready = deque(pool.submit(_made, plan, step, device) for step in islice(steps, AHEAD))
     try:
-        while (made := ready.get()) is not None:
-            if isinstance(made, BaseException):
-                raise made
-            yield _to_lab(made, device) if device.type != "cpu" else made
+        while ready:
+            made = ready.popleft().result()
+            ready.extend(pool.submit(_made, plan, step, device) for step in islice(steps, 1))
+            yield made if device.type == "cpu" else _to_lab(made, device)
     finally:
-        stop.set()
-
-
-def _make(
-    plan: _Plan,
-    start: int,
-    end: int | None,
-    device: torch.device,
-    ready: queue.Queue,
-    stop: threading.Event,
-) -> None:
-    """Put batches into the queue until the end, or until nobody wants them any more."""
-    _use_one_thread()
-    step = start
-    while not stop.is_set():
-        try:
-            made = None if step == end else _made(plan, step, device)
-        except BaseException as error:  # raised again where the batches are used
-            made = error
-        while not stop.is_set():
-            try:
-                ready.put(made, timeout=0.5)
-                break
-            except queue.Full:
-                continue
-        if made is None or isinstance(made, BaseException):
-            return
-        step += 1
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _use_one_thread() -> None:
