@@ -9,7 +9,7 @@ import click
 # Commands that live in other modules, with the line that --help shows without importing them.
 ELSEWHERE = {
     "data": ("colorkit.data.commands:data", "Fetch, audit and prepare photographs."),
-    "doctor": ("colorkit.course.doctor:doctor", "Check this machine and say what to mend."),
+    "doctor": ("colorkit.doctor:doctor", "Check this machine and say what to mend."),
 }
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
 
@@ -65,12 +65,14 @@ def build(names: tuple[str, ...], check: bool) -> None:
 
     NAMES choose lessons by number or name (default: all).
     """
+    from colorkit.checkout import find_root, lesson_ids, select_lessons
+
+    root = find_root()
+    wanted = select_lessons(lesson_ids(root), list(names))
     from colorkit.course.build import build_all, build_lesson, check_all, registered_exercises
-    from colorkit.course.checkout import find_root, lesson_ids, select_lessons
     from colorkit.course.lint import expected_of, lint_lessons
 
-    root, exercises = find_root(), registered_exercises()
-    wanted = select_lessons(lesson_ids(root), list(names))
+    exercises = registered_exercises()
     if check:
         problems = check_all(root, exercises, None if not names else wanted)
         lessons = [build_lesson(root, name, exercises) for name in wanted]
@@ -93,11 +95,12 @@ def execute(names: tuple[str, ...], profile: str, force: bool) -> None:
 
     NAMES choose lessons by number or name (default: all).
     """
-    from colorkit.course.build import build_all
-    from colorkit.course.checkout import find_root
-    from colorkit.course.execute import execute_solutions
+    from colorkit.checkout import find_root
 
     root, failed = find_root(), False
+    from colorkit.course.build import build_all
+    from colorkit.course.execute import execute_solutions
+
     lessons = build_all(root, list(names))
     for name, run in execute_solutions(root, lessons, profile, force):
         if run is None:
@@ -137,7 +140,9 @@ def run(
     """Run the lessons; leave notebooks, results.json and index.html in build/course/PROFILE."""
     from pathlib import Path
 
-    from colorkit.course.checkout import find_root
+    from colorkit.checkout import find_root
+
+    root = find_root()  # before the imports that take seconds
     from colorkit.course.lint import expected_of
     from colorkit.course.run import (
         Plan,
@@ -148,7 +153,6 @@ def run(
         write_report,
     )
 
-    root = find_root()
     plan = Plan(
         root,
         profile,
@@ -169,8 +173,7 @@ def run(
 @click.option("--open/--no-open", "open_it", default=True, help="Whether to open JupyterLab.")
 def lab(open_it: bool) -> None:
     """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there."""
-    from colorkit.course.checkout import find_root
-    from colorkit.course.lab import OWN, copy_lessons, open_jupyterlab
+    from colorkit.checkout import OWN, copy_lessons, find_root, open_jupyterlab
 
     root = find_root()
     copied, kept = copy_lessons(root)

@@ -9,21 +9,22 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 from nbformat import NotebookNode
 
 import colorkit
+from colorkit.checkout import SOURCES, write_whole
 from colorkit.course.build import (
     KERNEL,
     Lesson,
     code_hash,
     notebook_text,
+    number_cells,
     read_notebook,
 )
-from colorkit.course.checkout import SOURCES, write_whole
 
 MAX_BYTES = 1_000_000
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -91,7 +92,8 @@ def execute_notebook(
         if not finished:
             failure = _stopped(notebook, f"killed after {lesson_seconds:.0f} s, the lesson's limit")
         elif process.returncode:
-            failure = _failure(notebook, log.read_text(encoding="utf-8", errors="replace"))
+            text = log.read_text(encoding="utf-8", errors="replace")
+            failure = _failure(notebook, text, cell_seconds)
         return Run(_without_banners(notebook), seconds, peak / 1e6, failure)
 
 
@@ -192,11 +194,14 @@ def _without_banners(notebook: NotebookNode | None) -> NotebookNode | None:
     return notebook
 
 
-def _failure(notebook: NotebookNode | None, log: str) -> Failure:
+def _failure(notebook: NotebookNode | None, log: str, cell_seconds: float) -> Failure:
     for number, cell in enumerate(_own_cells(notebook), 1):
         for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                return Failure(number, f"{output.ename}: {output.evalue}".strip())
+            if output.output_type != "error":
+                continue
+            if output.ename == "KeyboardInterrupt":  # how papermill ends a cell
+                return Failure(number, f"stopped after {cell_seconds:.0f} s, the limit of a cell")
+            return Failure(number, f"{output.ename}: {output.evalue}".strip())
     lines = [line for line in log.splitlines() if line.strip()]
     return _stopped(notebook, lines[-1].strip() if lines else "papermill said nothing")
 
@@ -219,17 +224,10 @@ def clean_notebook(notebook: NotebookNode, built: NotebookNode) -> NotebookNode:
     """
     if [cell.source for cell in notebook.cells] != [cell.source for cell in built.cells]:
         raise ValueError("the executed notebook has other cells than the one that was built")
-    count = 0
     for new, old in zip(built.cells, notebook.cells, strict=True):
-        if new.cell_type != "code":
-            continue
-        count += 1
-        is_bootstrap = "bootstrap" in new.metadata.get("tags", [])
-        new.outputs = [] if is_bootstrap else list(map(_clean_output, old.outputs))
-        new.execution_count = count
-        for output in new.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = count
+        if new.cell_type == "code" and "bootstrap" not in new.metadata.get("tags", []):
+            new.outputs = list(map(_clean_output, old.outputs))
+    number_cells(built)
     return built
 
 
@@ -260,41 +258,51 @@ def execute_solutions(
     Yields
     ------
     (name, Run or None)
-        None for a lesson whose outputs are current. A failed run leaves the stored file alone.
-
-    Raises
-    ------
-    ValueError
-        If a notebook would be stored with more than 1 MB; the message names its largest cells.
+        None for a lesson whose outputs are current, from this profile. A run that failed, or that
+        would be stored with more than 1 MB, leaves the stored file alone; its `failure` says why.
     """
-    limit = LIMITS[profile]
-    variables = {"COLORKIT_STRICT": "1", "COLORKIT_PROFILE": profile}
     for lesson in lessons:
-        if "colorkit" in lesson.solution.metadata and not force:
+        current = lesson.solution.metadata.get("colorkit", {}).get("profile") == profile
+        if current and not force:
             yield lesson.name, None
-            continue
-        path = Path(root) / SOURCES / f"{lesson.name}.ipynb"
-        run = execute_notebook(
-            path, cell_seconds=limit[0], lesson_seconds=limit[1], environment=variables
-        )
-        if run.failure is None:
-            done = clean_notebook(run.notebook, lesson.solution)
-            done.metadata["colorkit"] = {"executed": code_hash(done), "profile": profile}
-            write_whole(path, _checked_size(lesson.name, notebook_text(done), done))
-        yield lesson.name, run
+        else:
+            yield lesson.name, _execute_solution(Path(root), lesson, profile)
+
+
+def _execute_solution(root: Path, lesson: Lesson, profile: str) -> Run:
+    path = root / SOURCES / f"{lesson.name}.ipynb"
+    cell_seconds, lesson_seconds = LIMITS[profile]
+    run = execute_notebook(
+        path,
+        cell_seconds=cell_seconds,
+        lesson_seconds=lesson_seconds,
+        environment={"COLORKIT_STRICT": "1", "COLORKIT_PROFILE": profile},
+    )
+    if run.failure is not None:
+        return run
+    done = clean_notebook(run.notebook, lesson.solution)
+    done.metadata["colorkit"] = {"executed": code_hash(done), "profile": profile}
+    text = notebook_text(done)
+    if failure := _too_large(text, done):
+        return replace(run, failure=failure)
+    write_whole(path, text)
+    return run
 
 
 # Seconds for a cell and for a lesson: far above what either takes, and below for ever.
 LIMITS = {"ci": (300, 900), "laptop": (1800, 5400), "gpu": (6 * 3600, 12 * 3600)}
 
 
-def _checked_size(name: str, text: str, notebook: NotebookNode) -> str:
+def _too_large(text: str, notebook: NotebookNode) -> Failure | None:
+    """A failure that names the cells with the largest outputs, where all is above 1 MB."""
     size = len(text.encode("utf-8"))
     if size <= MAX_BYTES:
-        return text
-    sizes = [(len(json.dumps(c.get("outputs", []))), n) for n, c in enumerate(notebook.cells, 1)]
-    largest = ", ".join(f"cell {n} ({b / 1e3:.0f} KB)" for b, n in sorted(sizes, reverse=True)[:3])
-    raise ValueError(
-        f"{SOURCES}/{name}.ipynb would have {size / 1e6:.2f} MB, more than 1: it is not stored. "
-        f"The largest: {largest}. Show smaller or fewer pictures."
+        return None
+    cells = enumerate(notebook.cells, 1)
+    sizes = sorted(((len(json.dumps(c.get("outputs", []))), n) for n, c in cells), reverse=True)
+    largest = ", ".join(f"cell {n} ({b / 1e3:.0f} KB)" for b, n in sizes[:3])
+    return Failure(
+        sizes[0][1],
+        f"not stored, for it has {size / 1e6:.2f} MB and at most 1 is allowed; the largest "
+        f"outputs: {largest}. Show smaller or fewer pictures",
     )

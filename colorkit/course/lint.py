@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from colorkit.checkout import SOURCES
 from colorkit.course.build import Lesson, Problem, registered_exercises
 from colorkit.course.cells import (
     BEGIN,
@@ -27,7 +28,6 @@ from colorkit.course.cells import (
     parse,
     regions,
 )
-from colorkit.course.checkout import SOURCES
 from colorkit.course.recording import Expected
 
 MAX_LINES = 30
@@ -121,14 +121,21 @@ def pictures_have_text(draft: Draft) -> Iterator[Problem]:
 def figures_have_text(draft: Draft) -> Iterator[Problem]:
     """`show` gets an alt text that is not empty."""
     for cell in draft.code():
-        for call in calls(cell.tree, "show"):
-            if _is_pyplot(call):
-                continue
+        for call in filter(_is_show, calls(cell.tree, "show")):
             given = [k.value for k in call.keywords if k.arg == "alt"] + call.args[1:2]
             if not given:
                 yield draft.problem(cell, f"line {call.lineno}: show(...) without alt=...")
             elif isinstance(given[0], ast.Constant) and not str(given[0].value or "").strip():
                 yield draft.problem(cell, f"line {call.lineno}: show(...) with an empty alt text")
+
+
+def _is_show(call: ast.Call) -> bool:
+    """Whether this is colorkit's `show`, not another object's method of that name."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return True
+    owner = function.value
+    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner).endswith("plots")
 
 
 def _is_pyplot(call: ast.Call) -> bool:

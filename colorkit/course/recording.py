@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from IPython.core.getipython import get_ipython
-from IPython.display import display
+from colorkit.course.feedback import in_notebook
+from colorkit.device import pick_device
 
 MIME = "application/vnd.colorkit.record+json"
 DEVICES = ("cpu", "cuda", "mps")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_taken: dict[str, dict[str, Any]] = {}  # what this process recorded, the last of a key
 
 
 def record(key: str, value: Any, unit: str = "") -> None:
@@ -46,14 +47,43 @@ def record(key: str, value: Any, unit: str = "") -> None:
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         text = f"record({key!r}) takes one number, not {type(value).__name__}{shape}: {value!r:.80}"
         raise ValueError(text) from error
+    _taken[key] = {"value": number, "unit": unit}
     line = f"{key} = {number:.4g} {unit}".rstrip()
-    if get_ipython() is None:
+    if not in_notebook():
         print(line)
         return
+    from IPython.display import display
+
     page = f"<div><code>{html.escape(key)}</code> = <b>{number:.4g}</b> {html.escape(unit)}</div>"
     finite = number if math.isfinite(number) else None  # JSON has no NaN
     data = {"key": key, "value": finite, "unit": unit, "text": f"{number}"}
     display({MIME: data, "text/html": page, "text/plain": line}, raw=True)
+
+
+def show_records(lesson: str, profile: str) -> None:
+    """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
+    bounds = Expected.load().bounds(lesson, profile, pick_device().type)
+    judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
+    rows = [(key, f"{n['value']:.4g}", n["unit"], _range(n)) for key, n in judged.items()]
+    if not in_notebook():
+        print(*("  ".join(row) for row in rows), sep="\n")
+        return
+    from IPython.display import display
+
+    head = "".join(f"<th>{h}</th>" for h in ("number", "measured", "unit", "expected"))
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    text = "\n".join("  ".join(row) for row in rows)
+    display({"text/html": table, "text/plain": text}, raw=True)
+
+
+def _range(number: Mapping[str, Any]) -> str:
+    if number["low"] is None:
+        return ""
+    note = "" if number["ok"] else " (yours is outside)"
+    return f"{number['low']:g} to {number['high']:g}{note}"
 
 
 def recorded(notebook: Any) -> dict[str, dict[str, Any]]:
@@ -88,6 +118,7 @@ class Expected:
         """
         path = Path(path or Path(__file__).with_name("expected.toml"))
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables.pop("doctor", None)  # no lesson: the machine on which the seconds were measured
         for lesson, profiles in tables.items():
             for profile, devices in profiles.items():
                 for device, bounds in devices.items():
@@ -115,7 +146,8 @@ def _check_bounds(where: str, device: str, bounds: Any) -> None:
         if key == "seconds" and isinstance(bound, int | float) and bound > 0:
             continue
         pair = isinstance(bound, list) and len(bound) == 2
-        if not pair or not all(isinstance(b, int | float) for b in bound) or bound[0] > bound[1]:
+        finite = pair and all(isinstance(b, int | float) and math.isfinite(b) for b in bound)
+        if not finite or bound[0] > bound[1]:
             raise ValueError(f"{where}: {key} = {bound!r} is not [low, high]")
 
 

@@ -80,7 +80,8 @@ def lesson_page(name: str, entry: Mapping[str, Any], notebook: NotebookNode) -> 
     """The executed notebook as a page, under a line with its minutes and memory."""
     page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": name}})
     line = (
-        '<p style="font: 14px system-ui; margin: 1rem"><a href="index.html">All lessons</a> · '
+        '<p style="font: 14px system-ui; margin: 1rem">'
+        '<a href="index.html" style="text-decoration: underline">All lessons</a> · '
         f"{name} · {entry['seconds'] / 60:.1f} minutes · {entry['peak_mb']:.0f} MB</p>"
     )
     head, tag, rest = page.partition("<main>")

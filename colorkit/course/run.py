@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import colorkit
+from colorkit.checkout import LESSONS, SOURCES, lesson_ids, select_lessons, write_whole
 from colorkit.course.build import Problem, check_all, notebook_text, read_notebook
-from colorkit.course.checkout import LESSONS, SOURCES, lesson_ids, select_lessons, write_whole
 from colorkit.course.execute import LIMITS, Run, execute_notebook, without_widgets
 from colorkit.course.profiles import default_seed
 from colorkit.course.recording import Expected, judge_numbers, recorded
@@ -146,7 +146,9 @@ def _run_lesson(plan: Plan, path: Path, expected: Expected, device: str) -> dict
         text = notebook_text(without_widgets(run.notebook))
         write_whole(plan.folder / path.name, text)
         numbers = recorded(run.notebook)
-    bounds = expected.bounds(path.stem, plan.profile, device) if run.failure is None else {}
+    bounds = expected.bounds(path.stem, plan.profile, device)
+    if run.failure is not None:  # what it did not reach is not missing besides
+        bounds = {key: bound for key, bound in bounds.items() if key in numbers}
     judged = judge_numbers(numbers, bounds, plan.strict)
     return _entry(path.stem, run, judged)
 
@@ -212,7 +214,11 @@ def table(results: Mapping[str, Any]) -> str:
         numbers = [_columns(key, number) for key, number in entry["numbers"].items()]
         for row, columns in enumerate(numbers or [("", "", "")]):
             rows.append((*(first if row == 0 else ("",) * 4), *columns))
-    return "\n".join(_aligned(rows, right={2, 3}))
+    lines = _aligned(rows, right={2, 3})
+    minutes = sum(entry["seconds"] for entry in results["lessons"].values()) / 60
+    good = sum(entry["ok"] for entry in results["lessons"].values())
+    total = f"{good} of {len(results['lessons'])} lessons ok, {minutes:.1f} minutes"
+    return "\n".join([*lines, lines[1], total])
 
 
 def _columns(key: str, number: Mapping[str, Any]) -> tuple[str, str, str]:
