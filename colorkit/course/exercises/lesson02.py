@@ -1,13 +1,15 @@
 """Lesson 2, overfit one photograph: the arithmetic, the network, the loop, a curve, the clinic."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from colorkit.course import clinic
 from colorkit.course.check import difference
@@ -87,8 +89,16 @@ register(
             ),
         ),
         wrong=(
-            Answer("padding once", _arithmetic(sides=1), "Padding is added on two sides of each"),
-            Answer("plus one forgotten", _arithmetic(one=0), "Count positions, not steps"),
+            Answer(
+                "padding once",
+                _arithmetic(sides=1),
+                "Padding is added on both sides: it counts twice.",
+            ),
+            Answer(
+                "plus one forgotten",
+                _arithmetic(one=0),
+                "Count the positions of the kernel, not the steps between them: one more.",
+            ),
             Answer(
                 "dilation ignored",
                 _arithmetic(dilated=False),
@@ -97,13 +107,13 @@ register(
             Answer(
                 "parameters times pixels",
                 _arithmetic(shared=False),
-                "The same weights are used at every pixel",
+                "The same weights are used at every pixel: the size of the picture does not matter.",
             ),
-            Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias"),
+            Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias."),
             Answer(
                 "stride left out of the field",
                 _arithmetic(strided=False),
-                "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart",
+                "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far.",
             ),
             Answer(
                 "fields added whole",
@@ -111,7 +121,9 @@ register(
                 "Each layer adds its span minus one: the centre pixel was counted already",
             ),
             Answer(
-                "kernel not squared", _arithmetic(squared=False), "A kernel is a square of k x k"
+                "kernel not squared",
+                _arithmetic(squared=False),
+                "A kernel is a square of k x k weights for each pair of channels.",
             ),
         ),
         right=(Answer("from the last layer", _backwards), Answer("by torch", _by_torch)),
@@ -196,7 +208,12 @@ def _wrong_weights(net: nn.Module, wider: nn.Module) -> str | None:
 
 def _wrong_behaviour(net: nn.Module) -> str | None:
     L, ab = _test_picture()
-    if (field := _measured_field(net, L)) < 20:
+    if _is_affine(net):
+        return (
+            "Convolutions in a row, with nothing between them, make one big convolution. Put a "
+            "ReLU after each group."
+        )
+    if (field := _measured_field(net)) < 20:
         return (
             f"A pixel of the output depends on {field} x {field} pixels of L only. Use the given "
             f"dilations: they should make 33 x 33."
@@ -224,24 +241,55 @@ def _wrong_behaviour(net: nn.Module) -> str | None:
     return None
 
 
-def _measured_field(net: nn.Module, L: Tensor) -> int:
-    """The height of the region of L that one output pixel depends on, by its gradient.
+@contextmanager
+def _bare(net: nn.Module) -> Iterator[None]:
+    """Norms pass their input on (they mix the whole picture a little), and biases are zero.
 
-    Normalisation spreads a little dependence over the whole picture, so it is set aside.
+    Without norms the small signal of a fresh network would drown in its biases.
     """
-    probe = L.clone().requires_grad_()
     handles = [
         m.register_forward_hook(lambda _m, x, _out: x[0])
         for m in net.modules()
         if "Norm" in type(m).__name__
     ]
-    net(probe)[0, :, 20, 22].sum().backward()
-    for handle in handles:
-        handle.remove()
+    biases = [p for name, p in net.named_parameters() if name.endswith("bias")]
+    kept = [p.detach().clone() for p in biases]
+    try:
+        for p in biases:
+            p.data.zero_()
+        yield
+    finally:
+        for p, value in zip(biases, kept, strict=True):
+            p.data.copy_(value)
+        for handle in handles:
+            handle.remove()
+
+
+def _measured_field(net: nn.Module) -> int:
+    """The height of the region of L that one output pixel depends on, by its gradient.
+
+    Few paths survive the ReLUs of one pixel, so the largest region over some noise pictures counts.
+    """
+    generator = torch.Generator().manual_seed(0)
+    heights = []
+    for _ in range(8):
+        probe = (100 * torch.rand(1, 1, 44, 44, generator=generator)).requires_grad_()
+        with _bare(net):
+            net(probe)[0, :, 22, 22].abs().sum().backward()
+        rows = probe.grad[0, 0].abs().sum(1)
+        seen = (rows > 0).nonzero().flatten()
+        heights.append(int(seen[-1] - seen[0] + 1) if len(seen) else 0)
     net.zero_grad()
-    rows = probe.grad[0, 0].abs().sum(1)
-    seen = (rows > 1e-6 * rows.max()).nonzero().flatten()
-    return int(seen[-1] - seen[0] + 1) if len(seen) else 0
+    return max(heights)
+
+
+@torch.no_grad()
+def _is_affine(net: nn.Module) -> bool:
+    """Whether the network gives the mean of two pictures the mean of their colours."""
+    one, two = 100 * torch.rand(2, 1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
+    with _bare(net):
+        both, middle = (net(one) + net(two)) / 2, net((one + two) / 2)
+    return bool((both - middle).abs().max() < 1e-3 * both.abs().max())
 
 
 class _Unscaled(FirstNet):
@@ -370,7 +418,7 @@ register(
             Answer("no return", _NoReturn, "Is `return` missing?"),
             Answer("three channels", _ThreeChannels, "but ab has two channels"),
             Answer("kernels ignored", _FixedWidth, "use the argument `kernels`"),
-            Answer("no activation", _NoReLU, "hardly learns"),
+            Answer("no activation", _NoReLU, "make one big convolution"),
         ),
         right=(
             Answer("functional style", _Functional),
@@ -390,7 +438,7 @@ class _Trace:
     weights: list[float] = field(default_factory=list)  # after each step, as `after` saw them
     final: float = 0.0
     seen: list[int] = field(default_factory=list)  # the numbers given to `after`
-    batches: int = 0
+    optimizer_steps: int = 0
     problem: str = ""
 
 
@@ -411,7 +459,6 @@ def trace_loop(answer: Callable, steps: int = 12, lr: float = 0.1) -> _Trace:
     generator = torch.Generator().manual_seed(0)
 
     def batch() -> tuple[Tensor, Tensor]:
-        trace.batches += 1
         L = torch.rand(2, 1, 3, 3, generator=generator) + 0.5
         return L, (1.5 * L).expand(-1, 2, -1, -1).clone()
 
@@ -419,12 +466,18 @@ def trace_loop(answer: Callable, steps: int = 12, lr: float = 0.1) -> _Trace:
         trace.seen.append(int(step))
         trace.weights.append(net.weight.item())
 
+    def note_step(*_: object) -> None:
+        trace.optimizer_steps += 1
+
+    handle = register_optimizer_step_pre_hook(note_step)
     try:
         losses = answer(net, batch, steps, lr, after)
     except Exception as error:
         trace.problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     else:
         trace.problem = _read_losses(trace, losses)
+    finally:
+        handle.remove()
     trace.final = net.weight.item()
     return trace
 
@@ -460,6 +513,8 @@ def judge_loop(answer: Callable) -> str | None:
     trace, right = trace_loop(answer), trace_loop(fit)
     if trace.problem:
         return next((hint for part, hint in _PROBLEMS if part in trace.problem), trace.problem)
+    if trace.final == _Line().weight.item():
+        return STANDS_STILL if trace.optimizer_steps else NO_STEP
     for mistake in LOOP_MISTAKES:
         if _same_trace(trace, trace_loop(mistake.answer)):
             return mistake.hint
@@ -550,34 +605,56 @@ def _by_hand(net, batch, steps, lr, after):
     return losses
 
 
+STANDS_STILL = (
+    "The weights stand still: zero_grad() between backward() and step() throws the gradient away."
+)
+NO_STEP = "The weights never change: optimizer.step() is missing."
 LOOP_MISTAKES = (
     Answer(
         "no zero_grad",
         _loop(zero="never"),
-        "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a",
+        "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a step.",
     ),
     Answer(
         "zero_grad between",
         _loop(zero="between"),
-        "The weights stand still: zero_grad() between backward() and step() throws the gradient",
+        STANDS_STILL,
     ),
-    Answer("no step", _loop(step=False), "The weights never change: optimizer.step() is missing"),
+    Answer("no step", _loop(step=False), NO_STEP),
     Answer(
         "optimizer inside",
         _loop(inside=True),
-        "A new optimizer at each step forgets its memory of past gradients: make it once, before",
+        "A new optimizer at each step forgets its memory of past gradients: make it once, before the loop.",
     ),
-    Answer("one batch", _loop(once=True), "Call batch() inside the loop: each step gets a new"),
-    Answer("SGD", _loop(optimizer=torch.optim.SGD), "This is plain gradient descent; Adam was"),
-    Answer("L1", _loop(measure=F.l1_loss), "This is the mean absolute error; the mean squared"),
+    Answer(
+        "one batch", _loop(once=True), "Call batch() inside the loop: each step gets a new one."
+    ),
+    Answer(
+        "SGD",
+        _loop(optimizer=torch.optim.SGD),
+        "This is plain gradient descent; Adam was asked for.",
+    ),
+    Answer(
+        "L1",
+        _loop(measure=F.l1_loss),
+        "This is the mean absolute error; the mean squared error was asked for.",
+    ),
     Answer(
         "summed",
         _loop(measure=lambda p, t: F.mse_loss(p, t, reduction="sum")),
-        "The squared errors are summed; take their mean",
+        "The squared errors are summed; take their mean.",
     ),
-    Answer("own rate", _loop(fixed_lr=1e-3), "The argument lr is not used"),
-    Answer("counts from 0", _loop(start=0), "after(step) gets the number of steps done: 1, 2"),
-    Answer("after not called", _loop(call_after=False), "after(step) is never called"),
+    Answer("own rate", _loop(fixed_lr=1e-3), "The argument lr is not used."),
+    Answer(
+        "counts from 0",
+        _loop(start=0),
+        "after(step) gets the number of steps done: 1, 2, ..., not from 0.",
+    ),
+    Answer(
+        "after not called",
+        _loop(call_after=False),
+        "after(step) is never called: the lesson keeps its snapshots with it.",
+    ),
 )
 
 register(
@@ -691,8 +768,12 @@ register(
                 _reading(first="first loss"),
                 "Compare with the baseline, not with the first loss",
             ),
-            Answer("last loss", _reading(end="last"), "One loss is noisy: average the last 20"),
-            Answer("lowest loss", _reading(end="lowest"), "The lowest loss is luck: average the"),
+            Answer("last loss", _reading(end="last"), "One loss is noisy: average the last 20."),
+            Answer(
+                "lowest loss",
+                _reading(end="lowest"),
+                "The lowest loss is luck: average the last 20.",
+            ),
             Answer("any fall", _reading(falling="any"), "A fall of 1% is noise: ask for 5%"),
             Answer(
                 "difference",
