@@ -241,6 +241,9 @@ def _wrong_behaviour(net: nn.Module) -> str | None:
     return None
 
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
 @contextmanager
 def _bare(net: nn.Module) -> Iterator[None]:
     """Norms pass their input on (they mix the whole picture a little), and biases are zero.
@@ -250,7 +253,7 @@ def _bare(net: nn.Module) -> Iterator[None]:
     handles = [
         m.register_forward_hook(lambda _m, x, _out: x[0])
         for m in net.modules()
-        if "Norm" in type(m).__name__
+        if isinstance(m, NORMS)
     ]
     biases = [p for name, p in net.named_parameters() if name.endswith("bias")]
     kept = [p.detach().clone() for p in biases]
