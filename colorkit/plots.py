@@ -112,7 +112,7 @@ def picture_grid(rows: Sequence[Mapping[str, torch.Tensor]], height: float = 2.3
 def draw_picture(ax, picture: torch.Tensor, title: str = "") -> None:
     """Draw one picture on matplotlib axes: RGB, or one channel in [0, 100] as gray."""
     if picture.shape[-3] == 1:
-        plane = picture.detach().reshape(picture.shape[-2:]).cpu()
+        plane = picture.detach().reshape(picture.shape[-2:]).cpu().numpy()
         ax.imshow(plane.numpy(), cmap="gray", vmin=0, vmax=100, interpolation="nearest")
     else:
         ax.imshow(picture_array(picture), interpolation="nearest")
@@ -203,19 +203,20 @@ def activation_grid(layers: Mapping[str, Sequence[torch.Tensor]], count: int = 4
     from colorkit.models.first import liveliest
 
     depth = len(next(iter(layers.values())))
+    columns = len(layers) * (count + 1) - 1  # an empty column between two networks
     fig, axes = plt.subplots(
         depth,
-        count * len(layers),
-        figsize=(1.1 * count * len(layers), 1.15 * depth + 0.3),
+        columns,
+        figsize=(1.1 * columns, 1.15 * depth + 0.3),
         squeeze=False,
         layout="constrained",
     )
     for k, (name, outputs) in enumerate(layers.items()):
-        for row, output in zip(axes, outputs, strict=True):
-            channels = liveliest(output, count)[0].cpu()
-            for ax, channel in zip(row[k * count :], channels, strict=False):
-                ax.imshow(channel, cmap="gray")
-        axes[0, k * count].set_title(name, fontsize=10, loc="left")
+        own = axes[:, k * (count + 1) :]
+        for row, output in zip(own, outputs, strict=True):
+            for ax, channel in zip(row, liveliest(output, count)[0].cpu(), strict=False):
+                ax.imshow(channel.numpy(), cmap="gray")
+        own[0, 0].set_title(name, fontsize=10, loc="left")
     for i, row in enumerate(axes):
         row[0].text(-0.12, 0.5, f"group {i + 1}", rotation=90, va="center", ha="center",
                     fontsize=8, transform=row[0].transAxes)  # fmt: skip

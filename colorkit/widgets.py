@@ -242,7 +242,7 @@ def snapshot_scrubber(
 
     if not snapshots:
         raise ValueError("there is no snapshot to show: keep the network's ab at some steps")
-    kept = {n: ab.detach().cpu() for n, ab in snapshots.items()}  # a copy, whatever trains on
+    kept = {n: ab.detach().cpu().clone() for n, ab in snapshots.items()}  # training may go on
 
     def draw(step: int) -> Drawing:
         return draw_snapshot(step, lab.cpu(), kept, losses)

@@ -54,15 +54,7 @@ print(f"profile {cfg.profile}, {device}: {cfg.size} x {cfg.size} pixels, {cfg.st
 #
 # Our error is the **MSE of ab**: the mean, over all pixels and both channels, of the squared
 # difference to the truth. Its unit is ab², so an MSE of 100 means: typically wrong by 10 units.
-
-# %%
-names = {"chelsea": photo or "chelsea", "astronaut": "astronaut"}
-labs = {k: rgb_to_lab(photograph(v, cfg.size).to(device)) for k, v in names.items()}
-L, ab = split_lab(labs["chelsea"])
-print(tuple(L.shape), tuple(ab.shape))
-
-
-# %% [markdown]
+#
 # An error alone says nothing. So first: what scores somebody who never looks at the picture? Three
 # answers, each a little less blind.
 #
@@ -84,6 +76,8 @@ def baselines(ab):
     }
 
 
+names = {"chelsea": photo or "chelsea", "astronaut": "astronaut"}
+labs = {k: rgb_to_lab(photograph(v, cfg.size).to(device)) for k, v in names.items()}
 blind, rows = {}, []
 for name, lab in labs.items():
     L, ab = split_lab(lab)
@@ -326,8 +320,6 @@ errors = {
 for name in labs:
     for step in cfg.report:
         record(f"mse_{step}_{name}", errors[name][step], unit="ab²")
-
-# %%
 curves = {name: losses for name, (net, losses, kept) in trained.items()}
 levels = {k: v for k, v in blind["astronaut"].items() if k != "mean colour"}
 show(
@@ -343,7 +335,8 @@ show(
 #
 # Numbers are half of it. That report showed its results as below: the truth beside the prediction, and
 # both once more **with L averaged out**. The gray photograph carries all the edges, so almost anything
-# on top of it looks sharp. Take L away and only what the network did is left.
+# on top of it looks sharp. Take L away and only what the network did is left. Then move the slider
+# below: at which step would *you* have said that it works?
 
 # %%
 L, ab = split_lab(labs["astronaut"])
@@ -353,11 +346,6 @@ show(
     alt="The astronaut: L, the truth, and the prediction at three moments of the training. Below, "
     "the same without lightness: early colours bleed over edges, the last ones hardly differ.",
 )
-
-# %% [markdown]
-# Move the slider: at which step would *you* have said that it works?
-
-# %%
 snapshot_scrubber(labs["astronaut"], kept, curves["astronaut"])
 
 # %% [markdown]
@@ -398,13 +386,9 @@ reveal("overfit.beat", answer, f"Loss number {beaten} is the first below gray.")
 # narrower network.
 #
 # ## The learning rate
-
-# %%
-predict(
-    "overfit.rate",
-    "Five learning rates: 0.00005, 0.0005, 0.005, 0.05, 0.5. Which ends lowest?",
-    ["0.00005", "0.0005", "0.005", "0.05", "0.5"],
-)
+#
+# Five rates, each ten times the one before. Before you look: which curve will end lowest, and what will
+# the first and the last one look like?
 
 
 # %%
@@ -423,14 +407,9 @@ show(
     alt="Loss curves of five learning rates. The smallest falls slowly; the middle ones fall fast and "
     "far; the largest jumps up and down.",
 )
-
-# %%
-readings = {lr: read_curve(losses, gray) for lr, losses in rates.items()}
-for lr, (beaten, end, falling) in readings.items():
+for lr, losses in rates.items():
+    beaten, end, falling = read_curve(losses, gray)
     print(f"lr {lr:>7}: below gray at {beaten:3d}, ends at {end:7.1f}, still falling: {falling}")
-best = min(readings, key=lambda lr: readings[lr][1])
-labels = {"5e-05": "0.00005"}
-reveal("overfit.rate", labels.get(best, best), "Too small is slow, too large never settles.")
 
 # %% [markdown]
 # Read the table like a doctor. *Ends high and still falling*: too slow, a larger rate or more steps.
@@ -491,13 +470,13 @@ n = cfg.batch_steps
 runs = {1: crops_run(lab, 1, 4 * n, 8), 4: crops_run(lab, 4, n, 2), 16: crops_run(lab, 16, n, 2)}
 
 # %%
-width = {f"{k} crops": w for k, w in zip(runs, (8, 2, 2), strict=True)}
-named = {f"{k} crops": v for k, v in runs.items()}
+named = {f"batch of {k}": errors for k, errors in runs.items()}
+width = dict(zip(named, (8, 2, 2), strict=True))  # steps between two measurements
 show(
     loss_curves(named, every=width),
     alt="Errors for 1, 4 and 16 crops a batch against steps: the larger the batch, the lower.",
 )
-pixels = {f"{k} crops": k * w for k, w in zip(runs, (8, 2, 2), strict=True)}
+pixels = {label: k * width[label] for label, k in zip(named, runs, strict=True)}
 show(
     loss_curves(named, every=pixels, xlabel="crops seen"),
     alt="The same errors against crops seen: now the smaller batches are ahead, and noisier.",
@@ -576,8 +555,6 @@ show(
     alt="The astronaut, her true colours, and those that the cat's network gives her: browns and "
     "grays of fur in patches that follow lightness, with no relation to suit or flag.",
 )
-
-# %%
 options = ("lower than gray", "about as gray (within 10%)", "higher than gray")
 answer = options[1 if abs(other / gray_error - 1) < 0.1 else 0 if other < gray_error else 2]
 reveal("overfit.other", answer, f"{other:.0f} against {gray_error:.0f} for gray.")
@@ -601,8 +578,6 @@ show(
     alt="For a healthy program and patients A to G: loss and gradient norm over the steps, the batch "
     "as a picture, and the last prediction. Each patient differs from the healthy one somewhere.",
 )
-
-# %%
 print(" " * 28, *(f"{name:>9.9}" for name in charts))
 for reading in charts["healthy"].readings():
     print(f"{reading:28}", *(f"{c.readings()[reading]:9.3g}" for c in charts.values()))

@@ -704,7 +704,7 @@ def read_curve(losses: Sequence[float], baseline: float) -> tuple[int, float, bo
 
     Examples
     --------
-    >>> read_curve([100.0] * 30 + [10.0] * 30, baseline=50)
+    >>> read_curve([100.0] * 30 + [10.0] * 40, baseline=50)
     (30, 10.0, False)
     """
     below = [i for i, loss in enumerate(losses) if loss < baseline]
