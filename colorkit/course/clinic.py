@@ -257,7 +257,7 @@ def treat(picture: Tensor, table: Mapping[str, tuple[str, int, str]]) -> dict[st
 def plot_charts(charts: Mapping[str, Chart]) -> Figure:
     """For each chart a column: loss, gradient norm, the batch as a picture, and the prediction."""
     fig, axes = plt.subplots(
-        4, len(charts), figsize=(1.35 * len(charts), 5.6), squeeze=False, layout="constrained"
+        4, len(charts), figsize=(1.15 * len(charts), 4.9), squeeze=False, layout="constrained"
     )
     for column, (name, chart) in zip(axes.T, charts.items(), strict=True):
         _draw_chart(column, name, chart)
