@@ -106,7 +106,7 @@ def fit(
     net: nn.Module,
     batch: Batch,
     steps: int,
-    lr: float = 5e-3,
+    lr: float = 2e-3,
     after: Callable[[int], object] = lambda step: None,
 ) -> list[float]:
     """Train a network with Adam on the mean squared error of ab.

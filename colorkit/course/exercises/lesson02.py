@@ -18,6 +18,40 @@ from colorkit.models.first import AB_SCALE, Conv, FirstNet, arithmetic, fit, gro
 
 LESSON = "02_overfit"
 
+# --- several numbers at once ----------------------------------------------------------------------
+
+
+def judge_parts(
+    answer: Callable,
+    reference: Callable,
+    cases: Sequence[Case],
+    parts: Sequence[str],
+    mistakes: Sequence[Answer],
+) -> str | None:
+    """The hint for an answer of several numbers, each compared on its own with known mistakes.
+
+    So two mistakes at once are still told, one after the other.
+    """
+    given = [answer(*case.args()) for case in cases]
+    if any(values is None for values in given):
+        return "Your function returned None. Is `return` missing?"
+    if bad := [v for v in given if not isinstance(v, tuple | list) or len(v) != len(parts)]:
+        return f"Return {len(parts)} values: {', '.join(parts)}. Yours returned {bad[0]!r:.60}."
+    right = [reference(*case.args()) for case in cases]
+    for i, part in enumerate(parts):
+        mine, wanted = ([v[i] for v in values] for values in (given, right))
+        if not difference(wanted, mine, 1e-4, 1e-4):
+            continue
+        for mistake in mistakes:
+            theirs = [mistake.answer(*case.args())[i] for case in cases]
+            if difference(wanted, theirs, 1e-4, 1e-4) and not difference(theirs, mine, 1e-4, 1e-4):
+                return mistake.hint
+        pairs = zip(cases, wanted, mine, strict=True)
+        case, text = next((c, t) for c, w, m in pairs if (t := difference(w, m, 1e-4, 1e-4)))
+        return f"On {case.label}, {part}: {text}"
+    return None
+
+
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
@@ -29,6 +63,7 @@ def _arithmetic(
     shared: bool = True,
     strided: bool = True,
     squared: bool = True,
+    whole: bool = True,
 ) -> Callable[[int, Sequence[Conv]], tuple[int, int, int]]:
     """The arithmetic with one mistake put in."""
 
@@ -36,7 +71,8 @@ def _arithmetic(
         parameters, seen, step = 0, 1, 1
         for c in layers:
             span = (c.dilation if dilated else 1) * (c.kernel - 1) + 1
-            size = (size + sides * c.padding - span) // c.stride + one
+            size = (size + sides * c.padding - span) / c.stride + one
+            size = math.floor(size) if whole else size
             weights = c.channels_out * (c.channels_in * c.kernel ** (2 if squared else 1) + bias)
             parameters += weights if shared else weights * size * size
             seen += (span - 1) * step
@@ -72,60 +108,75 @@ def _by_torch(size: int, layers: Sequence[Conv]) -> tuple[int, int, int]:
     return x.shape[-1], count, _backwards(size, layers)[2]
 
 
+ARITHMETIC_CASES = (
+    Case("one 3 x 3 layer without padding", lambda: (32, (Conv(1, 16, 3, padding=0),))),
+    Case("one padded 3 x 3 layer", lambda: (32, (Conv(1, 16, 3),))),
+    Case("a 5 x 5 layer of dilation 3", lambda: (40, (Conv(3, 8, 5, 1, 4, 3),))),
+    Case("stride 2, then 3 x 3", lambda: (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3)))),
+    Case(
+        "three layers",
+        lambda: (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
+    ),
+)
+ARITHMETIC_MISTAKES = (
+    Answer(
+        "padding once",
+        _arithmetic(sides=1),
+        "Padding is added on both sides: it counts twice.",
+    ),
+    Answer(
+        "plus one forgotten",
+        _arithmetic(one=0),
+        "Count the positions of the kernel, not the steps between them: one more.",
+    ),
+    Answer(
+        "dilation ignored",
+        _arithmetic(dilated=False),
+        "A dilated kernel spans d (k - 1) + 1 pixels",
+    ),
+    Answer(
+        "parameters times pixels",
+        _arithmetic(shared=False),
+        "The same weights are used at every pixel: the size of the picture does not matter.",
+    ),
+    Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias."),
+    Answer(
+        "stride left out of the field",
+        _arithmetic(strided=False),
+        "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far.",
+    ),
+    Answer(
+        "fields added whole",
+        _sum_of_kernels,
+        "Each layer adds its span minus one: the centre pixel was counted already",
+    ),
+    Answer(
+        "kernel not squared",
+        _arithmetic(squared=False),
+        "A kernel is a square of k x k weights for each pair of channels.",
+    ),
+    Answer(
+        "not rounded down",
+        _arithmetic(whole=False),
+        "Where the stride does not divide, the last position is dropped: round down.",
+    ),
+)
+
+
+def judge_arithmetic(answer: Callable) -> str | None:
+    """The hint for the arithmetic of convolutions; None where it is right."""
+    parts = ("output size", "number of parameters", "receptive field")
+    return judge_parts(answer, arithmetic, ARITHMETIC_CASES, parts, ARITHMETIC_MISTAKES)
+
+
 register(
     Exercise(
         name="overfit.arithmetic",
         lesson=LESSON,
         minutes=9,
         reference=arithmetic,
-        cases=(
-            Case("one 3 x 3 layer without padding", lambda: (32, (Conv(1, 16, 3, padding=0),))),
-            Case("one padded 3 x 3 layer", lambda: (32, (Conv(1, 16, 3),))),
-            Case("a 5 x 5 layer of dilation 3", lambda: (40, (Conv(3, 8, 5, 1, 4, 3),))),
-            Case("stride 2, then 3 x 3", lambda: (33, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3)))),
-            Case(
-                "three layers",
-                lambda: (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
-            ),
-        ),
-        wrong=(
-            Answer(
-                "padding once",
-                _arithmetic(sides=1),
-                "Padding is added on both sides: it counts twice.",
-            ),
-            Answer(
-                "plus one forgotten",
-                _arithmetic(one=0),
-                "Count the positions of the kernel, not the steps between them: one more.",
-            ),
-            Answer(
-                "dilation ignored",
-                _arithmetic(dilated=False),
-                "A dilated kernel spans d (k - 1) + 1 pixels",
-            ),
-            Answer(
-                "parameters times pixels",
-                _arithmetic(shared=False),
-                "The same weights are used at every pixel: the size of the picture does not matter.",
-            ),
-            Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias."),
-            Answer(
-                "stride left out of the field",
-                _arithmetic(strided=False),
-                "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far.",
-            ),
-            Answer(
-                "fields added whole",
-                _sum_of_kernels,
-                "Each layer adds its span minus one: the centre pixel was counted already",
-            ),
-            Answer(
-                "kernel not squared",
-                _arithmetic(squared=False),
-                "A kernel is a square of k x k weights for each pair of channels.",
-            ),
-        ),
+        judge=judge_arithmetic,
+        wrong=ARITHMETIC_MISTAKES,
         right=(Answer("from the last layer", _backwards), Answer("by torch", _by_torch)),
     )
 )
@@ -135,8 +186,11 @@ register(
 _ERRORS = (  # what torch says, and what to make of it
     ("cannot assign module before", "`super().__init__()` must be the first line of `__init__`."),
     ("has no attribute '_modules'", "`super().__init__()` must be the first line of `__init__`."),
-    ("to have 1 channels", "The first convolution gets L, which has one channel."),
-    ("channels, but got", "A layer gets another number of channels than it was made for."),
+    (
+        "channels, but got",
+        "A layer gets another number of channels than it was made for: the first gets one, the "
+        "others `kernels`.",
+    ),
     ("Expected more than 1 spatial", "The picture shrinks away: convolutions must keep the size."),
 )
 
@@ -438,9 +492,9 @@ class _Trace:
     """What a training loop did to a tiny model: nothing in it depends on how it was written."""
 
     losses: list[float] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)  # after each step, as `after` saw them
     final: float = 0.0
     seen: list[int] = field(default_factory=list)  # the numbers given to `after`
+    backwards: int = 0
     optimizer_steps: int = 0
     problem: str = ""
 
@@ -467,10 +521,14 @@ def trace_loop(answer: Callable, steps: int = 12, lr: float = 0.1) -> _Trace:
 
     def after(step: int) -> None:
         trace.seen.append(int(step))
-        trace.weights.append(net.weight.item())
 
     def note_step(*_: object) -> None:
         trace.optimizer_steps += 1
+
+    def note_gradient(_: Tensor) -> None:
+        trace.backwards += 1
+
+    net.weight.register_hook(note_gradient)
 
     handle = register_optimizer_step_pre_hook(note_step)
     try:
@@ -495,11 +553,13 @@ def _read_losses(trace: _Trace, losses: object) -> str:
     return ""
 
 
-def _same_trace(a: _Trace, b: _Trace) -> bool:
-    parts = ("losses", "weights", "final", "seen")
+def _same_trace(a: _Trace, b: _Trace, parts: tuple[str, ...]) -> bool:
     return a.problem.split(":")[0] == b.problem.split(":")[0] and all(
         not difference(getattr(a, p), getattr(b, p), 1e-5, 1e-4, nan_equal=True) for p in parts
     )
+
+
+PATH = ("losses", "final")  # what training did, however it was watched
 
 
 _PROBLEMS = (
@@ -517,9 +577,15 @@ def judge_loop(answer: Callable) -> str | None:
     if trace.problem:
         return next((hint for part, hint in _PROBLEMS if part in trace.problem), trace.problem)
     if trace.final == _Line().weight.item():
+        if not trace.backwards:
+            return NO_BACKWARD
         return STANDS_STILL if trace.optimizer_steps else NO_STEP
     for mistake in LOOP_MISTAKES:
-        if _same_trace(trace, trace_loop(mistake.answer)):
+        theirs = trace_loop(mistake.answer)
+        only_watched = _same_trace(
+            theirs, right, PATH
+        )  # it trains rightly, but calls after wrongly
+        if _same_trace(trace, theirs, (*PATH, "seen") if only_watched else PATH):
             return mistake.hint
     if len(trace.losses) != 12:
         return f"For 12 steps 12 losses were expected, but these are {len(trace.losses)}."
@@ -584,6 +650,14 @@ def _item_first(net, batch, steps, lr, after):
     F.mse_loss(net(L), ab).item().backward()
 
 
+def _no_backward(net, batch, steps, lr, after):
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=lr), []
+    for _ in range(steps):
+        losses.append(F.mse_loss(net(batch()[0]), batch()[1]).item())
+        optimizer.step()
+    return losses
+
+
 def _last_loss(net, batch, steps, lr, after):
     return _loop()(net, batch, steps, lr, after)[-1]
 
@@ -611,6 +685,7 @@ def _by_hand(net, batch, steps, lr, after):
 STANDS_STILL = (
     "The weights stand still: zero_grad() between backward() and step() throws the gradient away."
 )
+NO_BACKWARD = "No gradient was ever computed: loss.backward() is missing."
 NO_STEP = "The weights never change: optimizer.step() is missing."
 LOOP_MISTAKES = (
     Answer(
@@ -671,6 +746,7 @@ register(
         wrong=(
             *LOOP_MISTAKES,
             Answer("item before backward", _item_first, ".item() gives a number without a graph"),
+            Answer("no backward", _no_backward, NO_BACKWARD),
             Answer("under no_grad", _no_grad, "The loss has no graph"),
             Answer("only the last loss", _last_loss, "Return the list of all losses"),
         ),
@@ -730,6 +806,8 @@ def _reading(first="baseline", end="mean", falling="ratio", never=-1) -> Callabl
             at = len(below)
         elif first == "from one" and below:
             at += 1
+        elif first == "end" and not below:
+            at = len(losses) - 1
         last, before = sum(losses[-20:]) / 20, sum(losses[-40:-20]) / 20
         ends = {"mean": last, "last": losses[-1], "lowest": min(losses), "median": None}
         fall = {
@@ -752,51 +830,66 @@ def _by_tensor(losses, baseline):
     return int(hits[0]) if len(hits) else -1, last, bool(last / before < 0.95)
 
 
+CURVE_CASES = (
+    Case("a curve that still falls", lambda: (_curve(0.03, 0.1), 200.0)),
+    Case("a curve that fell and is flat", lambda: (_curve(0.5, 0.2), 100.0)),
+    Case("a curve that never beats the baseline", lambda: (_curve(0.0, 0.3), 40.0)),
+    Case("a slow, noisy curve", lambda: (_curve(0.02, 0.6, 200), 300.0)),
+    Case("a curve that falls by 3%", lambda: (_curve(0.0015, 0.0, 100), 480.0)),
+)
+CURVE_MISTAKES = (
+    Answer(
+        "against the first loss",
+        _reading(first="first loss"),
+        "Compare with the baseline, not with the first loss",
+    ),
+    Answer("last loss", _reading(end="last"), "One loss is noisy: average the last 20."),
+    Answer(
+        "lowest loss",
+        _reading(end="lowest"),
+        "The lowest loss is luck: average the last 20.",
+    ),
+    Answer("any fall", _reading(falling="any"), "A fall of 1% is noise: ask for 5%"),
+    Answer(
+        "difference",
+        _reading(falling="difference"),
+        "Compare by ratio: a fall by 1 is much at 10 and nothing at 1000",
+    ),
+    Answer(
+        "two single losses",
+        _reading(falling="ends"),
+        "Two single losses say little: compare two means of 20",
+    ),
+    Answer(
+        "since the start",
+        _reading(falling="from the start"),
+        "Every run fell at first: compare the last 20 with the 20 before",
+    ),
+    Answer("counts", _reading(first="counts"), "This counts the losses below the baseline"),
+    Answer("from one", _reading(first="from one"), "Indices start at 0"),
+    Answer("zero for never", _reading(never=0), "0 means below from the start: use -1"),
+    Answer(
+        "the end for never",
+        _reading(first="end"),
+        "Where no loss is below the baseline, your loop ran to its end: return -1 then.",
+    ),
+)
+
+
+def judge_curve(answer: Callable) -> str | None:
+    """The hint for the reading of a curve; None where it is right."""
+    parts = ("index of the first loss below", "mean of the last 20", "still falling")
+    return judge_parts(answer, read_curve, CURVE_CASES, parts, CURVE_MISTAKES)
+
+
 register(
     Exercise(
         name="overfit.curve",
         lesson=LESSON,
         minutes=7,
         reference=read_curve,
-        cases=(
-            Case("a curve that still falls", lambda: (_curve(0.03, 0.1), 200.0)),
-            Case("a curve that fell and is flat", lambda: (_curve(0.5, 0.2), 100.0)),
-            Case("a curve that never beats the baseline", lambda: (_curve(0.0, 0.3), 40.0)),
-            Case("a slow, noisy curve", lambda: (_curve(0.02, 0.6, 200), 300.0)),
-            Case("a curve that falls by 3%", lambda: (_curve(0.0015, 0.0, 100), 480.0)),
-        ),
-        wrong=(
-            Answer(
-                "against the first loss",
-                _reading(first="first loss"),
-                "Compare with the baseline, not with the first loss",
-            ),
-            Answer("last loss", _reading(end="last"), "One loss is noisy: average the last 20."),
-            Answer(
-                "lowest loss",
-                _reading(end="lowest"),
-                "The lowest loss is luck: average the last 20.",
-            ),
-            Answer("any fall", _reading(falling="any"), "A fall of 1% is noise: ask for 5%"),
-            Answer(
-                "difference",
-                _reading(falling="difference"),
-                "Compare by ratio: a fall by 1 is much at 10 and nothing at 1000",
-            ),
-            Answer(
-                "two single losses",
-                _reading(falling="ends"),
-                "Two single losses say little: compare two means of 20",
-            ),
-            Answer(
-                "since the start",
-                _reading(falling="from the start"),
-                "Every run fell at first: compare the last 20 with the 20 before",
-            ),
-            Answer("counts", _reading(first="counts"), "This counts the losses below the baseline"),
-            Answer("from one", _reading(first="from one"), "Indices start at 0"),
-            Answer("zero for never", _reading(never=0), "0 means below from the start: use -1"),
-        ),
+        judge=judge_curve,
+        wrong=CURVE_MISTAKES,
         right=(Answer("tensors", _by_tensor),),
     )
 )
