@@ -41,7 +41,7 @@ from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.course import check, clinic, exercise, predict, record, reveal, settings, show_records
 from colorkit.data.photographs import photograph
 from colorkit.device import pick_device, seed_everything
-from colorkit.models.first import Conv, activations, random_crops
+from colorkit.models.first import Conv, activations, random_crops, spoil
 from colorkit.plots import activation_grid, loss_curves, picture_grid, show, truth_beside
 from colorkit.widgets import snapshot_scrubber
 
@@ -109,27 +109,15 @@ for name in labs:
 
 
 # %%
-def spoil(ab, mse, generator):
-    """Three ab with exactly this error: faded, hue turned, noise."""
-    power = ab.square().mean()
-    faded = ab * (1 - (mse / power).sqrt())
-    angle = 2 * torch.asin((mse / power).sqrt() / 2)
-    a, b = ab.split(1, dim=1)
-    turned = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], 1)
-    noise = torch.randn(ab.shape, generator=generator).to(ab.device)
-    return {"faded": faded, "turned": turned, "noise": ab + noise * (mse**0.5 / noise.std())}
-
-
 L, ab = split_lab(labs["astronaut"])
-spoilt = [spoil(ab, mse, generator) for mse in (400, 100, 40, 10)]
-rows = [
-    {f"{kind}, {mse}": s[kind] for mse, s in zip((400, 100, 40, 10), spoilt, strict=True)}
-    for kind in spoilt[0]
-]
+rows = [{}, {}, {}]
+for mse in (400, 100, 40, 10):
+    for row, (kind, wrong) in zip(rows, spoil(ab, mse, generator).items(), strict=True):
+        row[f"{kind}, {F.mse_loss(wrong, ab):.0f}"] = lab_to_rgb(join_lab(L, wrong))
 show(
-    picture_grid([{t: lab_to_rgb(join_lab(L, x)) for t, x in row.items()} for row in rows], 1.6),
+    picture_grid(rows, height=1.6),
     alt="The astronaut with ab errors of 400, 100, 40 and 10: faded, with turned hues, and with "
-    "noise. At 400 she is nearly gray, blue-green or covered in speckles; at 10 all look right.",
+    "noise. At 400 she is nearly gray, green, or covered in speckles; at 10 all look right.",
 )
 
 # %% [markdown]
@@ -587,9 +575,7 @@ show(
     alt="For a healthy program and patients A to G: loss and gradient norm over the steps, the batch "
     "as a picture, and the last prediction. Each patient differs from the healthy one somewhere.",
 )
-print(" " * 28, *(f"{name:>9.9}" for name in charts))
-for reading in charts["healthy"].readings():
-    print(f"{reading:28}", *(f"{c.readings()[reading]:9.3g}" for c in charts.values()))
+clinic.print_readings(charts)
 
 # %% [markdown]
 # The dotted line in the first row is gray. Go through it in this order: is the *batch* what you meant?

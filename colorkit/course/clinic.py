@@ -254,6 +254,14 @@ def treat(picture: Tensor, table: Mapping[str, tuple[str, int, str]]) -> dict[st
     return charts or {HEALTHY: examine(picture)}
 
 
+def print_readings(charts: Mapping[str, Chart]) -> None:
+    """Print the readings of several charts as a table, a column a chart."""
+    print(" " * 28, *(f"{name:>9.9}" for name in charts))
+    tables = [chart.readings() for chart in charts.values()]
+    for reading in tables[0]:
+        print(f"{reading:28}", *(f"{table[reading]:9.3g}" for table in tables))
+
+
 def plot_charts(charts: Mapping[str, Chart]) -> Figure:
     """For each chart a column: loss, gradient norm, the batch as a picture, and the prediction."""
     fig, axes = plt.subplots(

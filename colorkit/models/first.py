@@ -172,6 +172,41 @@ def random_crops(lab: Tensor, count: int, size: int, generator: torch.Generator)
     return torch.cat([lab[:, :, y : y + size, x : x + size] for y, x in corners])
 
 
+def spoil(ab: Tensor, mse: float, generator: torch.Generator) -> dict[str, Tensor]:
+    """Three versions of ab with exactly this error: faded, hue turned, noise.
+
+    Parameters
+    ----------
+    ab : Tensor
+        (N, 2, H, W).
+    mse : float
+        In ab², from 0 to the mean square of `ab` (where all is faded to gray).
+    generator : torch.Generator
+        On the CPU; for the noise.
+
+    Raises
+    ------
+    ValueError
+        If fading cannot make so large an error.
+
+    Examples
+    --------
+    >>> ab = torch.randn(1, 2, 9, 9) * 20
+    >>> {k: round(F.mse_loss(v, ab).item()) for k, v in spoil(ab, 50, torch.Generator()).items()}
+    {'faded': 50, 'turned': 50, 'noise': 50}
+    """
+    power = ab.square().mean()
+    if not 0 <= mse <= power:
+        raise ValueError(f"an MSE of {mse:g} is not between 0 and that of gray, {power:.4g}")
+    share = (mse / power).sqrt()
+    angle = 2 * torch.asin(share / 2)  # a turn by this angle moves ab by share * |ab|
+    a, b = ab.split(1, dim=1)
+    turned = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], 1)
+    noise = torch.randn(ab.shape, generator=generator).to(ab.device)
+    noise = noise * (mse / noise.square().mean()).sqrt()
+    return {"faded": ab * (1 - share), "turned": turned, "noise": ab + noise}
+
+
 @torch.no_grad()
 def activations(net: nn.Module, L: Tensor) -> list[Tensor]:
     """What each layer group gives for L, in order.
