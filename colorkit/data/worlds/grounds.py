@@ -1,0 +1,138 @@
+"""What things lie on and what is behind them: grass, wood, cloth, stone, sky, wall, woods, snow.
+
+Each function takes the floor's or backdrop's coordinates for m pictures and gives lightness
+(m, H, W). A floor is seen at a slant: its texture shrinks towards the horizon.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from .draws import Draws
+from .drawing import TILE, bump, column, nearest, noise, sample, smooth, speckle, wave
+
+
+class View:
+    """Pixel coordinates of m pictures with a horizon, and of the floor below it.
+
+    x runs from -0.5 to 0.5 to the right, y from 0 to 1 downwards; `down` is 0 at the horizon and
+    1 at the lower border; the floor's own coordinates are `across` and `along` (further = less).
+    """
+
+    def __init__(self, size: int, horizon: np.ndarray):
+        steps = ((np.arange(size) + 0.5) / size).astype(np.float32)
+        self.size = size
+        self.horizon = column(horizon)
+        self.x = (steps - np.float32(0.5))[None, None, :]
+        self.y = steps[None, :, None]
+        self.down = (self.y - self.horizon) / (1 - self.horizon)
+        self.far = 1 / (np.clip(self.down, 0, 1) + np.float32(0.55))
+        self.across = self.x * self.far
+        self.along = -self.far * np.float32(1.3)
+
+
+@cache
+def _blades() -> np.ndarray:
+    """A periodic tile of grass: tapered blades, lighter towards their tips, some leaning."""
+    rng = Draws(0, "blades", np.arange(2600))
+    x, y = rng.uniform(0, TILE), rng.uniform(0, TILE)
+    long, lean = rng.uniform(26, 60), rng.uniform(-0.45, 0.45)
+    wide, tone = rng.uniform(2.0, 4.2), rng.uniform(-0.55, 1.0)
+    tile = np.full((TILE, TILE), -0.9, np.float32)
+    for k in np.argsort(y, kind="stable"):
+        t = np.arange(int(long[k])) / long[k]
+        rows = (np.floor(y[k] - t * long[k]).astype(int)) % TILE
+        middle = x[k] + lean[k] * t * t * long[k]
+        reach = np.arange(-4, 5)
+        cols = np.floor(middle[:, None]).astype(int) + reach
+        off = cols + 0.5 - middle[:, None]
+        half = wide[k] * (1 - t * t)[:, None] / 2 + 0.2
+        cover = np.clip(half - np.abs(off) + 0.5, 0, 1)
+        light = -1.0 + (1.0 + tone[k]) * (0.25 + 0.75 * t)[:, None] + 0.25 * np.sign(off)
+        spot = (rows[:, None], cols % TILE)
+        tile[spot] = tile[spot] * (1 - cover) + light * cover
+    return tile
+
+
+@cache
+def _planks() -> np.ndarray:
+    """A periodic tile of four planks that run along y: rings, fibres, knots and gaps."""
+    step = np.arange(TILE, dtype=np.float32)
+    x, y = step[None, :], step[:, None]
+    plank = np.floor(x / 128)
+    shift = plank * np.float32(173)
+    bend = sample(noise(), x * 0.4 + shift, y * 0.12 + shift)
+    rings = wave((x % 128) / 44 + bend * np.float32(0.55) + shift)
+    fibre = sample(speckle(), x * 1.7 + shift, y * 0.06 + shift)
+    tone = Draws(0, "planks", np.arange(1)).uniform(-0.45, 0.45, 4).astype(np.float32)[0]
+    gap = bump(np.abs(x % 128 - 64) - 64, np.float32(2.2))
+    body = rings * np.float32(0.42) + fibre * np.float32(0.28) + tone[plank.astype(int)]
+    return body * (1 - gap) - gap * np.float32(3.2)
+
+
+def grass(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """A meadow: blades in perspective, hazier and lighter far away, in light and shade."""
+    shift = column(draws["shift"] * TILE)
+    blades = sample(_blades(), view.across * 190 + shift, view.along * 170 + shift)
+    broad = nearest(noise(), view.across * 30 + shift, view.along * 60 + shift)
+    near = np.clip(view.down, 0, 1)
+    tone = column(43 + 12 * draws["tone"]) + (1 - near) * 6
+    return tone + blades * (6 + 9 * near) + broad * np.float32(2.5)
+
+
+def wood(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """A table of planks that run away from us, with a sheen in the distance."""
+    shift = column(draws["shift"] * TILE)
+    grain = sample(_planks(), view.across * 330 + shift, view.along * 240 + shift)
+    near = np.clip(view.down, 0, 1)
+    tone = column(44 + 18 * draws["tone"]) + (1 - near) * (1 - near) * 10
+    return (tone + grain * (4 + 4 * near)) * (1 - bump(view.down, np.float32(0.05)) * np.float32(0.25))
+
+
+def cloth(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """A tablecloth with soft folds: plain, striped, checked or dotted."""
+    shift = column(draws["shift"])
+    folds = sample(noise(), view.across * 34 + shift * TILE, view.along * 22 + shift * TILE)
+    x = view.across * 7 + shift + folds * np.float32(0.05)
+    y = view.along * 7 + shift + folds * np.float32(0.05)
+    stripes, rows = smooth(-0.45, 0.45, wave(x)), smooth(-0.45, 0.45, wave(y))
+    dots = smooth(0.9, 1.35, wave(x) + wave(y))
+    kind = column(draws["pattern"])
+    checks = (stripes + rows) * np.float32(0.5)
+    plain = np.zeros_like(checks)
+    pattern = np.select([kind < 0.25, kind < 0.5, kind < 0.8], [plain, stripes, checks], dots)
+    weave = nearest(speckle(), view.across * 380 + shift * TILE, view.along * 380)
+    tone = column(46 + 26 * draws["tone"])
+    return tone + pattern * np.float32(15) + folds * np.float32(3.6) + weave * np.float32(1.1)
+
+
+def stone(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """A ledge of stone blocks with a bright far edge."""
+    shift = column(draws["shift"] * TILE)
+    grains = sample(noise(), view.across * 240 + shift, view.along * 200 + shift)
+    joint = bump(wave(view.across * np.float32(1.1) + shift) + 1, np.float32(0.012))
+    edge = bump(view.down, np.float32(0.035))
+    tone = column(50 + 20 * draws["tone"])
+    return tone + grains * np.float32(4.5) - joint * np.float32(16) + edge * np.float32(9)
+
+
+def sky(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """Sky, brighter towards the horizon, with soft clouds lit from above."""
+    shift = column(draws["shift"] * TILE)
+    x, y = view.x * 95 + shift, view.y * 170 + shift
+    puffs = sample(noise(), x, y)
+    lower = sample(noise(), x, y - np.float32(7))
+    cloud = smooth(0.2, 1.5, puffs) * column(smooth(0.2, 0.6, draws["clouds"]))
+    clear = column(57 + 12 * draws["tone"]) + view.y * np.float32(14)
+    white = np.float32(91) + (puffs - lower) * np.float32(3.5)
+    return clear + (white - clear) * cloud
+
+
+def wall(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """A plastered wall with a pool of light on the lamp's side."""
+    shift = column(draws["shift"] * TILE)
+    plaster = nearest(noise(), view.x * 120 + shift, view.y * 120 + shift)
+    pool = bump(view.x + column(draws["side"]) * np.float32(0.3), np.float32(1.1))
+    tone = column(40 + 26 * draws["tone"])
+    foot = bump(view.down, np.float32(0.10)) * np.float32(0.22)
+    return (tone + pool * np.float32(14) + plaster * np.float32(1.0)) * (1 - foot)
