@@ -95,9 +95,9 @@ def _locks(p: Patch, look: Looks, hair) -> np.ndarray:
     """Lightness of hair: strands that fall from the crown, a band of sheen; or curls."""
     arc = p.u / (np.sqrt(np.clip(f(1.6) - p.v * p.v * f(0.8), f(0.25), 2)) + f(0.25))
     strands = sample(noise(), arc * 105 + look.shift, p.v * 9 + look.shift)
-    curls = sample(speckle(), p.u * 27 + look.shift, p.v * 27)
+    curls = sample(speckle(), p.u * 38 + look.shift, p.v * 38)
     curly = look.style == 3
-    strands = np.where(curly, curls * f(0.9), strands * f(0.8))
+    strands = np.where(curly, curls * f(0.55), strands * f(0.8))
     radius = ellipse(p.u, p.v - f(0.1), 1, 1)
     sheen = bump(radius - f(0.92), f(0.22)) * smooth(-0.5, 0.9, p.v + p.u * p.light.x)
     shade = f(0.80) + f(0.16) * smooth(-1.2, 1.0, p.v) + f(0.10) * p.light.x * p.u
@@ -128,23 +128,23 @@ def _body(layers: Layers, look: Looks, skin) -> None:
     p = layers.patch
     half = f(0.36) + f(0.10) * smooth(-1.1, -1.6, p.v)
     neck = solid(np.abs(p.u) / half + smooth(-0.5, -0.2, p.v))
-    under = bump(p.v + f(0.98) - f(0.1) * p.u * p.u, f(0.26)) * f(0.42)
-    layers.paint(neck.cover * (p.v < -0.3), lit(neck, p.light, skin * f(0.94)) * (1 - under), SKIN)
+    under = bump(p.v + f(0.98) - f(0.1) * p.u * p.u, f(0.26)) * f(0.34)
+    layers.paint(neck.cover * (p.v < -0.3), lit(neck, p.light, skin * f(0.98)) * (1 - under), SKIN)
     slope = f(-1.32) - f(0.42) * p.u * p.u * (1 - f(0.12) * p.u * p.u)
     top = solid(np.clip(1 + (p.v - slope) * f(0.5), 0, 3), flat=0.2)
     depth = np.where(look.collar < 0.4, f(0.85), f(0.28))
-    hollow = ellipse(p.u, p.v + f(1.22), 0.46, 1) * f(1)
     pointed = np.abs(p.u) / f(0.46) + np.abs(p.v + f(1.22)) / depth
-    gap = solid(np.where(look.collar < 0.4, pointed, ellipse(p.u, p.v + f(1.2), 0.46, 0.30)))
-    del hollow
+    round_ = ellipse(p.u, p.v + f(1.2), 0.46, 0.30)
+    neckline = np.where(look.collar < 0.4, pointed, round_)
+    gap = solid(neckline)
     cover = np.minimum(top.cover, 1 - gap.cover)
     folds = sample(noise(), p.u * 16 + look.shift, p.v * 10 + look.shift)
     stripes = np.where(
         look.pattern < 0.25, wave(p.v * f(4)), np.where(look.pattern < 0.4, wave(p.u * f(4)), 0)
     )
-    round_ = f(1.05) + f(0.16) * p.u * p.light.x - f(0.16) * np.abs(p.u)
-    cloth = look.cloth * round_ + folds * f(3) + smooth(-0.3, 0.3, stripes) * f(9)
-    rim = bump(gap.x * 0 + np.where(look.collar < 0.4, pointed, ellipse(p.u, p.v + f(1.2), 0.46, 0.30)) - f(1.1), f(0.12))
+    bend = f(1.05) + f(0.16) * p.u * p.light.x - f(0.16) * np.abs(p.u)
+    cloth = look.cloth * bend + folds * f(3) + smooth(-0.3, 0.3, stripes) * f(9)
+    rim = bump(neckline - f(1.1), f(0.12))
     chin = f(1) - f(0.28) * bump(ellipse(p.u, p.v + f(1.15), 0.8, 0.5), f(0.8))
     layers.paint(cover, cloth * (1 - rim * f(0.22)) * chin, CLOTHES)
 
@@ -154,9 +154,9 @@ def _face(layers: Layers, look: Looks, rho: np.ndarray, skin) -> None:
     for side in (-1, 1):
         ear = solid(ellipse(p.u - side * (look.wide + f(0.02)), p.v + f(0.06), 0.12, 0.24))
         inner = bump(ellipse(p.u - side * (look.wide + f(0.03)), p.v + f(0.05), 0.06, 0.13), f(1))
-        layers.paint(ear.cover, lit(ear, p.light, skin * f(0.92)) * (1 - inner * f(0.25)), SKIN)
-    ball = solid(rho, flat=0.12)
-    shine = lit(ball, p.light, skin * f(0.97), f(0.10), 3)
+        layers.paint(ear.cover, lit(ear, p.light, skin * f(0.96)) * (1 - inner * f(0.25)), SKIN)
+    ball = solid(rho, flat=0.30)
+    shine = lit(ball, p.light, skin * f(1.01), f(0.08), 3)
     layers.paint(ball.cover, shine * _relief(p, look), SKIN)
 
 
@@ -173,7 +173,7 @@ def _relief(p: Patch, look: Looks) -> np.ndarray:
     holes = bump(np.abs(nu) - f(0.075), f(0.03)) * bump(p.v - f(NOSE - 0.085), f(0.026)) * f(0.38)
     cheek = bump(ellipse(np.abs(u) - f(0.42), p.v + f(0.20), 0.2, 0.16), f(1)) * f(0.05)
     chin = bump(u, f(0.2)) * bump(p.v - f(MOUTH - 0.20), f(0.05)) * f(0.13)
-    spots = smooth(1.0, 1.8, nearest(speckle(), p.u * 60 + look.shift, p.v * 60)) * look.freckles
+    spots = smooth(0.6, 1.4, nearest(speckle(), p.u * 90 + look.shift, p.v * 90)) * look.freckles
     spots = spots * bump(ellipse(np.abs(u) - f(0.3), p.v + f(0.2), 0.3, 0.16), f(1)) * f(0.25)
     return 1 - sockets - flank + ridge + tip - under - holes + cheek - chin - spots
 
@@ -192,11 +192,19 @@ def _hair_before(layers: Layers, look: Looks, locks: np.ndarray, rho: np.ndarray
     layers.darken(np.where(layers.part == SKIN, shade, 0))
     edge = f(1) - f(0.20) * bump(np.clip(p.v - line, 0, 2), f(0.10))
     layers.paint(cover, locks * edge, HAIR)
-    jaw = np.clip((rho - f(0.80) + f(0.55) * smooth(-0.2, -0.7, p.v)) / f(0.25), 0, 1)
-    mouth = smooth(0.75, 1.1, ellipse(p.u - look.turn, p.v - f(MOUTH), 0.30, 0.13))
-    beard = jaw * mouth * smooth(-0.12, -0.26, p.v) * solid(rho * f(0.98)).cover * look.beard
-    beard = np.where(p.v < NOSE - 0.10, beard, np.minimum(beard, smooth(0.5, 0.62, np.abs(p.u))))
-    layers.paint(beard * smooth(0.2, 0.8, beard), locks * f(0.86), BROWS)
+    _beard(layers, look, locks, rho)
+
+
+def _beard(layers: Layers, look: Looks, locks: np.ndarray, rho: np.ndarray) -> None:
+    p = layers.patch
+    u, v = p.u - look.turn, p.v
+    jaw = smooth(0.40, 0.62, rho) * smooth(-0.08, -0.34, v)
+    chin = smooth(MOUTH - 0.06, MOUTH - 0.16, v)
+    lip = bump(ellipse(u, v - f(MOUTH + 0.135), 0.30, 0.05), f(1)) * f(1.5)
+    mouth = smooth(0.8, 1.15, ellipse(u, v - f(MOUTH), 0.27, 0.10))
+    where = np.clip(np.maximum(np.maximum(jaw, chin), lip), 0, 1) * mouth
+    where = where * solid(rho * f(0.985)).cover * look.beard
+    layers.paint(smooth(0.15, 0.75, where), locks * f(0.86), BROWS)
 
 
 def features(canvas: Canvas, place: tuple, light: Light, looks: Looks, skin, hair) -> None:

@@ -136,3 +136,89 @@ def wall(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     tone = column(40 + 26 * draws["tone"])
     foot = bump(view.down, np.float32(0.10)) * np.float32(0.22)
     return (tone + pool * np.float32(14) + plaster * np.float32(1.0)) * (1 - foot)
+
+
+def ridge(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """How far the skyline lies below the horizon, an uneven line: (m, 1, W)."""
+    return sample(noise(), view.x * 26 + column(draws["shift"] * TILE), view.horizon) * np.float32(
+        0.014
+    )
+
+
+def moss(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """The floor of woods: grass, moss and patches of light that fall through the trees."""
+    shift = column(draws["shift"] * TILE)
+    blades = sample(_blades(), view.across * 170 + shift, view.along * 260 + shift)
+    spots = sample(noise(), view.across * 34 + shift, view.along * 70 + shift)
+    tone = column(34 + 12 * draws["tone"])
+    near = np.clip(view.down, 0, 1)
+    return tone + blades * (3 + 5 * near) + spots * np.float32(3) + smooth(0.6, 1.8, spots) * 9
+
+
+def trees(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Woods in haze: leaves and undergrowth, and trunks, the nearer the darker and thicker.
+
+    Gives lightness and how much of each pixel trunks cover.
+    """
+    shift = column(draws["shift"] * TILE)
+    leaves = sample(noise(), view.x * 85 + shift, view.y * 85 + shift)
+    tufts = sample(speckle(), view.x * 75 + shift, view.y * 75 + shift)
+    light = np.float32(64) - np.float32(26) * view.y / view.horizon + leaves * np.float32(4)
+    trunks = np.zeros_like(light)
+    for depth, (often, wide, tone) in enumerate(((8.3, 0.09, 48), (5.1, 0.11, 37), (2.7, 0.15, 25))):
+        cover, across, unit = _trunks(view, draws, depth, often, wide)
+        bark = sample(speckle(), across * 70 + shift, view.y * 26 + shift)
+        round_ = np.float32(1) + across * column(draws["side"]) * np.float32(1.1)
+        light = light * (1 - cover) + (tone + unit * 2 + bark * 2) * round_ * cover
+        trunks = trunks * (1 - cover) + cover
+        under = smooth(0.10, -0.04, view.horizon - view.y - (leaves + 1) * np.float32(0.03))
+        light = light * (1 - under) + (np.float32(44 - 5 * depth) + tufts * 4) * under
+        trunks = trunks * (1 - under)
+    crown = smooth(0.14, -0.02, view.y - leaves * np.float32(0.045))
+    light = light * (1 - crown) + (np.float32(33) + tufts * 5 + leaves * 4) * crown
+    return light, trunks * (1 - crown)
+
+
+def _trunks(view: View, draws: dict[str, np.ndarray], depth: int, often: float, wide: float):
+    """One row of trunks: cover, place across a trunk (0 amid it), a random number of each."""
+    shift = column(draws["shift"] * TILE)
+    lean = view.y * (column(draws["tone"]) - np.float32(0.5)) * np.float32(0.08)
+    x = (view.x + lean) * np.float32(often) + shift * np.float32(0.37 * (depth + 1))
+    cell = np.floor(x)
+    unit = nearest(speckle(), cell * 8 + 4, shift + 64 * depth)
+    other = nearest(speckle(), cell * 8 + 4, shift + 64 * depth + 200)
+    across = x - cell - np.float32(0.5) - np.clip(other, -2, 2) * np.float32(0.13)
+    half = np.float32(wide) * (1 + np.clip(unit, -1.6, 1.6) * np.float32(0.3))
+    edge = np.float32(often / view.size)
+    return np.clip((half - np.abs(across)) / edge + np.float32(0.5), 0, 1), across, unit
+
+
+def snow(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """Snow with soft drifts, lit from the lamp's side."""
+    shift = column(draws["shift"] * TILE)
+    side = column(draws["side"]) * np.float32(3)
+    drifts = sample(noise(), view.across * 20 + shift, view.along * 60 + shift)
+    beyond = sample(noise(), view.across * 20 + shift + side, view.along * 60 + shift - 2)
+    grains = nearest(speckle(), view.across * 400, view.along * 400 + shift)
+    tone = column(82 + 6 * draws["tone"])
+    return tone + drifts * np.float32(2) + (drifts - beyond) * 9 + grains * np.float32(0.7)
+
+
+def ice(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A cold sky over hazy, snow-covered mountains: lightness, and cover of the mountains."""
+    shift = column(draws["shift"] * TILE)
+    air = sky(view, draws | {"tone": draws["tone"] * 0.8})
+    hills = np.zeros_like(air)
+    side = column(draws["side"]) * np.float32(3)
+    for depth, (high, tone, steep) in enumerate(((0.18, 83, 34.0), (0.07, 74, 52.0))):
+        line = sample(noise(), view.x * steep + shift + 90 * depth, shift)
+        line = view.horizon - np.float32(high) - line * np.float32(0.05)
+        cover = np.clip((view.y - line) * view.size + np.float32(0.5), 0, 1)
+        below = (view.y - line) * 110
+        folds = sample(noise(), view.x * 60 + shift, below + shift)
+        relief = folds - sample(noise(), view.x * 60 + shift + side, below + shift - 2)
+        rocks = smooth(0.5, 1.1, folds) * np.float32(11)
+        rock = tone + relief * np.float32(7) - rocks + below * np.float32(0.12)
+        air = air * (1 - cover) + rock * cover
+        hills = hills * (1 - cover) + cover
+    return air, hills

@@ -15,17 +15,17 @@ from .world import World
 
 # Tones are numbered from the lightest to the deepest; their colours overlap in brightness.
 TONES = {
-    "tone 1": (Mode("tone 1", 44, 0.30), 76.0, 0.2),
-    "tone 2": (Mode("tone 2", 68, 0.30), 70.0, 0.2),
-    "tone 3": (Mode("tone 3", 52, 0.40), 63.0, 0.2),
-    "tone 4": (Mode("tone 4", 74, 0.48), 55.0, 0.15),
-    "tone 5": (Mode("tone 5", 56, 0.52), 46.0, 0.15),
-    "tone 6": (Mode("tone 6", 46, 0.38), 38.0, 0.1),
+    "tone 1": (Mode("tone 1", 40, 0.30), 77.0, 0.2),
+    "tone 2": (Mode("tone 2", 66, 0.34), 71.0, 0.2),
+    "tone 3": (Mode("tone 3", 50, 0.44), 64.0, 0.2),
+    "tone 4": (Mode("tone 4", 67, 0.42), 56.0, 0.15),
+    "tone 5": (Mode("tone 5", 54, 0.52), 47.0, 0.15),
+    "tone 6": (Mode("tone 6", 45, 0.36), 39.0, 0.1),
 }
 HAIR = {
     "black": (Mode("black", 285, 0.10), 17.0, 0.32),
     "brown": (Mode("brown", 62, 0.48), 28.0, 0.30),
-    "red": (Mode("red", 52, 0.68), 42.0, 0.08),
+    "red": (Mode("red", 53, 0.60), 42.0, 0.08),
     "blond": (Mode("blond", 82, 0.52), 62.0, 0.18),
     "gray": (Mode("gray", 260, 0.05), 60.0, 0.12),
 }
@@ -93,8 +93,8 @@ def draw(
     levels = tuple(d.choice(link.joint.sum(1)) for link in links)
     skin, hair = (link.levels[level] for link, level in zip(links, levels, strict=True))
     light = Light.draw(d)
-    x, y = 0.5 + d.uniform(-0.035, 0.035), d.uniform(0.43, 0.47)
-    radius, tilt = d.uniform(0.27, 0.305), d.uniform(-0.04, 0.04)
+    x, y = 0.5 + d.uniform(-0.035, 0.035), d.uniform(0.45, 0.48)
+    radius, tilt = d.uniform(0.295, 0.325), d.uniform(-0.04, 0.04)
     looks = face.Looks.draw(d)
     q = {name: d.uniform() for name in ("shift", "tone")} | {"side": np.sign(light.x)}
     q["tone"] = q["tone"] * 0.9
