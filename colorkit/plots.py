@@ -112,7 +112,7 @@ def draw_picture(ax, picture: torch.Tensor, title: str = "") -> None:
     """Draw one picture on matplotlib axes: RGB, or one channel in [0, 100] as gray."""
     if picture.shape[-3] == 1:
         plane = picture.detach().reshape(picture.shape[-2:]).cpu()
-        ax.imshow(plane, cmap="gray", vmin=0, vmax=100, interpolation="nearest")
+        ax.imshow(plane.numpy(), cmap="gray", vmin=0, vmax=100, interpolation="nearest")
     else:
         ax.imshow(picture_array(picture), interpolation="nearest")
     ax.set_title(title, fontsize=10)

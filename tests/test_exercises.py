@@ -16,8 +16,6 @@ ANSWERS = [
 @pytest.mark.parametrize(("spec", "state", "answer"), ANSWERS)
 def test_known_answers_get_their_verdict(spec, state, answer):
     verdict = grade_answer(spec, answer.answer)
-    if answer.answer is spec.reference:  # the reference is noticed by name only when it is called
-        assert verdict.state == "right", verdict.message
     assert verdict.state == state, verdict.message
     assert answer.hint in verdict.message
 

@@ -1,6 +1,6 @@
 """The one first cell of every lesson: it installs colorkit where it is missing."""
 
-_TEXT = '''\
+_TEXT = """\
 # Installs colorkit where it is missing: from this checkout, else from its repository.
 import importlib.util
 import subprocess
@@ -20,7 +20,7 @@ if importlib.util.find_spec("colorkit") is None:
     pip = subprocess.run(command, capture_output=True, text=True)
     if pip.returncode:
         raise RuntimeError(f"{{' '.join(command)}} failed:\\n{{pip.stderr[-2000:]}}")
-    importlib.invalidate_caches()'''
+    importlib.invalidate_caches()"""
 
 
 def bootstrap_text(url: str) -> str:

@@ -18,9 +18,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from colorkit.course.bootstrap import bootstrap_text
-from colorkit.course.cells import checked_exercises, defined_exercises, parse, without_answers
-from colorkit.course.checkout import (
+from colorkit.checkout import (
     LESSONS,
     SOURCES,
     lesson_ids,
@@ -28,6 +26,8 @@ from colorkit.course.checkout import (
     select_lessons,
     write_whole,
 )
+from colorkit.course.bootstrap import bootstrap_text
+from colorkit.course.cells import checked_exercises, defined_exercises, parse, without_answers
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -67,10 +67,10 @@ def read_source(path: Path) -> list[NotebookNode]:
 
 
 def _cell(kind: str, source: str, metadata: dict[str, Any]) -> NotebookNode:
-    cell = NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata), id="")
+    cell = {"cell_type": kind, "source": source, "metadata": metadata, "id": ""}
     if kind == "code":
-        cell.update(outputs=[], execution_count=None)
-    return cell
+        cell |= {"outputs": [], "execution_count": None}
+    return nbformat.from_dict(cell)
 
 
 def build_notebook(
@@ -171,9 +171,20 @@ def keep_outputs(built: NotebookNode, old: NotebookNode) -> bool:
     if made.get("executed") != code_hash(built) or code_hash(old) != code_hash(built):
         return False
     for new, cell in zip(_executed_cells(built), _executed_cells(old), strict=True):
-        new.outputs, new.execution_count = cell.outputs, cell.execution_count
+        new.outputs = cell.outputs
+    number_cells(built)
     built.metadata["colorkit"] = made
     return True
+
+
+def number_cells(notebook: NotebookNode) -> None:
+    """Give code cells and their results the counts of a run from first to last."""
+    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    for count, cell in enumerate(cells, 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
 
 
 def notebook_text(notebook: NotebookNode) -> str:
@@ -194,9 +205,9 @@ def read_notebook(path: Path) -> NotebookNode | None:
 
 def registered_exercises() -> Mapping[str, Any]:
     """All specified exercises by name."""
-    from colorkit.course.exercise import specifications
+    from colorkit.course.exercise import all_exercises
 
-    return specifications()
+    return all_exercises()
 
 
 @dataclass(frozen=True)
@@ -243,15 +254,19 @@ def _write_changed(path: Path, text: str) -> None:
         write_whole(path, text)
 
 
-def check_all(root: Path, exercises: Mapping[str, Any] | None = None) -> list[Problem]:
+def check_all(
+    root: Path,
+    exercises: Mapping[str, Any] | None = None,
+    wanted: str | list[str] | None = None,
+) -> list[Problem]:
     """Each difference between the stored notebooks and what their sources make.
 
     Outputs are never compared; that the solution's outputs come from the present code is.
     """
     root = Path(root)
     exercises = registered_exercises() if exercises is None else exercises
-    problems = _extra_files(root)
-    for name in lesson_ids(root):
+    problems = [] if wanted else _extra_files(root)
+    for name in select_lessons(lesson_ids(root), wanted):
         lesson = build_lesson(root, name, exercises)
         problems += _compare(root, f"{LESSONS}/{name}.ipynb", lesson.student)
         problems += _compare(root, f"{SOURCES}/{name}.ipynb", lesson.solution)

@@ -1,0 +1,86 @@
+"""A tiny course in a folder, for the tests of the builder, the runner and the grader."""
+
+from pathlib import Path
+
+from colorkit.course.exercise import Answer, Case, Exercise
+from colorkit.course.recording import Expected
+
+SOURCE = '''\
+# %% [markdown]
+# # A demo lesson
+# Three plain words.
+
+# %% tags=["bootstrap"]
+pass  # replaced by the builder
+
+# %% tags=["parameters"]
+profile = None
+
+# %%
+from colorkit.course import check, exercise, record
+from colorkit.course.exercise import register
+from tests.demo import DOUBLE
+
+register(DOUBLE)
+
+# %%
+@exercise("demo.double")
+def double(x):
+    """Twice x."""
+    ### BEGIN SOLUTION
+    y = x + x
+    return y
+    ### END SOLUTION
+
+# %%
+check("demo.double")
+
+# %%
+1 + 1
+
+# %%
+1 + 1
+
+# %%
+record("twice", double(21), unit="ab")
+
+# %% [markdown] tags=["extra"]
+# ## More
+# Four words of extra.
+
+# %%
+print("the end")
+'''
+EXPECTED = Expected(
+    {"01_demo": {p: {"cpu": {"seconds": 60, "twice": [41, 43]}} for p in ("ci", "laptop")}}
+)
+
+
+def _thrice(x: float) -> float:
+    return 3 * x
+
+
+def _twice(x: float) -> float:
+    return 2 * x
+
+
+DOUBLE = Exercise(
+    name="demo.double",
+    lesson="01_demo",
+    minutes=5,
+    points=3,
+    reference=_twice,
+    cases=(Case("two", lambda: (2.0,)), Case("five", lambda: (5.0,))),
+    wrong=(Answer("thrice", _thrice, hint="Two, not three."),),
+)
+EXERCISES = {"demo.double": DOUBLE}
+
+
+def make_checkout(folder: Path, **sources: str) -> Path:
+    """A folder that looks like a checkout, with the sources (default: the demo) as lessons."""
+    text = '[project]\nname = "colorkit"\n[project.urls]\nRepository = "https://example.org/fork"\n'
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    (folder / "solutions").mkdir()
+    for name, source in (sources or {"01_demo": SOURCE}).items():
+        (folder / "solutions" / f"{name}.py").write_text(source, encoding="utf-8")
+    return folder

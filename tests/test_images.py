@@ -1,0 +1,202 @@
+"""Any image file becomes an upright 8-bit sRGB picture, or an error that names it."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms
+
+from colorkit.data.images import ImageError, decode, decode_square, read_rgb
+
+
+@pytest.fixture
+def colours() -> np.ndarray:
+    """A picture (24, 40, 3) whose four corners differ."""
+    y, x = np.mgrid[0:24, 0:40]
+    return np.stack([x * 6, y * 10, 255 - x * 6], axis=2).astype(np.uint8)
+
+
+def saved(image: Image.Image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def test_read_rgb_keeps_every_pixel(tmp_path, colours):
+    rgb = read_rgb(saved(Image.fromarray(colours), tmp_path / "ä picture.png"))
+    assert rgb.dtype == torch.uint8
+    assert rgb.shape == (1, 3, 24, 40)
+    assert np.array_equal(rgb[0].permute(1, 2, 0).numpy(), colours)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_by_exif(tmp_path, colours, orientation):
+    # What a camera stores is the upright picture, turned the other way round.
+    stored = {
+        1: colours,
+        2: colours[:, ::-1],
+        3: colours[::-1, ::-1],
+        4: colours[::-1],
+        5: colours.swapaxes(0, 1),
+        6: colours.swapaxes(0, 1)[::-1],
+        7: colours.swapaxes(0, 1)[::-1, ::-1],
+        8: colours.swapaxes(0, 1)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    path = saved(image, tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(np.asarray(decode(path)), colours)
+    assert np.array_equal(decode_square(path, 24)[0], colours[:, 8:32])
+
+
+def test_sixteen_bit_gray_is_scaled_not_clipped(tmp_path):
+    deep = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    path = saved(Image.fromarray(deep), tmp_path / "deep.png")
+    assert np.array_equal(np.asarray(decode(path))[..., 0].ravel(), np.arange(256))
+
+
+@pytest.mark.parametrize(("top", "scale"), [(1.0, 255.0), (255.0, 1.0), (1000.0, 0.255)])
+def test_float_gray_is_scaled_by_its_range(tmp_path, top, scale):
+    values = np.linspace(0, top, 64, dtype=np.float32).reshape(8, 8)
+    path = saved(Image.fromarray(values), tmp_path / "float.tif")
+    assert np.abs(np.asarray(decode(path))[..., 0] - values * scale).max() <= 0.51
+
+
+def test_transparency_is_laid_on_white(tmp_path, colours):
+    alpha = np.zeros((24, 40), np.uint8)
+    alpha[:, 20:] = 255
+    cut = Image.fromarray(np.dstack([colours, alpha]))
+    rgb = np.asarray(decode(saved(cut, tmp_path / "cut.png")))
+    assert (rgb[:, :20] == 255).all()
+    assert np.array_equal(rgb[:, 20:], colours[:, 20:])
+
+
+def test_gray_with_alpha_and_palette_with_transparency(tmp_path):
+    gray = Image.fromarray(np.dstack([np.full((8, 8), 90, np.uint8), np.eye(8, dtype="u1") * 255]))
+    rgb = np.asarray(decode(saved(gray, tmp_path / "la.png")))
+    assert (rgb[np.eye(8, dtype=bool)] == 90).all()
+    assert (rgb[~np.eye(8, dtype=bool)] == 255).all()
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.paste(0, (0, 0, 4, 8))
+    rgb = np.asarray(decode(saved(palette, tmp_path / "p.png", transparency=0)))
+    assert (rgb[:, :4] == 255).all()
+    assert (rgb[:, 4:] == [200, 100, 50]).all()
+
+
+def test_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    path = saved(frames[0], tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert (np.asarray(decode(path)) == [255, 0, 0]).all()
+
+
+def test_cmyk_jpeg_has_the_expected_colours(tmp_path):
+    path = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "ink.jpg", quality=95)
+    assert np.abs(np.asarray(decode(path)).astype(int) - [255, 0, 0]).max() <= 8
+
+
+def test_lab_file_becomes_srgb(tmp_path):
+    lab = Image.new("LAB", (8, 8), (137, 128 + 80, 128 + 69))  # sRGB red in D50 Lab: 54, 80, 69
+    path = saved(lab, tmp_path / "lab.tif")
+    assert np.abs(np.asarray(decode(path)).astype(int) - [255, 0, 0]).max() <= 8
+
+
+def linear_profile() -> bytes:
+    """An RGB profile with sRGB's primaries and no gamma, patched into Pillow's own sRGB profile."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(profile[128:132], "big")
+    for i in range(count):
+        entry = 132 + 12 * i
+        tag = bytes(profile[entry : entry + 4])
+        start = int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        size = int.from_bytes(profile[entry + 8 : entry + 12], "big")
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            curve = b"curv" + bytes(4) + bytes(4)  # a curve of zero points: linear
+            profile[start : start + size] = curve.ljust(size, b"\0")
+        if tag == b"desc":
+            name = bytes(profile[start : start + size])
+            profile[start : start + size] = name.replace("sRGB".encode("utf-16-be"), bytes(8))
+    return bytes(profile)
+
+
+def test_embedded_profile_is_applied(tmp_path):
+    image = Image.new("RGB", (8, 8), (128, 128, 128))
+    path = saved(image, tmp_path / "linear.png", icc_profile=linear_profile())
+    # IEC 61966-2-1: linear 128/255 is sRGB 188.
+    assert np.abs(np.asarray(decode(path)).astype(int) - 188).max() <= 1
+    path = saved(image, tmp_path / "broken.png", icc_profile=b"no profile at all")
+    assert (np.asarray(decode(path)) == 128).all()
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_square_is_the_centre_of_what_was_decoded(tmp_path, size):
+    y, x = np.mgrid[0:600, 0:900]
+    smooth = np.stack([x / 900, y / 600, 0.5 + 0 * x], axis=2)
+    image = Image.fromarray((smooth * 255).astype(np.uint8))
+    small, full = decode_square(saved(image, tmp_path / "large.jpg", quality=95), size)
+    expected = image.crop((150, 0, 750, 600)).resize((size, size), Image.Resampling.BOX)
+    assert full == (900, 600)
+    assert small.size == (size, size)
+    assert np.abs(np.asarray(small, int) - np.asarray(expected, int)).max() <= 6
+
+
+def as_bytes(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_cut_files_raise_and_name_themselves(tmp_path, kind, share):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = as_bytes(Image.fromarray(noise), kind)
+    path = tmp_path / f"cut.{kind.lower()}"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ImageError, match="cut") as caught:
+        decode(path)
+    assert caught.value.verdict in ("truncated", "unreadable")
+    if kind in ("JPEG", "PNG"):
+        assert caught.value.verdict == "truncated"
+
+
+def test_what_is_no_picture_says_what_to_do(tmp_path):
+    for name, content, hint in [
+        ("empty.jpg", b"", "empty"),
+        ("page.png", b"<!DOCTYPE html><p>404", "web page"),
+        ("text.jpg", b"not a picture", "JPEG or PNG"),
+        ("phone.heic", b"\0\0\0\x18ftypmsf1" + bytes(64), "HEIC"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageError, match=hint) as caught:
+            read_rgb(tmp_path / name)
+        assert name in str(caught.value)
+        assert caught.value.verdict == "unreadable"
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        read_rgb(tmp_path / "nowhere.jpg")
+
+
+def test_bomb_is_refused_before_it_is_decoded(tmp_path):
+    path = saved(Image.new("1", (20_000, 6_100)), tmp_path / "bomb.png")
+    with pytest.raises(ImageError, match="megapixels") as caught:
+        read_rgb(path)
+    assert caught.value.verdict == "bomb"
+
+
+def test_awkward_photographs(photos):
+    dirty = photos / "dirty"
+    means = {  # of the same photograph of cabbages, stored in different ways
+        "syn_cmyk_colour.jpg": (107, 101, 64),
+        "syn_exif_orient8.jpg": (107, 101, 64),
+        "syn_rgb16.png": (107, 101, 64),
+    }
+    for name, mean in means.items():
+        measured = np.asarray(decode(dirty / name)).mean((0, 1))
+        assert np.abs(measured - mean).max() < 2, name
+    same = np.asarray(decode(dirty / "syn_cmyk_colour.jpg"), int)
+    turned = np.asarray(decode(dirty / "syn_exif_orient8.jpg"), int)
+    assert np.abs(same - turned).mean() < 6
+    deep = np.asarray(decode(dirty / "syn_gray16.png"))
+    assert 40 < deep.mean() < 200
+    assert (np.asarray(decode(dirty / "syn_rgba_cutout.png"))[0, 0] == 255).all()

@@ -1,0 +1,182 @@
+"""The Makefile's own logic, tried with a Python that only writes down how it was called."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("make") is None, reason="GNU make is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows works without make, see README"),
+]
+
+# Says that it is new enough unless TOO_OLD is set; `-m venv` copies it; `-m pip` leaves a mark that
+# stands for the installed colorkit.
+FAKE_PYTHON = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+  --version) echo "Python 3.9.2" ;;
+  "-I -c"*) [ -e "$here/installed" ] && echo True ;;
+  *version_info*) [ -z "$TOO_OLD" ] ;;
+  *) echo "$(basename "$0") $*" >> "$LOG" ;;
+esac || exit 1
+case "$*" in
+  "-m venv"*)
+    [ -z "$NO_VENV" ] || exit 1
+    for folder; do :; done
+    mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
+  "-m pip"*)
+    [ -z "$NO_PIP" ] || exit 1
+    touch "$here/installed" ;;
+esac
+"""
+
+
+class Checkout:
+    """A folder with the Makefile, and a PATH on which the fake is the only Python."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "a checkout"  # with a space, as students' folders have
+        programs = folder / "bin"
+        for path in (self.folder / "colorkit", programs):
+            path.mkdir(parents=True)
+        for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, self.folder)
+        tools = ("sh", "sed", "awk", "touch", "mkdir", "cp", "rm", "mv", "find", "make")
+        tools += ("dirname", "basename", "tail", "echo")
+        for name in filter(shutil.which, tools):
+            (programs / name).symlink_to(shutil.which(name))
+        (programs / "python3").write_text(FAKE_PYTHON)
+        (programs / "python3").chmod(0o755)
+        self.log = folder / "log"
+        self.environment = {"PATH": str(programs), "LOG": str(self.log)}
+
+    def make(self, *arguments: str, **environment: str) -> tuple[list[str], str, int]:
+        """The calls of Python that do something, what make printed, its exit status."""
+        self.log.write_text("")
+        done = subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return self.log.read_text().splitlines(), done.stdout + done.stderr, done.returncode
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def test_course_from_nothing_makes_an_environment_installs_lab_and_runs(checkout):
+    calls, printed, status = checkout.make("course")
+    assert status == 0, printed
+    assert calls[0] == "python3 -m venv --clear .venv"
+    assert calls[1].startswith("python -m pip install")
+    assert calls[1].endswith("--editable .[lab]")
+    assert calls[2:] == ["python -m colorkit course run --profile laptop"]
+
+
+def test_nothing_is_installed_twice(checkout):
+    checkout.make("course")
+    calls, _, _ = checkout.make("course", "PROFILE=ci")
+    assert calls == ["python -m colorkit course run --profile ci"]
+
+
+def test_tests_need_dev_which_also_covers_lab(checkout):
+    calls, _, _ = checkout.make("test")
+    assert next(call for call in calls if "pip" in call).endswith("--editable .[dev]")
+    assert calls[-1] == "python -m pytest"
+    assert checkout.make("lab")[0] == ["python -m colorkit lab"]
+
+
+def test_lab_then_test_installs_dev_on_top_without_a_new_environment(checkout):
+    checkout.make("lab")
+    calls, _, _ = checkout.make("test")
+    assert not any("venv" in call for call in calls)
+    assert calls[0].endswith("--editable .[dev]")
+
+
+def test_a_newer_pyproject_installs_again(checkout):
+    checkout.make("course")
+    stamp = checkout.folder / ".venv/.lab"
+    later = stamp.stat().st_mtime + 5
+    os.utime(checkout.folder / "pyproject.toml", (later, later))
+    calls, _, _ = checkout.make("course")
+    assert calls[0].startswith("python -m pip install")
+
+
+def test_an_environment_that_no_longer_imports_colorkit_is_installed_again(checkout):
+    checkout.make("course")
+    (checkout.folder / ".venv/bin/installed").unlink()
+    calls, _, _ = checkout.make("course")
+    assert calls[0].startswith("python -m pip install")
+
+
+def test_an_environment_without_its_python_is_made_anew(checkout):
+    checkout.make("course")
+    (checkout.folder / ".venv/bin/python").unlink()
+    calls, _, status = checkout.make("course")
+    assert status == 0
+    assert calls[0] == "python3 -m venv --clear .venv"
+
+
+def test_constraints_are_passed_on_also_when_something_else_is_installed(checkout):
+    checkout.make("course")
+    calls, _, _ = checkout.make("course", "CONSTRAINTS=constraints.txt")
+    assert "--constraint constraints.txt" in calls[0]
+
+
+def test_a_python_that_is_too_old_gets_a_clear_message_and_leaves_nothing(checkout):
+    calls, printed, status = checkout.make("course", TOO_OLD="1")
+    assert status != 0
+    assert calls == []
+    assert "Python 3.11 or later; python3 is Python 3.9.2" in printed
+    assert "make PYTHON=/path/to/python3 course" in printed
+    assert not (checkout.folder / ".venv").exists()
+
+
+def test_a_python_without_venv_gets_the_remedy(checkout):
+    _, printed, status = checkout.make("course", NO_VENV="1")
+    assert status != 0
+    assert "apt-get install python3-venv" in printed
+    assert not (checkout.folder / ".venv").exists()
+
+
+def test_a_failed_installation_stops_and_the_next_call_goes_on(checkout):
+    calls, printed, status = checkout.make("course", NO_PIP="1")
+    assert status != 0
+    assert "installation failed" in printed
+    assert not any("colorkit course" in call for call in calls)
+    calls, _, status = checkout.make("course")
+    assert status == 0
+    assert calls[-1] == "python -m colorkit course run --profile laptop"
+
+
+def test_constraints_keep_their_head_and_hold_no_address(checkout):
+    checkout.make("setup")
+    python = checkout.folder / ".venv/bin/python"
+    frozen = "numpy==2.4.6\\ntorch==2.15.0+cu130\\nmine @ file:///tmp/x\\n-e git+x\\n# odd\\n"
+    answer = f'case "$*" in *freeze*) printf "{frozen}"; exit ;; esac\n'
+    python.write_text(FAKE_PYTHON.replace("#!/bin/sh\n", f"#!/bin/sh\n{answer}"))
+    _, printed, status = checkout.make("constraints")
+    assert status == 0, printed
+    lines = (checkout.folder / "constraints.txt").read_text().splitlines()
+    assert lines[0].startswith("# The exact versions")
+    assert [line for line in lines if not line.startswith("#")] == [
+        "numpy==2.4.6",
+        "torch==2.15.0",
+    ]
+
+
+def test_help_names_every_target(checkout):
+    _, printed, _ = checkout.make()
+    for target in ("setup", "course", "lab", "test", "bench", "notebooks", "format", "clean"):
+        assert f"make {target} " in printed

@@ -1,0 +1,233 @@
+"""What must hold for the repository as a whole: style, sizes, one list of dependencies, set-up."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MEGABYTE = 1_000_000
+
+
+def tracked_files() -> list[Path]:
+    """Files that git tracks or would add; without git, all but what .gitignore keeps out."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("git is needed to tell the repository's files from others")
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    """Run a module of this Python in the repository, with this checkout's colorkit."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("arguments", [("check", "."), ("format", "--check", ".")])
+def test_ruff_is_content(arguments):
+    done = run("ruff", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_built_notebooks_match_their_sources():
+    done = run("colorkit", "notebooks", "build", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_file_is_above_one_megabyte():
+    large = {str(path): path.stat().st_size for path in tracked_files()}
+    assert {name: size for name, size in large.items() if size > MEGABYTE} == {}
+
+
+def test_weights_are_below_ten_megabytes_in_all():
+    endings = {".pt", ".pth", ".safetensors", ".ckpt", ".npz", ".npy", ".onnx"}
+    sizes = [path.stat().st_size for path in tracked_files() if path.suffix in endings]
+    assert sum(sizes) <= 10 * MEGABYTE
+
+
+def test_no_file_names_a_package_registry():
+    # Written in two pieces, so that this file passes its own test.
+    names = ["pypi" + ".org", "python" + "hosted.org", "download." + "pytorch.org"]
+    names += ["ana" + "conda.org", "registry." + "npmjs", "index" + "-url", "find" + "-links"]
+    found = []
+    for path in tracked_files():
+        content = path.read_bytes().lower()
+        found += [f"{path.name}: {name}" for name in names if name.encode() in content]
+    assert found == []
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    """The requirements of the base and of the named extras, colorkit's own extras left out."""
+    lines = list(PROJECT["dependencies"])
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return [r for r in map(Requirement, lines) if r.name != "colorkit"]
+
+
+def constraints() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in pins}
+
+
+@pytest.mark.parametrize(
+    "requirement", requirements(*PROJECT["optional-dependencies"]), ids=lambda r: r.name
+)
+def test_every_dependency_has_a_constraint_that_satisfies_it(requirement):
+    version = constraints()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version, prereleases=True)
+
+
+def test_constraints_are_exact_versions_without_addresses():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    exact = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+")
+    assert [line for line in pins if not exact.fullmatch(line)] == []
+    assert not any("colorkit==" in line for line in pins)
+
+
+@pytest.mark.parametrize(
+    "requirement", requirements(*PROJECT["optional-dependencies"]), ids=lambda r: r.name
+)
+def test_pyproject_sets_lower_bounds_only(requirement):
+    assert [spec.operator for spec in requirement.specifier] == [">="]
+
+
+def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    nested = [item for item in environment["dependencies"] if isinstance(item, dict)]
+    plain = [Requirement(item) for item in environment["dependencies"] if isinstance(item, str)]
+    assert sorted(r.name for r in plain) == ["pip", "python"]
+    python = next(r for r in plain if r.name == "python")
+    assert python.specifier == SpecifierSet(PROJECT["requires-python"])
+    assert nested == [{"pip": ["-e .[dev]"]}]
+
+
+def test_citation_agrees_with_pyproject():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert citation["repository-code"] == PROJECT["urls"]["Repository"]
+    assert citation["authors"] == PROJECT["authors"]
+
+
+def make_targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z]+):(?!=)", makefile, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_command_of_a_page_is_a_target(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = re.findall(r"^```.*?^```|`[^`\n]+`", text, flags=re.MULTILINE | re.DOTALL)
+    named = {name for piece in code for name in re.findall(r"\bmake ([a-z]+)", piece)}
+    assert named
+    assert named <= make_targets()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_colorkit_command_of_a_page_exists(page):
+    from colorkit.cli import colorkit
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = re.findall(r"^```.*?^```|`[^`\n]+`", text, flags=re.MULTILINE | re.DOTALL)
+    named = {
+        m for piece in code for m in re.findall(r"(?<!activate )\bcolorkit((?: [a-z]+)+)", piece)
+    }
+    for words in named:
+        group = colorkit
+        for word in words.split():
+            if not hasattr(group, "commands"):
+                break  # the rest are arguments
+            assert word in group.commands, f"{page} names `colorkit{words}`"
+            group = group.commands[word]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_relative_link_of_a_page_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def workflow(name: str) -> dict:
+    """A workflow, parsed. YAML 1.1 reads the key `on` as true."""
+    text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
+    parsed = yaml.safe_load(text)
+    return {("on" if key is True else key): value for key, value in parsed.items()}
+
+
+def steps_of(job: dict) -> str:
+    return "\n".join(str(step.get("run", step.get("uses", ""))) for step in job["steps"])
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "gpu.yml"])
+def test_every_job_of_a_workflow_has_a_time_limit_and_complete_steps(name):
+    for job in workflow(name)["jobs"].values():
+        assert 1 <= job["timeout-minutes"] <= 360
+        assert all(("run" in step) != ("uses" in step) for step in job["steps"])
+
+
+def test_ci_covers_three_systems_two_pythons_and_the_constraints():
+    jobs = workflow("ci.yml")["jobs"]
+    matrix = jobs["test"]["strategy"]["matrix"]
+    systems = [re.split("-", name)[0] for name in matrix["os"]]
+    assert systems == ["ubuntu", "macos", "windows"]
+    assert matrix["python"] == ["3.11", "3.13"]
+    assert "constraints.txt" in str(jobs["constraints"])
+    assert ".ci/run" in steps_of(jobs["constraints"])
+
+
+def test_gpu_workflow_runs_a_job_a_lesson_on_gpu_runners_and_needs_cuda():
+    jobs = workflow("gpu.yml")["jobs"]
+    job = jobs["lesson"]
+    assert job["runs-on"] == ["self-hosted", "gpu"]
+    assert "needs.lessons.outputs" in job["strategy"]["matrix"]["lesson"]
+    assert job["strategy"]["fail-fast"] is False
+    text = steps_of(job)
+    assert "torch.cuda.is_available()" in text
+    assert "course run --profile gpu" in text
+    assert "--nbval-lax" in text
+    kept = next(step for step in job["steps"] if "upload-artifact" in step.get("uses", ""))
+    assert kept["if"] == "always()"
+    assert "build/course/gpu" in kept["with"]["path"]
+
+
+def test_the_list_of_lessons_that_gpu_runs_is_what_stands_in_the_folder():
+    (listing,) = [
+        step["run"] for step in workflow("gpu.yml")["jobs"]["lessons"]["steps"] if "run" in step
+    ]
+    code = re.search(r"python3 - <<'EOF'[^\n]*\n(.*?)\nEOF", listing, flags=re.DOTALL).group(1)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    lessons = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
+    assert yaml.safe_load(done.stdout.split("=", 1)[1]) == lessons
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a bash script")
+def test_ci_run_is_an_executable_bash_script_that_stops_at_errors():
+    script = ROOT / ".ci/run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "set -euo pipefail" in lines
+    assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
