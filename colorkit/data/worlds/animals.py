@@ -30,7 +30,9 @@ def _blend(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
 def _limb(u, v, foot: tuple, top: tuple, low: float, high: float) -> np.ndarray:
     """A leg from `foot` to `top`, tapering from `high` to `low`: below 1 inside."""
     du, dv = top[0] - foot[0], top[1] - foot[1]
-    along = np.clip(((u - f(foot[0])) * f(du) + (v - f(foot[1])) * f(dv)) / f(du * du + dv * dv), 0, 1)
+    along = np.clip(
+        ((u - f(foot[0])) * f(du) + (v - f(foot[1])) * f(dv)) / f(du * du + dv * dv), 0, 1
+    )
     away = np.sqrt((u - f(foot[0]) - f(du) * along) ** 2 + (v - f(foot[1]) - f(dv) * along) ** 2)
     return away / (f(low) + f(high - low) * along)
 
@@ -129,4 +131,3 @@ def boulder(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     shine = lit(skin, p.light, albedo) * (1 + grain * f(0.07) + lumps * f(0.07)) * (1 - cracks)
     layers.paint(skin.cover, shine, FUR)
     return layers
-

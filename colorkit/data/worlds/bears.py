@@ -32,7 +32,7 @@ PALETTE = Palette(
     )
 )  # fmt: skip
 _PAINT = (animals.brown, animals.polar, animals.boulder)
-_INNER, _FACE = 4, 2  # slot of trunks or mountains; slot of the thing's fur; the next is its eyes and nose
+_FACE = 2  # slot of the thing's fur; the next is its eyes and nose
 
 
 def _factor(name: str, value, allowed: Sequence[str], d: Draws) -> np.ndarray:
@@ -62,20 +62,12 @@ def _land(canvas: Canvas, d: Draws, ground: np.ndarray, light: Light) -> np.ndar
     """Draw woods or snow; gives the horizons (n,)."""
     horizon = d.uniform(0.34, 0.46)
     q = {name: d.uniform() for name in ("shift", "tone", "clouds")} | {"side": np.sign(light.x)}
-    for g, (floor, behind) in enumerate(((grounds.moss, grounds.trees), (grounds.snow, grounds.ice))):
+    for g, (floor, behind) in enumerate(
+        ((grounds.moss, grounds.trees), (grounds.snow, grounds.ice))
+    ):
         rows = np.flatnonzero(ground == g)
-        if not len(rows):
-            continue
-        part = {name: values[rows] for name, values in q.items()}
-        view = grounds.View(canvas.size, horizon[rows])
-        near, (far, inner) = floor(view, part), behind(view, part)
-        line = view.horizon + grounds.ridge(view, part)
-        cover = np.clip((line - view.y) * canvas.size + np.float32(0.5), 0, 1)
-        canvas.lightness[rows] = near * (1 - cover) + far * cover
-        back = np.where(inner >= 0.5, np.uint8(_INNER), np.uint8(BACKDROP))
-        canvas.owner[rows] = np.where(cover >= 0.5, back, np.uint8(GROUND))
-        inner = np.where(cover >= 0.5, inner, 0)
-        canvas.soft[rows] = (np.abs(cover - 0.5) < 0.48) | (np.abs(inner - 0.5) < 0.48)
+        if len(rows):
+            grounds.compose(canvas, rows, horizon[rows], q, (floor, behind, grounds.ridge))
     return horizon
 
 
@@ -101,11 +93,18 @@ def draw(
     _things(canvas, kind, (x, y, half, mirror), q, tone, light)
     slots = np.full((n, 5), -1)
     for slot, names in ((GROUND, ("moss", "snow")), (BACKDROP, ("leaves", "sky")),
-                        (_INNER, ("trunks", "mountains"))):  # fmt: skip
+                        (grounds.INNER, ("trunks", "mountains"))):  # fmt: skip
         slots[:, slot] = np.array([PALETTE.number(name) for name in names])[ground]
     slots[:, _FACE] = np.where(kind < 3, kind, -1)
     slots[:, _FACE + 1] = np.where(kind < 2, PALETTE.number("dark"), -1)
-    facts = {"kind": kind, "ground": ground, "brightness": bright, "x": x, "y": y, "size": half * 2.3}
+    facts = {
+        "kind": kind,
+        "ground": ground,
+        "brightness": bright,
+        "x": x,
+        "y": y,
+        "size": half * 2.3,
+    }
     return Scene.finish(canvas, PALETTE, slots, facts=facts)
 
 
@@ -116,13 +115,15 @@ def _things(canvas: Canvas, kind, place, q, tone, light: Light) -> None:
         i = np.flatnonzero(kind == k)
         if not len(i):
             continue
-        patch = Patch.around(x[i], y[i], half[i], np.zeros(len(i)), 1.7, canvas.size, light[i])
+        patch = Patch.around(
+            x[i], y[i], half[i], np.zeros(len(i)), (1.7, 1.12), canvas.size, light[i]
+        )
         cast = ellipse(patch.u + patch.light.x * 0.5, patch.v + np.float32(0.74), 1.25, 0.26)
         shadow = np.float32(0.42) * smooth(1.2, 0.2, cast)
         patch.u = patch.u * column(mirror[i])
         layers = paint(patch, q[i], column(tone[i]))
         for c, row in enumerate(i):
-            canvas.dim(int(row), patch, shadow, c)
+            canvas.dim(int(row), shadow[c], int(patch.left[c]), int(patch.top[c]))
             canvas.place(int(row), layers, c, _FACE)
 
 

@@ -19,28 +19,45 @@ _SOFT = 0.02  # coverage closer than this to 0 or 1 counts as 0 or 1
 
 def smooth(low, high, x: np.ndarray) -> np.ndarray:
     """Smoothstep: 0 below low, 1 above high, a cubic between (high may lie below low)."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    t = x - low
+    t /= high - low
+    np.clip(t, 0, 1, out=t)
+    square = t * t
+    t *= -2
+    t += 3
+    t *= square
+    return t
 
 
 def bump(x: np.ndarray, width) -> np.ndarray:
     """A bell of height 1 at x = 0 that falls to 1/4 at `width`: 1 / (1 + (x / width)^2)^2."""
     x = x / width
-    x = 1 / (1 + x * x)
-    return x * x
+    x *= x
+    x += 1
+    x *= x
+    return np.divide(1, x, out=x)
 
 
 def wave(x: np.ndarray) -> np.ndarray:
     """A smooth wave of period 1 between -1 and 1, near a cosine, made of parabolas."""
-    t = x - np.floor(x) - np.float32(0.5)
-    t = 1 - 4 * np.abs(t)
-    return t * (2 - np.abs(t)) * -1
+    t = x - np.floor(x)
+    t -= np.float32(0.5)
+    np.abs(t, out=t)
+    t *= 4
+    t -= 1
+    size = np.abs(t)
+    np.subtract(2, size, out=size)
+    t *= size
+    return t
 
 
 def ellipse(u: np.ndarray, v: np.ndarray, wide: float, high: float) -> np.ndarray:
     """Distance from the origin that is 1 on the ellipse with these half-axes."""
     u, v = u * np.float32(1 / wide), v * np.float32(1 / high)
-    return np.sqrt(u * u + v * v)
+    u *= u
+    v *= v
+    u = u + v if u.shape != np.broadcast_shapes(u.shape, v.shape) else np.add(u, v, out=u)
+    return np.sqrt(u, out=u)
 
 
 def column(x: np.ndarray) -> np.ndarray:
@@ -135,24 +152,24 @@ class Patch:
     light: Light
 
     @classmethod
-    def around(cls, x, y, radius, tilt, reach: float, size: int, light: Light) -> "Patch":
-        """Squares that reach `reach` radii from (x, y); tilt is the tangent of half the angle."""
-        side = int(np.ceil(2 * reach * float(radius.max()) * size)) + 2
-        left = np.floor(x * size - side / 2).astype(np.int64)
-        top = np.floor(y * size - side / 2).astype(np.int64)
-        return cls._at(x, y, radius, tilt, left, top, side, size, light)
+    def around(cls, x, y, radius, tilt, reach, size: int, light: Light) -> "Patch":
+        """Patches that reach (wide, high) radii from (x, y); tilt: tangent of half the angle."""
+        wide, high = (int(np.ceil(2 * r * float(radius.max()) * size)) + 2 for r in reach)
+        left = np.floor(x * size - wide / 2).astype(np.int64)
+        top = np.floor(y * size - high / 2).astype(np.int64)
+        return cls._at(x, y, radius, tilt, left, top, (wide, high), size, light)
 
     @classmethod
     def whole(cls, x, y, radius, tilt, size: int, light: Light) -> "Patch":
         """The whole picture, in coordinates around (x, y)."""
         zero = np.zeros(len(x), np.int64)
-        return cls._at(x, y, radius, tilt, zero, zero, size, size, light)
+        return cls._at(x, y, radius, tilt, zero, zero, (size, size), size, light)
 
     @classmethod
-    def _at(cls, x, y, radius, tilt, left, top, side, size, light) -> "Patch":
-        steps = np.arange(side) + 0.5
+    def _at(cls, x, y, radius, tilt, left, top, sides, size, light) -> "Patch":
+        steps, lower = (np.arange(side) + 0.5 for side in sides)
         right = (((left[:, None] + steps) / size - x[:, None]) / radius[:, None])[:, None, :]
-        up = ((y[:, None] - (top[:, None] + steps) / size) / radius[:, None])[:, :, None]
+        up = ((y[:, None] - (top[:, None] + lower) / size) / radius[:, None])[:, :, None]
         square = tilt * tilt
         cos = ((1 - square) / (1 + square))[:, None, None]
         sin = (2 * tilt / (1 + square))[:, None, None]
@@ -160,6 +177,12 @@ class Patch:
         v = (cos * up - sin * right).astype(np.float32)
         lamp = Light(column(light.x), column(light.y), column(light.z))
         return cls(u, v, column(1 / (radius * size)), left, top, lamp)
+
+    def cut(self, rows: slice, cols: slice) -> "Patch":
+        """The same patches, less some rows and columns."""
+        u, v = self.u[:, rows, cols], self.v[:, rows, cols]
+        left, top = self.left + (cols.start or 0), self.top + (rows.start or 0)
+        return Patch(u, v, self.px, left, top, self.light)
 
 
 @dataclass
@@ -190,24 +213,47 @@ def solid(rho: np.ndarray, flat: float = 0.0) -> Surface:
     """
     rho = np.minimum(rho, np.float32(1.7))  # far away it may grow by more than 1 a pixel
     dx, dy = _slope(rho)
-    steep = np.sqrt(dx * dx + dy * dy) + np.float32(1e-6)
-    cover = np.clip((1 - rho) / steep + np.float32(0.5), 0, 1)
-    lean = np.minimum(rho, 1) * np.float32(1 - flat)
-    turn = lean / steep
-    return Surface(cover, dx * turn, dy * turn, np.sqrt(1 - lean * lean))
+    steep = dx * dx
+    steep += dy * dy
+    np.sqrt(steep, out=steep)
+    steep += np.float32(1e-6)
+    cover = 1 - rho
+    cover /= steep
+    cover += np.float32(0.5)
+    np.clip(cover, 0, 1, out=cover)
+    lean = np.minimum(rho, 1, out=rho)
+    lean *= np.float32(1 - flat)
+    np.divide(lean, steep, out=steep)
+    dx *= steep
+    dy *= steep
+    lean *= lean
+    np.subtract(1, lean, out=lean)
+    return Surface(cover, dx, dy, np.sqrt(lean, out=lean))
+
+
+def outline(rho: np.ndarray) -> np.ndarray:
+    """How much of each pixel a solid covers, without its shading."""
+    return solid(rho).cover
 
 
 def lit(skin: Surface, light: Light, albedo, gloss=0.0, sharp: int = 4) -> np.ndarray:
     """Lightness of a skin: lamp, sky, and light back from the ground; a highlight 2^sharp narrow."""
-    lamp = np.clip(skin.x * light.x + skin.y * light.y + skin.z * light.z, 0, 1)
-    shine = albedo * (lamp * np.float32(0.62) + skin.y * np.float32(0.10) + np.float32(0.46))
+    toward = skin.x * light.x
+    toward += skin.y * light.y
+    shine = skin.z * light.z
+    shine += toward
+    np.clip(shine, 0, 1, out=shine)
+    shine *= np.float32(0.62)
+    shine += skin.y * np.float32(0.10)
+    shine += np.float32(0.46)
+    shine = shine * albedo
     if np.any(gloss):
-        length = np.sqrt(2 + 2 * light.z)  # of light + eye; the eye looks along z
-        glint = skin.x * light.x + skin.y * light.y + skin.z * (light.z + 1)
-        glint = np.clip(glint / length, 0, 1)
+        toward += skin.z * (light.z + 1)  # light + eye; the eye looks along z
+        toward /= np.sqrt(2 + 2 * light.z)
+        np.clip(toward, 0, 1, out=toward)
         for _ in range(sharp):
-            glint = glint * glint
-        shine = shine + (97 - shine) * (glint * gloss)
+            toward *= toward
+        shine += (97 - shine) * (toward * gloss)
     return shine
 
 
@@ -228,13 +274,21 @@ class Layers:
         self.part = np.zeros(self.patch.u.shape, np.uint8)
         self.soft = np.zeros(self.patch.u.shape, bool)
 
+    def cut(self, rows: slice, cols: slice) -> "Layers":
+        """A window on these layers: what is painted in it is painted here."""
+        window = Layers.__new__(Layers)
+        window.patch, window.halo = self.patch.cut(rows, cols), None
+        for name in ("cover", "lightness", "part", "soft"):
+            setattr(window, name, getattr(self, name)[:, rows, cols])
+        return window
+
     def paint(self, cover: np.ndarray, lightness: np.ndarray, part: int) -> None:
         """Lay `lightness` over what is there; a pixel belongs to who covers at least half of it."""
-        rest = 1 - cover
-        self.lightness = self.lightness * rest + lightness * cover
-        self.cover = self.cover * rest + cover
-        self.part[cover >= 0.5] = part
-        self.soft = (self.soft | (cover > _SOFT)) & (cover < 1 - _SOFT)
+        self.lightness += (lightness - self.lightness) * cover
+        self.cover += (1 - self.cover) * cover
+        np.copyto(self.part, np.uint8(part), where=cover >= 0.5)
+        self.soft |= cover > _SOFT
+        self.soft &= cover < 1 - _SOFT
 
     def fill(self, lightness: np.ndarray, part: int) -> None:
         """Paint everything, as the first layer."""
@@ -243,12 +297,12 @@ class Layers:
 
     def darken(self, amount: np.ndarray) -> None:
         """Multiply what is painted so far by 1 - amount."""
-        self.lightness = self.lightness * (1 - amount)
+        self.lightness *= 1 - amount
 
     def shade_around(self, rho: np.ndarray, strength: float = 0.42) -> None:
         """Darken what lies behind near this thing, most on the side away from the lamp."""
         p = self.patch
-        near = np.clip(np.float32(2.2) - rho * np.float32(1.25), 0, 1)
+        near = np.clip(np.float32(2.05) - rho * np.float32(1.33), 0, 1)
         self.halo = near * near * np.float32(strength)
 
 
@@ -266,10 +320,10 @@ class Canvas:
         """Take whole pictures, painted from border to border; their parts are the slots."""
         self.lightness, self.owner, self.soft = layers.lightness, layers.part, layers.soft
 
-    def _cut(self, left: int, top: int, side: int) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns of a square in the picture, and of the picture in the square."""
+    def _cut(self, left: int, top: int, wide: int, high: int) -> tuple[slice, slice, slice, slice]:
+        """Rows and columns of a patch in the picture, and of the picture in the patch."""
         x0, y0 = max(left, 0), max(top, 0)
-        x1, y1 = min(left + side, self.size), min(top + side, self.size)
+        x1, y1 = min(left + wide, self.size), min(top + high, self.size)
         x1, y1 = max(x0, x1), max(y0, y1)
         return (
             slice(y0, y1), slice(x0, x1), slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
@@ -278,7 +332,7 @@ class Canvas:
     def place(self, i: int, layers: Layers, k: int, first: int) -> None:
         """Lay thing k of `layers` over picture i; its part p owns as number first + p - 1."""
         p = layers.patch
-        rows, cols, ys, xs = self._cut(int(p.left[k]), int(p.top[k]), p.u.shape[-1])
+        rows, cols, ys, xs = self._cut(int(p.left[k]), int(p.top[k]), *p.u.shape[:0:-1])
         cover = layers.cover[k, ys, xs]
         below, owner = self.lightness[i, rows, cols], self.owner[i, rows, cols]
         if layers.halo is not None:
@@ -296,7 +350,8 @@ class Canvas:
                 alone = np.where(part == slot + 1, cover, 0)
                 self.masks[i, first + slot, rows, cols] = alone
 
-    def dim(self, i: int, patch: Patch, amount: np.ndarray, k: int) -> None:
-        """Cast shadow k of a patch on picture i."""
-        rows, cols, ys, xs = self._cut(int(patch.left[k]), int(patch.top[k]), patch.u.shape[-1])
-        self.lightness[i, rows, cols] *= 1 - amount[k, ys, xs]
+    def dim(self, i: int, amount: np.ndarray, left: int, top: int) -> None:
+        """Cast a shadow (h, w), whose corner lies at (left, top), on picture i."""
+        high, wide = amount.shape
+        rows, cols, ys, xs = self._cut(left, top, wide, high)
+        self.lightness[i, rows, cols] *= 1 - amount[ys, xs]

@@ -18,6 +18,7 @@ from .drawing import (
     lit,
     nearest,
     noise,
+    outline,
     sample,
     smooth,
     solid,
@@ -27,7 +28,7 @@ from .drawing import (
 from .draws import Draws
 
 BACKDROP, CLOTHES, HAIR, SKIN, BROWS, LIPS, IRIS, WHITE, LASH = range(1, 10)  # slots
-STYLES = ("short", "bob", "long", "curly", "bun")
+SHORT, BOB, LONG, CURLY, BUN = range(5)  # styles of hair
 EYES, NOSE, MOUTH = 0.02, -0.30, -0.55  # heights
 f = np.float32
 
@@ -36,7 +37,7 @@ f = np.float32
 class Looks:
     """What a face looks like, apart from its colours and brightness: arrays (n,)."""
 
-    style: np.ndarray  # number in STYLES
+    style: np.ndarray  # of hair
     fringe: np.ndarray  # height of the hairline
     parting: np.ndarray  # its slant
     wide: np.ndarray  # half the face's width
@@ -57,7 +58,7 @@ class Looks:
     @classmethod
     def draw(cls, d: Draws) -> "Looks":
         style = d.choice((0.3, 0.18, 0.22, 0.18, 0.12))
-        beard = (d.uniform() < 0.35) & (style == 0)
+        beard = (d.uniform() < 0.35) & (style == SHORT)
         return cls(
             style=style, fringe=d.uniform(0.40, 0.66), parting=d.uniform(-0.16, 0.16),
             wide=d.uniform(0.71, 0.79), jaw=d.uniform(0.12, 0.22), turn=d.uniform(-0.09, 0.09),
@@ -76,12 +77,17 @@ def head(p: Patch, looks: Looks, backdrop: np.ndarray, skin, hair) -> Layers:
     """Backdrop, hair behind, shoulders, head, hair before: whole pictures."""
     look, layers = looks.columns(), Layers(p)
     layers.fill(backdrop, BACKDROP)
-    locks = _locks(p, look, hair)
-    _hair_behind(layers, look, locks)
-    _body(layers, look, skin)
-    rho = _outline(p, look)
-    _face(layers, look, rho, skin)
-    _hair_before(layers, look, locks, rho)
+    locks = _locks(p, looks, hair)
+    _hair_behind(layers, looks, locks)
+    size = p.u.shape[1]
+    low, high = (slice(int(a * size), int(b * size)) for a, b in ((0.55, 1), (0.08, 0.86)))
+    middle = slice(int(0.15 * size), int(0.85 * size) + 1)
+    _body(layers.cut(low, slice(None)), look, skin)
+    window = layers.cut(high, middle)
+    rho = _outline(window.patch, look)
+    _face(window, look, rho, skin)
+    _cap(layers, looks, locks, skin)
+    _beard(window, looks, locks[:, high, middle], rho)
     return layers
 
 
@@ -91,36 +97,36 @@ def _outline(p: Patch, look: Looks) -> np.ndarray:
     return ellipse(p.u / (look.wide - look.jaw * low), p.v, 1, 1)
 
 
-def _locks(p: Patch, look: Looks, hair) -> np.ndarray:
+def _locks(p: Patch, looks: Looks, hair) -> np.ndarray:
     """Lightness of hair: strands that fall from the crown, a band of sheen; or curls."""
+    shift, curly = column(looks.shift), np.flatnonzero(looks.style == CURLY)
     arc = p.u / (np.sqrt(np.clip(f(1.6) - p.v * p.v * f(0.8), f(0.25), 2)) + f(0.25))
-    strands = sample(noise(), arc * 105 + look.shift, p.v * 9 + look.shift)
-    curls = sample(speckle(), p.u * 38 + look.shift, p.v * 38)
-    curly = look.style == 3
-    strands = np.where(curly, curls * f(0.55), strands * f(0.8))
-    radius = ellipse(p.u, p.v - f(0.1), 1, 1)
-    sheen = bump(radius - f(0.92), f(0.22)) * smooth(-0.5, 0.9, p.v + p.u * p.light.x)
-    shade = f(0.80) + f(0.16) * smooth(-1.2, 1.0, p.v) + f(0.10) * p.light.x * p.u
+    strands = sample(noise(), arc * 105 + shift, p.v * 9 + shift) * f(0.8)
+    curls = p.u[curly] * 38 + shift[curly], p.v[curly] * 38
+    strands[curly] = sample(speckle(), *curls) * f(0.55)
+    sheen = bump(ellipse(p.u, p.v - f(0.1), 1, 1) - f(0.92), f(0.22))
+    sheen *= smooth(-0.5, 0.9, p.v + p.u * p.light.x)
+    shade = smooth(-1.2, 1.0, p.v) * f(0.16) + f(0.10) * p.light.x * p.u + f(0.80)
     return hair * shade * (1 + strands * f(0.13)) + sheen * (f(9) + f(0.14) * hair)
 
 
-def _hair_behind(layers: Layers, look: Looks, locks: np.ndarray) -> None:
-    p, curly = layers.patch, look.style == 3
-    ripple = sample(speckle(), p.u * 20 + look.shift, p.v * 20)
-    ball = ellipse(p.u, p.v - f(0.22), 1.14, 1.10) * (1 + ripple * f(0.035))
-    end = np.where(look.style == 2, f(-1.75), f(-0.80))
-    flare = f(0.90) + f(0.10) * smooth(0.4, -0.8, p.v)
-    dome = ellipse(p.u / flare, np.maximum(p.v, 0) + f(0), 1, 1.12)
-    side = np.abs(p.u) / flare
-    fall = np.where(p.v > 0, dome, side) + smooth(0, 0.16, end - p.v) * f(0.6)
-    falls = (look.style == 1) | (look.style == 2)
-    short = ellipse(p.u, p.v - f(0.12), 0.80, 1.0)
-    rho = np.where(curly, ball, np.where(falls, fall, short))
-    bun = ellipse(p.u, p.v - f(1.16), 0.36, 0.33)
-    rho = np.where(look.style == 4, np.minimum(rho, bun), rho)
-    skin = solid(rho, flat=0.5)
+def _hair_behind(layers: Layers, looks: Looks, locks: np.ndarray) -> None:
+    p, style = layers.patch, looks.style
+    rho = ellipse(p.u, p.v - f(0.12), 0.80, 1.0)
+    rows = np.flatnonzero(style == CURLY)
+    u, v, shift = p.u[rows], p.v[rows], column(looks.shift[rows])
+    ripple = sample(speckle(), u * 20 + shift, v * 20)
+    rho[rows] = ellipse(u, v - f(0.22), 1.14, 1.10) * (1 + ripple * f(0.035))
+    rows = np.flatnonzero((style == BOB) | (style == LONG))
+    u, v = p.u[rows], p.v[rows]
+    end = column(np.where(style[rows] == LONG, -1.75, -0.80))
+    u = u / (f(0.90) + f(0.10) * smooth(0.4, -0.8, v))
+    fall = np.where(v > 0, ellipse(u, np.maximum(v, 0), 1, 1.12), np.abs(u))
+    rho[rows] = fall + smooth(0, 0.16, end - v) * f(0.6)
+    rows = np.flatnonzero(style == BUN)
+    rho[rows] = np.minimum(rho[rows], ellipse(p.u[rows], p.v[rows] - f(1.16), 0.36, 0.33))
     inner = f(1) - f(0.38) * smooth(0.95, 0.5, np.abs(p.u)) * smooth(0.9, 0.5, p.v)
-    layers.paint(skin.cover, locks * inner * (1 - f(0.25) * smooth(0.8, 1.0, rho)), HAIR)
+    layers.paint(outline(rho), locks * inner * (1 - f(0.25) * smooth(0.8, 1.0, rho)), HAIR)
 
 
 def _body(layers: Layers, look: Looks, skin) -> None:
@@ -151,10 +157,10 @@ def _body(layers: Layers, look: Looks, skin) -> None:
 
 def _face(layers: Layers, look: Looks, rho: np.ndarray, skin) -> None:
     p = layers.patch
-    for side in (-1, 1):
-        ear = solid(ellipse(p.u - side * (look.wide + f(0.02)), p.v + f(0.06), 0.12, 0.24))
-        inner = bump(ellipse(p.u - side * (look.wide + f(0.03)), p.v + f(0.05), 0.06, 0.13), f(1))
-        layers.paint(ear.cover, lit(ear, p.light, skin * f(0.96)) * (1 - inner * f(0.25)), SKIN)
+    beside = np.abs(p.u) - look.wide
+    ear = solid(ellipse(beside - f(0.02), p.v + f(0.06), 0.12, 0.24))
+    inner = bump(ellipse(beside - f(0.03), p.v + f(0.05), 0.06, 0.13), f(1))
+    layers.paint(ear.cover, lit(ear, p.light, skin * f(0.96)) * (1 - inner * f(0.25)), SKIN)
     ball = solid(rho, flat=0.30)
     shine = lit(ball, p.light, skin * f(1.01), f(0.08), 3)
     layers.paint(ball.cover, shine * _relief(p, look), SKIN)
@@ -178,33 +184,40 @@ def _relief(p: Patch, look: Looks) -> np.ndarray:
     return 1 - sockets - flank + ridge + tip - under - holes + cheek - chin - spots
 
 
-def _hair_before(layers: Layers, look: Looks, locks: np.ndarray, rho: np.ndarray) -> None:
-    """A cap of hair above the hairline, and a beard."""
-    p = layers.patch
+def _cap(layers: Layers, looks: Looks, locks: np.ndarray, skin) -> None:
+    """Hair above the hairline, and its shade on the forehead."""
+    rows = slice(0, int(0.62 * layers.patch.u.shape[1]))
+    layers, locks = layers.cut(rows, slice(None)), locks[:, rows]
+    p, look = layers.patch, looks.columns()
     u = p.u / look.wide
     u2 = u * u
     line = look.fringe + look.parting * u - f(0.10) * u2 - f(0.52) * u2 * u2 * u2
-    line = line + sample(noise(), p.u * 60 + look.shift, look.shift) * f(0.018)
+    line += nearest(noise(), p.u * 60 + look.shift, look.shift) * f(0.016)
     cap = ellipse(p.u, p.v - f(0.14), 0.84, 1.0)
-    cap = np.where(look.style == 3, ellipse(p.u, p.v - f(0.22), 1.1, 1.05), cap)
-    cover = np.minimum(solid(cap).cover, np.clip((p.v - line) / p.px + f(0.5), 0, 1))
-    shade = bump(np.clip(line - p.v, 0, 1), f(0.16)) * solid(rho).cover * f(0.16)
+    curly = np.flatnonzero(looks.style == CURLY)
+    cap[curly] = ellipse(p.u[curly], p.v[curly] - f(0.22), 1.1, 1.05)
+    above = p.v - line
+    cover = np.minimum(outline(cap), np.clip(above / p.px + f(0.5), 0, 1))
+    shade = bump(np.clip(above, -1, 0), f(0.16)) * f(0.16)
     layers.darken(np.where(layers.part == SKIN, shade, 0))
-    edge = f(1) - f(0.20) * bump(np.clip(p.v - line, 0, 2), f(0.10))
+    edge = f(1) - f(0.20) * bump(np.clip(above, 0, 2), f(0.10))
     layers.paint(cover, locks * edge, HAIR)
-    _beard(layers, look, locks, rho)
 
 
-def _beard(layers: Layers, look: Looks, locks: np.ndarray, rho: np.ndarray) -> None:
-    p = layers.patch
-    u, v = p.u - look.turn, p.v
+def _beard(layers: Layers, looks: Looks, locks: np.ndarray, rho: np.ndarray) -> None:
+    """A beard along the jaw and around the mouth, of those who wear one."""
+    rows = np.flatnonzero(looks.beard)
+    p, rho = layers.patch, rho[rows]
+    u, v = p.u[rows] - column(looks.turn[rows]), p.v[rows]
     jaw = smooth(0.40, 0.62, rho) * smooth(-0.08, -0.34, v)
     chin = smooth(MOUTH - 0.06, MOUTH - 0.16, v)
     lip = bump(ellipse(u, v - f(MOUTH + 0.135), 0.30, 0.05), f(1)) * f(1.5)
     mouth = smooth(0.8, 1.15, ellipse(u, v - f(MOUTH), 0.27, 0.10))
     where = np.clip(np.maximum(np.maximum(jaw, chin), lip), 0, 1) * mouth
-    where = where * solid(rho * f(0.985)).cover * look.beard
-    layers.paint(smooth(0.15, 0.75, where), locks * f(0.86), BROWS)
+    where = smooth(0.15, 0.75, where * outline(rho * f(0.985)))
+    cover = np.zeros_like(p.u)
+    cover[rows] = where
+    layers.paint(cover, locks * f(0.86), BROWS)
 
 
 def features(canvas: Canvas, place: tuple, light: Light, looks: Looks, skin, hair) -> None:
@@ -220,7 +233,7 @@ def features(canvas: Canvas, place: tuple, light: Light, looks: Looks, skin, hai
     ):
         u = u + looks.turn
         px, py = x + radius * (cos * u - sin * v), y - radius * (sin * u + cos * v)
-        patch = Patch.around(px, py, radius, tilt, reach, canvas.size, light)
+        patch = Patch.around(px, py, radius, tilt, (reach, reach), canvas.size, light)
         layers = paint(patch, look, column(skin), column(hair))
         for i in range(len(x)):
             canvas.place(i, layers, i, 1)

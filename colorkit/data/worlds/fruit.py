@@ -11,6 +11,7 @@ from .drawing import (
     Patch,
     bump,
     column,
+    ellipse,
     lit,
     nearest,
     noise,
@@ -79,7 +80,9 @@ def apple(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     skin = solid(rho)
     shine = lit(skin, p.light, albedo, f(0.8), 5)
     hollow = bump(p.u, f(0.30)) * bump(p.v - f(0.62), f(0.16))
-    streaks = wave(p.u / (np.sqrt(np.clip(1 - p.v * p.v, 0, 1)) + f(0.3)) * f(4.1) + column(q[:, 0]))
+    streaks = wave(
+        p.u / (np.sqrt(np.clip(1 - p.v * p.v, 0, 1)) + f(0.3)) * f(4.1) + column(q[:, 0])
+    )
     shine = shine * (1 - f(0.55) * hollow) + streaks * f(1.6)
     layers.paint(skin.cover, shine, 1)
     _stem(layers, 0.50, (0.10, 1.18), 0.075, q[:, 1])
@@ -122,7 +125,7 @@ def lemon(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     tip = tip * tip
     tip = tip * tip * tip * tip
     rho = _norm(p.u, p.v * f(1.42)) / (f(0.92) + f(0.30) * tip * tip * tip)
-    layers.shade_around(rho)
+    layers.shade_around(ellipse(p.u, p.v, 1.05, 0.72))
     skin = solid(rho)
     pores = sample(speckle(), *_over_skin(p, rho, 34, q[:, 0]))
     shine = lit(skin, p.light, albedo, f(0.5), 3) * (1 + pores * f(0.03))

@@ -8,27 +8,69 @@ from functools import cache
 
 import numpy as np
 
+from .drawing import (
+    BACKDROP,
+    GROUND,
+    TILE,
+    Canvas,
+    bump,
+    column,
+    nearest,
+    noise,
+    sample,
+    smooth,
+    speckle,
+    wave,
+)
 from .draws import Draws
-from .drawing import TILE, bump, column, nearest, noise, sample, smooth, speckle, wave
+
+INNER = 4  # slot of what stands within a backdrop, such as trunks
 
 
 class View:
-    """Pixel coordinates of m pictures with a horizon, and of the floor below it.
+    """Pixel coordinates of m pictures (rows first to last) with a horizon, and of their floor.
 
     x runs from -0.5 to 0.5 to the right, y from 0 to 1 downwards; `down` is 0 at the horizon and
     1 at the lower border; the floor's own coordinates are `across` and `along` (further = less).
     """
 
-    def __init__(self, size: int, horizon: np.ndarray):
+    def __init__(self, size: int, horizon: np.ndarray, first: int = 0, last: int | None = None):
         steps = ((np.arange(size) + 0.5) / size).astype(np.float32)
         self.size = size
         self.horizon = column(horizon)
         self.x = (steps - np.float32(0.5))[None, None, :]
-        self.y = steps[None, :, None]
+        self.y = steps[None, first:last, None]
         self.down = (self.y - self.horizon) / (1 - self.horizon)
         self.far = 1 / (np.clip(self.down, 0, 1) + np.float32(0.55))
         self.across = self.x * self.far
         self.along = -self.far * np.float32(1.3)
+
+
+def compose(canvas: Canvas, rows: np.ndarray, horizon: np.ndarray, draws: dict, parts) -> None:
+    """Draw floor and backdrop of the pictures `rows`, each only where it can be seen.
+
+    `parts` are three functions of a view and its draws: the floor; the backdrop, with how much of
+    each pixel its inner things (slot INNER) cover, or None; the skyline's depth below the horizon.
+    """
+    floor, behind, skyline = parts
+    size, part = canvas.size, {name: values[rows] for name, values in draws.items()}
+    low = max(0, int((horizon.min() - 0.06) * size))
+    high = min(size, int((horizon.max() + 0.06) * size) + 1)
+    picture = np.zeros((len(rows), size, size), np.float32)
+    picture[:, low:] = floor(View(size, horizon, low), part)
+    if high > 0:
+        view = View(size, horizon, 0, high)
+        far, inner = behind(view, part)
+        cover = (view.horizon + skyline(view, part) - view.y) * size + np.float32(0.5)
+        cover = np.broadcast_to(np.clip(cover, 0, 1), far.shape)
+        picture[:, :high] = picture[:, :high] * (1 - cover) + far * cover
+        back = BACKDROP if inner is None else np.where(inner >= 0.5, np.uint8(INNER), BACKDROP)
+        canvas.owner[rows, :high] = np.where(cover >= 0.5, back, GROUND)
+        soft = np.abs(cover - 0.5) < 0.48
+        if inner is not None:
+            soft |= (np.abs(inner - 0.5) < 0.48) & (cover >= 0.5)
+        canvas.soft[rows, :high] = soft
+    canvas.lightness[rows] = picture
 
 
 @cache
@@ -86,7 +128,9 @@ def wood(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     grain = sample(_planks(), view.across * 330 + shift, view.along * 240 + shift)
     near = np.clip(view.down, 0, 1)
     tone = column(44 + 18 * draws["tone"]) + (1 - near) * (1 - near) * 10
-    return (tone + grain * (4 + 4 * near)) * (1 - bump(view.down, np.float32(0.05)) * np.float32(0.25))
+    return (tone + grain * (4 + 4 * near)) * (
+        1 - bump(view.down, np.float32(0.05)) * np.float32(0.25)
+    )
 
 
 def cloth(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -165,7 +209,9 @@ def trees(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndar
     tufts = sample(speckle(), view.x * 75 + shift, view.y * 75 + shift)
     light = np.float32(64) - np.float32(26) * view.y / view.horizon + leaves * np.float32(4)
     trunks = np.zeros_like(light)
-    for depth, (often, wide, tone) in enumerate(((8.3, 0.09, 48), (5.1, 0.11, 37), (2.7, 0.15, 25))):
+    for depth, (often, wide, tone) in enumerate(
+        ((8.3, 0.09, 48), (5.1, 0.11, 37), (2.7, 0.15, 25))
+    ):
         cover, across, unit = _trunks(view, draws, depth, often, wide)
         bark = sample(speckle(), across * 70 + shift, view.y * 26 + shift)
         round_ = np.float32(1) + across * column(draws["side"]) * np.float32(1.1)

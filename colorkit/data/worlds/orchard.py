@@ -1,10 +1,13 @@
 """The orchard: one to five fruits and vegetables on grass, wood, cloth, or a ledge in the sky."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from . import fruit, grounds
 from .colours import Kind, Mode, Palette
-from .drawing import BACKDROP, GROUND, Canvas, Light, Patch, column, ellipse, nearest, noise, sample, smooth
+from .drawing import BACKDROP, GROUND, Canvas, Light, Patch, column, nearest, noise, sample, smooth
 from .draws import Draws
 from .scene import Scene
 from .world import World
@@ -61,6 +64,7 @@ _STUFF = (
     Kind("wall", (Mode("white", 80, 0.08), Mode("ochre", 78, 0.36), Mode("sage", 140, 0.20),
                   Mode("blue", 255, 0.34), Mode("rose", 20, 0.28)), (0.3, 0.2, 0.2, 0.2, 0.1)),
 )  # fmt: skip
+f = np.float32
 PALETTE = Palette((*(Kind(name, row[0], row[1]) for name, row in FRUIT.items()), *_STUFF))
 _DRAW = tuple(getattr(fruit, name) for name in FRUIT)
 _OFTEN, _LARGE, _TILT = (np.array([row[k] for row in FRUIT.values()]) for k in (2, 3, 5))
@@ -100,8 +104,14 @@ def _push_apart(x, y, radius, top):
     push = np.clip(want - apart, 0, None) / apart * 0.3
     push[:, np.arange(MOST), np.arange(MOST)] = 0
     moves = (push * dx, push * dy)
-    x = x + (((moves[0][..., 0] + moves[0][..., 1]) + (moves[0][..., 2] + moves[0][..., 3])) + moves[0][..., 4])
-    y = y + (((moves[1][..., 0] + moves[1][..., 1]) + (moves[1][..., 2] + moves[1][..., 3])) + moves[1][..., 4])
+    x = x + (
+        ((moves[0][..., 0] + moves[0][..., 1]) + (moves[0][..., 2] + moves[0][..., 3]))
+        + moves[0][..., 4]
+    )
+    y = y + (
+        ((moves[1][..., 0] + moves[1][..., 1]) + (moves[1][..., 2] + moves[1][..., 3]))
+        + moves[1][..., 4]
+    )
     x = np.clip(x, 0.06 + 0.6 * radius, 0.94 - 0.6 * radius)
     return x, np.clip(y, np.minimum(top + 0.5 * radius, 0.9), 0.985)
 
@@ -113,47 +123,56 @@ def _background(canvas: Canvas, d: Draws, where: np.ndarray, horizon: np.ndarray
     back = {name: d.uniform() for name in names} | {"side": np.sign(light.x)}
     for g, name in enumerate(GROUNDS):
         rows = np.flatnonzero(where == g)
-        if not len(rows):
-            continue
-        view = grounds.View(canvas.size, horizon[rows])
-        floor = getattr(grounds, name)(view, {k: v[rows] for k, v in q.items()})
-        glow = 1 + column(np.sign(light.x[rows])) * view.x * np.float32(0.16)
-        canvas.lightness[rows] = floor * glow
-        if name == "cloth":
-            continue
-        behind = getattr(grounds, _BEHIND[g])(view, {k: v[rows] for k, v in back.items()})
-        cover = _sky_line(view, name, q["shift"][rows])
-        canvas.lightness[rows] = canvas.lightness[rows] * (1 - cover) + behind * cover
-        canvas.owner[rows] = np.where(cover >= 0.5, np.uint8(BACKDROP), np.uint8(GROUND))
-        canvas.soft[rows] = (cover > 0.02) & (cover < 0.98)
+        if len(rows):
+            own = {name: values[rows] for name, values in back.items()}
+            behind = partial(_backdrop, getattr(grounds, _BEHIND[g]), own)
+            skyline = _hills if name == "grass" else _straight
+            parts = getattr(grounds, name), behind, skyline
+            grounds.compose(canvas, rows, horizon[rows], q, parts)
+    x = ((np.arange(canvas.size) + 0.5) / canvas.size - 0.5).astype(f)[None, None]
+    canvas.lightness *= 1 + column(q["side"]) * x * f(0.16)
 
 
-def _sky_line(view: grounds.View, name: str, shift: np.ndarray) -> np.ndarray:
-    """How much of each pixel the backdrop covers: above a meadow's edge or a table's."""
-    line = view.horizon + 0 * view.x
-    if name == "grass":
-        hills = nearest(noise(), view.x * 60 + column(shift * 512), view.horizon)
-        line = line + sample(noise(), view.x * 22 + column(shift * 512), line) * np.float32(0.012)
-        line = line + hills * np.float32(0.003)
-    return np.clip((line - view.y) * view.size + np.float32(0.5), 0, 1)
+def _backdrop(behind: Callable, own: dict, view: grounds.View, _: dict) -> tuple:
+    """A backdrop with its own random numbers and nothing in it."""
+    return behind(view, own), None
+
+
+def _straight(view: grounds.View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """The edge of a table or a ledge."""
+    return 0 * view.x
+
+
+def _hills(view: grounds.View, draws: dict[str, np.ndarray]) -> np.ndarray:
+    """The edge of a meadow: hills and tufts."""
+    shift = column(draws["shift"] * 512)
+    tufts = nearest(noise(), view.x * 60 + shift, view.horizon) * f(0.003)
+    return sample(noise(), view.x * 22 + shift, view.horizon) * f(0.012) + tufts
 
 
 def _shadows(canvas, light, x, y, foot, radius, horizon, there) -> None:
     """Cast every fruit's shadow on the ground: dark at its foot, soft further away."""
     i, k = np.nonzero(there)
-    r, zero = radius[i, k], np.zeros(len(i))
-    lamp = light[i]
+    r, lamp, size = radius[i, k], light[i], canvas.size
     px, py = x[i, k] - lamp.x * 0.75 * r, foot[i, k] - 0.16 * r
-    patch = Patch.around(px, py, r, zero, 2.1, canvas.size, lamp)
-    cast = ellipse(patch.u, patch.v, 1.55, 0.5)
-    foot_u, foot_v = patch.u - column(lamp.x * 0.75), patch.v - np.float32(-0.06)
-    touch = ellipse(foot_u, foot_v, 0.95, 0.34)
-    amount = np.float32(0.48) * smooth(1.25, 0.25, cast)
-    amount = amount + (1 - amount) * np.float32(0.5) * smooth(1.15, 0.35, touch)
-    far = column((horizon[i] - py) / r)
-    amount = amount * smooth(0.0, -0.12, patch.v + far)
+    wide, high = (int(np.ceil(2 * reach * r.max() * size)) + 2 for reach in (1.95, 0.63))
+    left = np.floor(px * size - wide / 2).astype(int)
+    top = np.floor(py * size - high / 2).astype(int)
+    u = ((left[:, None] + np.arange(wide) + 0.5) / size - px[:, None]) / r[:, None]
+    v = (py[:, None] - (top[:, None] + np.arange(high) + 0.5) / size) / r[:, None]
+    beside = (u - 0.75 * lamp.x[:, None]) / 0.95
+    floor = smooth(0.0, -0.12, v + ((horizon[i] - py) / r)[:, None])
+    u, v, beside, below, floor = (
+        a.astype(np.float32) for a in (u / 1.55, v / 0.5, beside, (v + 0.06) / 0.34, floor)
+    )
+    cast = (u * u)[:, None, :] + (v * v)[:, :, None]
+    touch = (beside * beside)[:, None, :] + (below * below)[:, :, None]
+    amount = np.clip(1 - cast * f(0.64), 0, 1)
+    amount *= amount * f(0.5)
+    amount += (1 - amount) * np.square(np.clip(1 - touch * f(0.75), 0, 1)) * f(0.55)
+    amount *= floor[:, :, None]
     for j in range(len(i)):
-        canvas.dim(int(i[j]), patch, amount, j)
+        canvas.dim(int(i[j]), amount[j], int(left[j]), int(top[j]))
 
 
 def draw(index: np.ndarray, size: int, seed: int, masks: bool = False) -> Scene:
@@ -181,7 +200,7 @@ def draw(index: np.ndarray, size: int, seed: int, masks: bool = False) -> Scene:
         i, j = np.nonzero(there & (kind == k))
         if len(i):
             patch = Patch.around(
-                x[i, j], y[i, j], radius[i, j], tilt[i, j], 1.62, size, light[i]
+                x[i, j], y[i, j], radius[i, j], tilt[i, j], (1.7, 1.7), size, light[i]
             )
             layers = paint(patch, q[i, j], column(tone[i, j]))
             painted |= {(a, b): (layers, c) for c, (a, b) in enumerate(zip(i, j, strict=True))}

@@ -13,7 +13,7 @@ from colorkit.color import join_lab, lab_to_rgb
 from .colours import Mode, Palette
 from .scene import MIN_PIXELS, Scene
 
-CHUNK_PIXELS = 64 * 64 * 64  # drawn at once: what a cache holds
+CHUNK_PIXELS = 32 * 64 * 64  # drawn at once: what a cache holds
 SIZES = (32, 256)
 
 
@@ -104,7 +104,7 @@ class World:
     things : tuple of str
         The kinds that are things rather than surroundings.
     labels : callable, optional
-        (scene, modes (n, P)) -> int (n,). By default the kind of the thing with the most visible pixels.
+        (scene, modes (n, P)) -> int (n,). By default the kind with the most visible pixels.
     label_names : tuple of str, optional
         What the labels mean; by default `things`.
     options : dict
