@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from colorkit.data.worlds import WORLDS, World
 
-STEPS = {"orchard": 700, "portraits": 130, "bears": 170}
+STEPS = {"orchard": 450, "portraits": 100, "bears": 120}
 OPTIONS = {
     "bears": {
         "kind": ("brown", "polar", "patch"),
@@ -23,23 +23,21 @@ OPTIONS = {
         "position": "anywhere",
     }
 }
-BATCH = 64
+BATCH = 48
 
 
 class Namer(nn.Module):
     """Names the kind at every second pixel, from L (N, 1, H, W): logits (N, K, H/2, W/2)."""
 
-    def __init__(self, kinds: int, width: int = 32):
+    def __init__(self, kinds: int, width: int = 24):
         super().__init__()
         self.first = nn.Sequential(nn.PixelUnshuffle(2), _conv(4, width), _conv(width, width))
-        self.second = nn.Sequential(
-            _conv(width, 2 * width, 2), _conv(2 * width, 2 * width), _conv(2 * width, 2 * width)
-        )
+        self.second = nn.Sequential(_conv(width, 2 * width, 2), _conv(2 * width, 2 * width))
         self.third = nn.Sequential(
             _conv(2 * width, 4 * width, 2), _conv(4 * width, 4 * width), _conv(4 * width, 2 * width)
         )
-        self.join = _conv(4 * width, 3 * width)
-        self.name = nn.Conv2d(4 * width, kinds, 1)
+        self.join = _conv(4 * width, 2 * width)
+        self.name = nn.Conv2d(3 * width, kinds, 1)
 
     def forward(self, L: Tensor) -> Tensor:
         fine = self.first((L - 50) / 25)
@@ -107,7 +105,7 @@ def confusion(model: Namer, world: World) -> Tensor:
     return table
 
 
-def naming(name: str, pictures: int = 6000, tests: int = 1000) -> None:
+def naming(name: str, pictures: int = 6000, tests: int = 800) -> None:
     """Print how many visible things L alone names rightly, and which it takes for which."""
     start = time.perf_counter()
     options = OPTIONS.get(name, {})

@@ -86,4 +86,4 @@ class Palette:
         steps = lightness * np.float32(STEPS / 100)
         below = np.clip(steps, 0, STEPS).astype(np.int32)
         spot = mode * np.int32(STEPS + 2) + below
-        return self._table.take(spot) + self._rise.take(spot) * (steps - below)
+        return self._table.take(spot) + self._rise.take(spot) * (steps - below.astype(np.float32))

@@ -237,7 +237,7 @@ def outline(rho: np.ndarray) -> np.ndarray:
 
 
 def lit(skin: Surface, light: Light, albedo, gloss=0.0, sharp: int = 4) -> np.ndarray:
-    """Lightness of a skin: lamp, sky, and light back from the ground; a highlight 2^sharp narrow."""
+    """Lightness of a skin under lamp and sky, with a highlight, the narrower the larger `sharp`."""
     toward = skin.x * light.x
     toward += skin.y * light.y
     shine = skin.z * light.z
@@ -300,8 +300,7 @@ class Layers:
         self.lightness *= 1 - amount
 
     def shade_around(self, rho: np.ndarray, strength: float = 0.42) -> None:
-        """Darken what lies behind near this thing, most on the side away from the lamp."""
-        p = self.patch
+        """Darken what lies behind, close to this thing."""
         near = np.clip(np.float32(2.05) - rho * np.float32(1.33), 0, 1)
         self.halo = near * near * np.float32(strength)
 

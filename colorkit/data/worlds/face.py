@@ -227,9 +227,9 @@ def features(canvas: Canvas, place: tuple, light: Light, looks: Looks, skin, hai
     cos, sin = (1 - square) / (1 + square), 2 * tilt / (1 + square)
     look = looks.columns()
     for u, v, reach, paint in (
-        (-0.32, EYES + 0.08, 0.30, _eye),
-        (0.32, EYES + 0.08, 0.30, _eye),
-        (0.0, MOUTH, 0.36, _mouth),
+        (-0.32, EYES + 0.08, 0.40, _eye),
+        (0.32, EYES + 0.08, 0.40, _eye),
+        (0.0, MOUTH, 0.45, _mouth),
     ):
         u = u + looks.turn
         px, py = x + radius * (cos * u - sin * v), y - radius * (sin * u + cos * v)
@@ -260,7 +260,8 @@ def _eye(p: Patch, look: Looks, skin, hair) -> Layers:
     upper = look.open * (1 - t)
     lash = np.clip(1 - np.abs(v - upper) / f(0.030) + f(0.2), 0, 1) * (t < 1.15)
     layers.paint(lash, np.minimum(f(14) + 0 * v, skin), LASH)
-    crease = bump(v - upper - f(0.075), f(0.025)) * smooth(1.2, 0.7, t) * f(0.5)
+    fold = np.clip(1 - np.abs(v - upper - f(0.075)) / f(0.05), 0, 1)
+    crease = fold * fold * smooth(1.2, 0.7, t) * f(0.5)
     layers.paint(crease * (layers.cover < 0.5), skin * f(0.62), SKIN)
     b = u / f(0.25)
     arc = v - f(0.245) + b * b * (f(0.03) + look.arch)

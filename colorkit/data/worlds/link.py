@@ -1,4 +1,4 @@
-"""How much brightness tells of colour: a table of p(brightness | mode), and what follows from it."""
+"""How much brightness tells of colour: p(brightness | mode), and what follows from it."""
 
 from dataclasses import dataclass
 from functools import cached_property

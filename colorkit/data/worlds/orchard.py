@@ -46,7 +46,7 @@ FRUIT = {
         (Mode("yellow", 91, 0.82), Mode("green", 116, 0.62)), (0.85, 0.15), 0.10, 1.0, (72, 82), 0.2
     ),
     "grapes": (
-        (Mode("purple", 312, 0.40), Mode("green", 116, 0.58)), (0.5, 0.5), 0.10, 1.15, (40, 56), 0.12
+        (Mode("purple", 312, 0.40), Mode("green", 116, 0.58)), (0.5, 0.5), 0.1, 1.15, (40, 56), 0.12
     ),
     "strawberry": ((Mode("red", 31, 0.86),), (1.0,), 0.10, 0.92, (48, 56), 0.2),
     "melon": ((Mode("green", 128, 0.58),), (1.0,), 0.03, 1.42, (50, 62), 0.15),
@@ -103,17 +103,17 @@ def _push_apart(x, y, radius, top):
     want = 0.80 * (radius[:, :, None] + radius[:, None, :])
     push = np.clip(want - apart, 0, None) / apart * 0.3
     push[:, np.arange(MOST), np.arange(MOST)] = 0
-    moves = (push * dx, push * dy)
-    x = x + (
-        ((moves[0][..., 0] + moves[0][..., 1]) + (moves[0][..., 2] + moves[0][..., 3]))
-        + moves[0][..., 4]
-    )
-    y = y + (
-        ((moves[1][..., 0] + moves[1][..., 1]) + (moves[1][..., 2] + moves[1][..., 3]))
-        + moves[1][..., 4]
-    )
+    x, y = x + _total(push * dx), y + _total(push * dy)
     x = np.clip(x, 0.06 + 0.6 * radius, 0.94 - 0.6 * radius)
     return x, np.clip(y, np.minimum(top + 0.5 * radius, 0.9), 0.985)
+
+
+def _total(moves: np.ndarray) -> np.ndarray:
+    """Sum over the last axis, in one order on every platform."""
+    total = moves[..., 0]
+    for k in range(1, MOST):
+        total = total + moves[..., k]
+    return total
 
 
 def _background(canvas: Canvas, d: Draws, where: np.ndarray, horizon: np.ndarray, light: Light):
