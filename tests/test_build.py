@@ -158,9 +158,11 @@ def test_missing_extra_and_broken_files_are_named(checkout):
     build(checkout)
     (checkout / "lessons/01_demo.ipynb").unlink()
     (checkout / "lessons/07_gone.ipynb").write_text("{}")
+    (checkout / "solutions/Lesson3.py").write_text("# %%")
     (checkout / "solutions/01_demo.ipynb").write_text("{ half")
     found = {problem.file: problem.text for problem in drift(checkout)}
     assert "missing" in found["lessons/01_demo.ipynb"]
+    assert "no lesson" in found["solutions/Lesson3.py"]
     assert "delete" in found["lessons/07_gone.ipynb"]
     assert "readable" in found["solutions/01_demo.ipynb"]
 
@@ -329,3 +331,52 @@ def test_many_cells_are_a_warning(tmp_path):
     (problem,) = lint_lessons(build(root), EXERCISES, EXPECTED)
     assert problem.warning
     assert "61 cells" in problem.text
+
+
+NETWORK = """
+# %%
+@exercise("demo.double")
+class Net:
+    \"\"\"A network.\"\"\"
+
+    def __init__(self):
+        \"\"\"Make the layers.\"\"\"
+        ### BEGIN SOLUTION
+        self.layers = []
+        ### END SOLUTION
+
+    def forward(self, x):
+        ### BEGIN SOLUTION
+        return x
+        ### END SOLUTION
+
+    def size(self):
+        return 0
+
+# %%
+check("demo.double")
+"""
+
+
+def with_network(methods, source=NETWORK):
+    """The demo with a class as its exercise, and the specification that fits it."""
+    start, end = SOURCE.index('# %%\n@exercise("demo'), SOURCE.index("# %%\n1 + 1")
+    return SOURCE[:start] + source + SOURCE[end:], {"demo.double": replace(DOUBLE, methods=methods)}
+
+
+def test_methods_of_a_class_are_regions(tmp_path):
+    source, specs = with_network(("__init__", "forward"))
+    assert lint(tmp_path, source, specs) == []
+
+
+def test_a_marked_method_without_a_region_and_a_missing_one_are_found(tmp_path):
+    source, specs = with_network(("__init__", "forward", "size", "loss"))
+    problems = lint(tmp_path, source, specs)
+    assert any("the whole body of size" in problem for problem in problems)
+    assert any("has no method 'loss'" in problem for problem in problems)
+
+
+def test_a_region_outside_any_exercise_is_found(tmp_path):
+    stray = "\n# %%\nx = 1\n### BEGIN SOLUTION\nx = 2\n### END SOLUTION\n"
+    (problem,) = lint(tmp_path, SOURCE + stray)
+    assert "cell 12: line 2: ### BEGIN SOLUTION outside an exercise's body" in problem

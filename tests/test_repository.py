@@ -170,6 +170,25 @@ def test_every_relative_link_of_a_page_leads_somewhere(page):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def lesson_names() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize("lesson", lesson_names())
+def test_the_readme_tells_how_long_the_core_of_a_lesson_takes(lesson):
+    from colorkit.course.build import build_lesson
+    from colorkit.course.exercise import all_exercises
+    from colorkit.course.lint import expected_of, measure_minutes
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {int(lesson[:2])} .*\| (\d+) min \| (\d+) \|$", text, re.MULTILINE)
+    exercises = all_exercises()
+    measured = measure_minutes(build_lesson(ROOT, lesson, exercises), exercises, expected_of(ROOT))
+    assert int(row[1]) == pytest.approx(measured, abs=5)
+    core = [spec for spec in exercises.values() if spec.lesson == lesson and spec.core]
+    assert int(row[2]) == len(core)
+
+
 def workflow(name: str) -> dict:
     """A workflow, parsed. YAML 1.1 reads the key `on` as true."""
     text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")

@@ -275,13 +275,17 @@ def check_all(
 
 
 def _extra_files(root: Path) -> list[Problem]:
+    """Notebooks without a source, and sources whose names make them no lesson."""
     known = set(lesson_ids(root))
-    return [
-        Problem(f"{folder}/{path.name}", None, f"has no source {SOURCES}/{path.stem}.py: delete it")
-        for folder in (LESSONS, SOURCES)
-        for path in sorted((root / folder).glob("*.ipynb"))
-        if path.stem not in known
-    ]
+    found = []
+    for folder, kind in ((LESSONS, "ipynb"), (SOURCES, "ipynb"), (SOURCES, "py")):
+        for path in sorted((root / folder).glob(f"*.{kind}")):
+            text = f"has no source {SOURCES}/{path.stem}.py: delete it"
+            if kind == "py":
+                text = "is no lesson: call it NN_name.py, in small letters, or move it away"
+            if path.stem not in known:
+                found.append(Problem(f"{folder}/{path.name}", None, text))
+    return found
 
 
 def _compare(root: Path, file: str, built: NotebookNode) -> list[Problem]:

@@ -36,8 +36,8 @@ MAX_CORE_EXERCISES = 5
 MAX_CORE_MINUTES = 90
 WORDS_A_MINUTE = 180
 # What pyplot may be called for: to make a figure, or to set how all figures look.
-PYPLOT_ALLOWED = {"subplots", "figure", "subplot_mosaic", "close", "get_cmap"}
 PYPLOT_FIGURES = {"subplots", "figure", "subplot_mosaic"}
+PYPLOT_ALLOWED = PYPLOT_FIGURES | {"close", "get_cmap", "rc", "rc_context", "setp", "Normalize"}
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def show_records(lesson: str, profile: str) -> None:
     """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
     bounds = Expected.load().bounds(lesson, profile, pick_device().type)
     judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
-    rows = [(key, f"{n['value']:.4g}", n["unit"], _range(n)) for key, n in judged.items()]
+    rows = [(key, _shown(n["value"]), n["unit"], _range(n)) for key, n in judged.items()]
     if not in_notebook():
         print(*("  ".join(row) for row in rows), sep="\n")
         return
@@ -77,6 +77,10 @@ def show_records(lesson: str, profile: str) -> None:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     text = "\n".join("  ".join(row) for row in rows)
     display({"text/html": table, "text/plain": text}, raw=True)
+
+
+def _shown(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def _range(number: Mapping[str, Any]) -> str:

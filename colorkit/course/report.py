@@ -28,9 +28,10 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def index_page(results: Mapping[str, Any]) -> str:
+def index_page(results: Mapping[str, Any], students: bool) -> str:
     """The page with one row a lesson, then its recorded numbers."""
-    title = f"The course at profile {results['profile']}, on {results['device']}"
+    what = "The lessons, undone," if students else "The solutions"
+    title = f"{what} at profile {results['profile']}, on {results['device']}"
     parts = [f"<h1>{html.escape(title)}</h1>", _lessons(results["lessons"])]
     parts += ["<h2>Recorded numbers</h2>", _numbers(results["lessons"])]
     versions = ", ".join(f"{k} {v}" for k, v in results["versions"].items())

@@ -255,5 +255,5 @@ def write_report(plan: Plan, results: Mapping[str, Any]) -> Path:
         if notebook is not None:
             write_whole(plan.folder / f"{name}.html", lesson_page(name, entry, notebook))
     index = plan.folder / "index.html"
-    write_whole(index, index_page(results))
+    write_whole(index, index_page(results, plan.students))
     return index
