@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from colorkit.data.worlds import WORLDS, World
 
-STEPS = {"orchard": 450, "portraits": 100, "bears": 120}
+STEPS = {"orchard": 400, "portraits": 80, "bears": 100}
 OPTIONS = {
     "bears": {
         "kind": ("brown", "polar", "patch"),
@@ -105,7 +105,7 @@ def confusion(model: Namer, world: World) -> Tensor:
     return table
 
 
-def naming(name: str, pictures: int = 6000, tests: int = 800) -> None:
+def naming(name: str, pictures: int = 5000, tests: int = 800) -> None:
     """Print how many visible things L alone names rightly, and which it takes for which."""
     start = time.perf_counter()
     options = OPTIONS.get(name, {})

@@ -1,6 +1,7 @@
 """Made worlds: what they promise about their colours, tested against independent sources."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -404,3 +405,24 @@ def test_sheet_shows_the_first_pictures(name):
     assert picture.dtype == torch.uint8
     assert picture.shape[:2] == (1, 3)
     assert torch.equal(picture[0, :, :32, :32], WORLDS[name](1, size=32).rgb[0])
+
+
+# The same on every platform --------------------------------------------------------------------
+
+REFERENCE = Path(__file__).parent / "reference" / "worlds.npz"
+
+
+@names
+def test_pictures_are_the_same_on_every_platform(name):
+    """Within one level of the pictures stored from another machine.
+
+    When a world is meant to look different, store them anew: python -m tests.test_worlds
+    """
+    stored = np.load(REFERENCE)[name].astype(int)
+    drawn_here = make(name, len(stored), 32).rgb.numpy()
+    assert np.abs(drawn_here - stored).max() <= 1
+
+
+if __name__ == "__main__":
+    REFERENCE.parent.mkdir(exist_ok=True)
+    np.savez_compressed(REFERENCE, **{name: make(name, 4, 32).rgb.numpy() for name in WORLDS})

@@ -275,7 +275,7 @@ def _mouth(p: Patch, look: Looks, skin, hair) -> Layers:
     layers = Layers(p)
     u = p.u / f(0.27)
     u2 = u * u
-    v = p.v - (u2 - f(0.35)) * look.smile * f(0.055)
+    v = p.v - (u2 - f(0.35)) * look.smile * f(0.075)
     bow = f(1) - f(0.26) * bump(u, f(0.16)) - f(0.1) * u2
     rho = np.where(v > 0, v / (f(0.085) * look.full * bow), v / (f(-0.115) * look.full)) + u2
     lips = solid(rho)

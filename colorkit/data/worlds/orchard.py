@@ -100,7 +100,7 @@ def _push_apart(x, y, radius, top):
     """Move things that overlap too much half the way apart, and back into the picture."""
     dx, dy = x[:, :, None] - x[:, None, :], (y[:, :, None] - y[:, None, :]) * 1.25
     apart = np.sqrt(dx * dx + dy * dy) + 1e-3
-    want = 0.80 * (radius[:, :, None] + radius[:, None, :])
+    want = 0.88 * (radius[:, :, None] + radius[:, None, :])
     push = np.clip(want - apart, 0, None) / apart * 0.3
     push[:, np.arange(MOST), np.arange(MOST)] = 0
     x, y = x + _total(push * dx), y + _total(push * dy)

@@ -30,8 +30,8 @@ def sheet(name: str, n: int = 48, size: int = 64, seed: int = 0) -> Tensor:
     Returns
     -------
     Tensor
-        uint8 (1, 3, H, W), with 4 rows of pictures for every 6 columns or so; places left over
-        are white.
+        uint8 (1, 3, H, W), about three columns of pictures for two rows; places left over are
+        white.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def sheet(name: str, n: int = 48, size: int = 64, seed: int = 0) -> Tensor:
     if name not in WORLDS:
         raise ValueError(f"no world called {name!r}: choose among {tuple(WORLDS)}")
     pictures = WORLDS[name](n, size=size, seed=seed).rgb
-    columns = math.ceil(math.sqrt(n * 1.5 - 1e-9))
+    columns = min(n, round(math.sqrt(n * 1.5)) or 1)
     rows = math.ceil(n / columns)
     blank = torch.full((rows * columns - n, 3, size, size), 255, dtype=torch.uint8)
     grid = torch.cat([pictures, blank]).reshape(rows, columns, 3, size, size)
