@@ -22,7 +22,7 @@
 # - write a convolutional network and its training loop, line by line;
 # - read a loss curve, and tell seven common bugs apart by their symptoms.
 #
-# **It takes** about 85 minutes: five exercises, a few minutes of computing. **It needs** lesson 1
+# **It takes** about 70 minutes: five exercises, a few minutes of computing. **It needs** lesson 1
 # (Lab, *L* and *ab*), Python classes, and what a gradient is.
 
 # %% tags=["bootstrap"]
@@ -199,6 +199,7 @@ class Net(nn.Module):
     """Raw L (N, 1, H, W) to raw ab (N, 2, H, W)."""
 
     def __init__(self, kernels=32):
+        """Make the layers."""
         ### BEGIN SOLUTION
         super().__init__()
         groups, before = [], 1
@@ -212,6 +213,7 @@ class Net(nn.Module):
         ### END SOLUTION
 
     def forward(self, L):
+        """From L to ab."""
         ### BEGIN SOLUTION
         return 50 * self.head(self.groups((L - 50) / 25))
         ### END SOLUTION
