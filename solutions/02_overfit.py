@@ -413,7 +413,7 @@ kernels = {f"{k} kernels": sweep(tiny, k, 1e-3) for k in cfg.widths}
 for k in cfg.widths:
     end = read_curve(kernels[f"{k} kernels"], gray)[1]
     print(
-        f"{k} kernels: {sum(p.numel() for p in Net(k).parameters()):7d} weights, ends at {end:.1f}"
+        f"{k} kernels: {sum(p.numel() for p in Net(k).parameters()):7d} weights, ends at {end:.2g}"
     )
 show(
     loss_curves(kernels, {"gray": gray}),
@@ -641,7 +641,7 @@ torch.manual_seed(cfg.seed)
 bare = Net(cfg.sweep_kernels).to(device)
 for layer in bare.modules():
     if isinstance(layer, nn.InstanceNorm2d):
-        layer.forward = nn.Identity()
+        layer.forward = lambda x: x
 without = fit(bare, lambda: (L, ab), cfg.sweep_steps, cfg.lr)
 show(
     loss_curves({"with": rates[f"{cfg.lr:g}"], "without": without}, {"gray": gray}),
