@@ -479,6 +479,8 @@ steps_equal = {1: runs[1][n // 8 - 1], 4: runs[4][-1], 16: runs[16][-1]}
 seen_equal = {1: runs[1][-1], 4: runs[4][-1], 16: runs[16][n // 8 - 1]}
 print(f"after {n} steps: ", {k: round(v, 1) for k, v in steps_equal.items()})
 print(f"after {4 * n} crops:", {k: round(v, 1) for k, v in seen_equal.items()})
+record("batch_16_equal_steps", steps_equal[16] / steps_equal[1], unit="times the error of 1")
+record("batch_16_equal_pixels", seen_equal[16] / seen_equal[1], unit="times the error of 1")
 winner = min(seen_equal, key=seen_equal.get)
 reveal(
     "overfit.batch",
@@ -642,9 +644,11 @@ bare = Net(cfg.sweep_kernels).to(device)
 for layer in bare.modules():
     if isinstance(layer, nn.InstanceNorm2d):
         layer.forward = lambda x: x
-without = fit(bare, lambda: (L, ab), cfg.sweep_steps, cfg.lr)
+without, within = fit(bare, lambda: (L, ab), cfg.sweep_steps, cfg.lr), rates[f"{cfg.lr:g}"]
+worse = read_curve(without, gray)[1] / read_curve(within, gray)[1]
+record("loss_without_normalisation", worse, unit="times the loss with")
 show(
-    loss_curves({"with": rates[f"{cfg.lr:g}"], "without": without}, {"gray": gray}),
+    loss_curves({"with": within, "without": without}, {"gray": gray}),
     alt="Two loss curves: with normalisation the loss falls much faster than without.",
 )
 
