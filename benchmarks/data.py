@@ -1,0 +1,304 @@
+"""Preparing and batching photographs, beside what one would write without colorkit.
+
+Photographs are made here (1,024 x 768 JPEG, smooth colours with texture), so that everybody
+measures the same. Each figure is a ratio within one run.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.timing import interleaved, table
+from colorkit.data.batches import batches
+from colorkit.data.prepare import prepare
+from colorkit.data.store import SPLITS, VERSION, Store, checksum_of
+
+SIZE = 128
+
+
+def photograph(seed: int, size: tuple[int, int]) -> Image.Image:
+    """A picture about as hard to decode as a photograph of that size."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), np.int16)
+    grain = rng.integers(-12, 13, (size[1] // 2, size[0] // 2), dtype=np.int8)
+    texture = np.asarray(Image.fromarray(grain.astype(np.uint8)).resize(size), np.int8)
+    return Image.fromarray((smooth + texture[..., None]).clip(0, 255).astype(np.uint8))
+
+
+def make_folder(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """`count` JPEG files in four classes."""
+    for i in range(count):
+        path = folder / f"class{i % 4}" / f"{i:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photograph(i, size).save(path, quality=90)
+    return folder
+
+
+def plain_loop(folder: Path) -> None:
+    """What the textbook does: open, convert, crop, resize, to Lab, one after the other."""
+    from skimage.color import rgb2lab
+    from skimage.transform import resize
+
+    kept = []
+    for path in sorted(folder.rglob("*.jpg")):
+        rgb = np.asarray(Image.open(path).convert("RGB"))
+        side = min(rgb.shape[:2])
+        top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
+        square = resize(rgb[top : top + side, left : left + side], (SIZE, SIZE), anti_aliasing=True)
+        kept.append(rgb2lab(square).astype(np.float32))
+
+
+def plain_pillow_loop(folder: Path) -> None:
+    """The same with Pillow's own resize, which is much faster than scikit-image's."""
+    from skimage.color import rgb2lab
+
+    kept = []
+    for path in sorted(folder.rglob("*.jpg")):
+        image = Image.open(path).convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        square = image.crop((left, top, left + side, top + side)).resize(
+            (SIZE, SIZE), Image.Resampling.LANCZOS
+        )
+        kept.append(rgb2lab(np.asarray(square)).astype(np.float32))
+
+
+def preparing(folder: Path, scratch: Path) -> str:
+    """Pictures a second of prepare with two processes beside the two loops."""
+    count, stores = len(list(folder.rglob("*.jpg"))), cycle(range(10**6))
+
+    def ours() -> None:
+        out = scratch / f"store{next(stores)}"
+        prepare(folder, out, SIZE, workers=2, progress=False)
+
+    ways = {
+        "Pillow, scikit-image's resize and rgb2lab": lambda: plain_loop(folder),
+        "Pillow's resize, scikit-image's rgb2lab": lambda: plain_pillow_loop(folder),
+        "colorkit prepare, 2 processes, with audit": ours,
+    }
+    timed = interleaved(ways, next(iter(ways)), rounds=3)
+    rows = [[n, f"{count / t.seconds:.0f}", f"{t.ratio:.2f}"] for n, t in timed.items()]
+    return table(f"Preparing {count} photographs of 1,024 x 768", ["", "a second", "ratio"], rows)
+
+
+class _LabFolder(torch.utils.data.Dataset):
+    """An ImageFolder that decodes and converts each picture when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        from torchvision.datasets import ImageFolder
+
+        self.folder = ImageFolder(str(folder))
+
+    def __len__(self) -> int:
+        return len(self.folder)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        from skimage.color import rgb2lab
+
+        lab = rgb2lab(np.asarray(self.folder[i][0]))
+        return torch.from_numpy(lab.astype(np.float32)).permute(2, 0, 1)
+
+
+def batching(scratch: Path) -> str:
+    """Pictures a second of batches beside an ImageFolder with two workers, both already squares."""
+    folder = make_folder(scratch / "squares", 2048, (SIZE, SIZE))
+    store, _ = prepare(folder, scratch / "squares-store", SIZE, workers=2, progress=False)
+    loader = torch.utils.data.DataLoader(
+        _LabFolder(folder), 32, shuffle=True, num_workers=2, persistent_workers=True
+    )
+    ways = {
+        "ImageFolder, rgb2lab, 2 workers": lambda: sum(len(lab) for lab in loader),
+        "colorkit batches": lambda: sum(len(L) for L, _ in batches(store, size=32, device="cpu")),
+    }
+    counts = {"ImageFolder, rgb2lab, 2 workers": 2048, "colorkit batches": len(store.rows("train"))}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(4):  # the first round warms up
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            rates[name].append(counts[name] / (time.perf_counter() - start))
+    slow = rates["ImageFolder, rgb2lab, 2 workers"]
+    rows = [
+        [
+            name,
+            f"{median(r[1:]):.0f}",
+            f"{median(a / b for a, b in zip(r[1:], slow[1:], strict=True)):.1f}",
+        ]
+        for name, r in rates.items()
+    ]
+    return table(f"Batches of 32 pictures of {SIZE} x {SIZE}", ["", "a second", "ratio"], rows)
+
+
+def small_unet(width: int = 32) -> torch.nn.Module:
+    """Three levels with skips, enough to be as slow as what the lessons train."""
+
+    def block(i: int, o: int) -> torch.nn.Sequential:
+        layers = [torch.nn.Conv2d(i, o, 3, padding=1), torch.nn.ReLU()]
+        return torch.nn.Sequential(*layers, torch.nn.Conv2d(o, o, 3, padding=1), torch.nn.ReLU())
+
+    class UNet(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            w = width
+            self.down = torch.nn.ModuleList([block(1, w), block(w, 2 * w), block(2 * w, 4 * w)])
+            self.up = torch.nn.ModuleList([block(6 * w, 2 * w), block(3 * w, w)])
+            self.head = torch.nn.Conv2d(w, 2, 1)
+
+        def forward(self, L: torch.Tensor) -> torch.Tensor:
+            x = a = self.down[0](L / 100)
+            x = b = self.down[1](torch.nn.functional.max_pool2d(x, 2))
+            x = self.down[2](torch.nn.functional.max_pool2d(x, 2))
+            for stage, skip in zip(self.up, (b, a), strict=True):
+                x = torch.nn.functional.interpolate(x, scale_factor=2)
+                x = stage(torch.cat([x, skip], 1))
+            return self.head(x) * 100
+
+    return UNet()
+
+
+def training(store: Store, steps: int = 4, rounds: int = 7) -> str:
+    """Steps a second on batches from the store, as a share of those on one cached batch."""
+    model = small_unet()
+    optimizer = torch.optim.Adam(model.parameters())
+    flowing = batches(store, "train", 16, "cpu", epochs=None, crop=64)
+    cached = next(flowing)
+
+    def seconds(source) -> float:
+        start = time.perf_counter()
+        for L, ab in islice(source, steps):
+            optimizer.zero_grad(set_to_none=True)
+            torch.nn.functional.mse_loss(model(L), ab).backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    seconds(cycle([cached]))
+    shares = []
+    for k in range(rounds):  # in turn, each first in every other round
+        order = [cycle([cached]), flowing][:: 1 if k % 2 else -1]
+        took = {id(source): seconds(source) for source in order}
+        still = next(t for s, t in took.items() if s != id(flowing))
+        shares.append(still / took[id(flowing)])
+    flowing.close()
+    rows = [["share of the speed on one cached batch", f"{median(shares):.3f}"]]
+    return table("A small U-Net on batches of 16 at 64 x 64", ["", "ratio"], rows)
+
+
+def sparse_store(path: Path, count: int, size: int) -> Path:
+    """A store of `count` black pictures, written as holes."""
+    import json
+
+    path.mkdir(parents=True)
+    shards, each = [], 50_000
+    for k, first in enumerate(range(0, count, each)):
+        n, name = min(each, count - first), f"shard-{k:04d}.npy"
+        array = np.lib.format.open_memmap(path / name, "w+", np.uint8, (n, size, size, 3))
+        del array
+        shards.append({"file": name, "pictures": n, "sha256": ""})
+    np.save(path / "labels.npy", np.zeros(count, np.int32))
+    np.save(path / "splits.npy", np.zeros(count, np.uint8))
+    manifest = {
+        "format": "colorkit-store", "version": VERSION, "size": size, "pictures": count,
+        "classes": [], "splits": dict.fromkeys(SPLITS, 0), "shards": shards, "files": {},
+    }  # fmt: skip
+    manifest["checksum"] = checksum_of(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
+_ITERATE = """
+import os, sys, psutil
+from pathlib import Path
+from colorkit.data.batches import batches
+for L, ab in batches(sys.argv[1], 'train', 100, 'cpu'):
+    pass
+status = Path('/proc/self/status')
+if status.exists():
+    print(next(l.split()[1] for l in status.read_text().splitlines() if l.startswith('RssAnon')))
+else:
+    info = psutil.Process().memory_full_info()
+    print(info.uss // 1024)
+"""
+
+
+def memory(scratch: Path, counts: tuple[int, int] = (2_000, 200_000), size: int = 32) -> str:
+    """Anonymous resident memory after one epoch over each store."""
+    used = []
+    for count in counts:
+        store = sparse_store(scratch / f"sparse{count}", count, size)
+        ran = subprocess.run(
+            [sys.executable, "-c", _ITERATE, str(store)], capture_output=True, text=True, check=True
+        )
+        used.append(int(ran.stdout.split()[-1]) / 1024)
+    rows = [[f"{n:,} pictures", f"{mb:.0f}"] for n, mb in zip(counts, used, strict=True)]
+    rows.append(["difference", f"{used[1] - used[0]:.0f}"])
+    return table("Anonymous memory of a process that iterates", ["", "MB"], rows)
+
+
+def growth(scratch: Path, counts: tuple[int, ...] = (1_000, 5_000, 20_000)) -> str:
+    """Seconds of preparing more and more files, and the exponent of their growth."""
+    folder = make_folder(scratch / "many", counts[-1], (96, 72))
+    files = sorted(folder.rglob("*.jpg"))
+    took = []
+    for count in counts:
+        part = scratch / f"part{count}"
+        part.mkdir()
+        for file in files[:count]:
+            (part / file.name).hardlink_to(file)
+        start = time.perf_counter()
+        prepare(part, scratch / f"grown{count}", 64, workers=1, progress=False)
+        took.append(time.perf_counter() - start)
+    exponent = np.polyfit(np.log(counts), np.log(took), 1)[0]
+    rows = [[f"{n:,} files", f"{s:.1f}", f"{n / s:.0f}"] for n, s in zip(counts, took, strict=True)]
+    rows.append(["exponent", f"{exponent:.3f}", ""])
+    return table("Preparing files of 96 x 72, one process", ["", "seconds", "a second"], rows)
+
+
+def integer_lab(store: Store) -> str:
+    """8-bit RGB beside integer Lab, as a report stored it in HDF5: size and colour error."""
+    from colorkit.color import delta_e76, lab_to_rgb, rgb_to_lab
+
+    exact = torch.from_numpy(store.pictures(store.rows("all")[:200])).double() / 255
+    noise = torch.rand(exact.shape, generator=torch.Generator().manual_seed(0)) - 0.5
+    exact = (exact + noise / 255).clamp(0, 1)  # what was there before it became 8 bits
+    lab = rgb_to_lab(exact.float())
+    as_rgb = rgb_to_lab((exact * 255).round().byte())
+    as_lab = lab.round()
+    rows = []
+    for name, stored, size in (
+        ("8-bit RGB (uint8)", as_rgb, 3),
+        ("integer Lab (int8)", as_lab, 3),
+        ("integer Lab (int32, h5py's default int)", as_lab, 12),
+    ):
+        error = delta_e76(lab, stored).flatten()
+        back = (lab_to_rgb(stored) * 255).round() - (exact * 255).round()
+        rows.append([name, f"{size * SIZE**2 / 1e3:.0f}", f"{error.mean():.2f}", f"{error.max():.2f}",
+                     f"{(back.abs().amax(1) > 0).double().mean():.0%}"])  # fmt: skip
+    columns = ["", "KB a picture", "mean dE76", "max dE76", "pixels changed"]
+    return table(f"What storing costs, {SIZE} x {SIZE}", columns, rows)
+
+
+def run() -> None:
+    """Print all tables."""
+    with tempfile.TemporaryDirectory(prefix="colorkit-bench-") as folder:
+        scratch = Path(folder)
+        photographs = make_folder(scratch / "photographs", 600, (1024, 768))
+        print(preparing(photographs, scratch), flush=True)
+        print(batching(scratch), flush=True)
+        store = Store(scratch / "squares-store")
+        print(training(store), flush=True)
+        print(integer_lab(store), flush=True)
+        print(memory(scratch), flush=True)
+        print(growth(scratch), flush=True)
+
+
+if __name__ == "__main__":
+    run()
