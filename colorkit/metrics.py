@@ -283,7 +283,7 @@ class Score:
     (3.0, tensor([1., 2., 6.], dtype=torch.float64))
     """
 
-    transform: Callable[[Tensor], Tensor] = lambda x: x
+    transform: Callable[[Tensor], Tensor] = torch.clone
     _parts: list[Tensor] = field(default_factory=list, repr=False)
     _weights: list[Tensor] = field(default_factory=list, repr=False)
 
@@ -326,13 +326,20 @@ class Score:
     def resampled(self, times: Tensor) -> Tensor:
         """The value of resampled sets: float64 (R,).
 
+        Each k keeps the importance that it has in the whole set, 1 / its weight there: for bins,
+        p is that of the evaluated set. If each set were averaged over its own bins instead, bins
+        of few pictures would drop out of some, and the interval would lie beside the value.
+
         Parameters
         ----------
         times : Tensor
             (R, N): how often each picture is in each of R sets.
         """
+        total = self.weights.sum(0)
+        importance = torch.where(total > 0, 1 / total, 0)
+        parts, weights = self.parts @ importance, self.weights @ importance
         times = times.double()
-        return self.transform(_macro(times @ self.parts, times @ self.weights))
+        return self.transform((times @ parts) / (times @ weights))
 
 
 def _macro(parts: Tensor, weights: Tensor) -> Tensor:

@@ -208,15 +208,30 @@ def test_scores_of_batches_are_scores_of_the_whole(ab):
     assert len(parts) == 3
 
 
-def test_resampling_equals_scoring_the_repeated_pictures(ab):
-    score, repeated = Score(), Score()
-    sums, counts = metrics.auc_by_bin(*ab, metrics.ab_grid())
+def test_resampling_a_mean_or_a_ratio_equals_scoring_the_repeated_pictures(ab):
+    score, repeated = Score(torch.sqrt), Score(torch.sqrt)
+    values, weights = metrics.mse(*ab), torch.tensor([1.0, 5.0, 2.0])
+    score.update(values, weights)
+    repeated.update(values[[0, 0, 2]], weights[[0, 0, 2]])
+    resampled = score.resampled(torch.tensor([[2, 0, 1], [1, 1, 1]]))
+    torch.testing.assert_close(resampled, torch.tensor([repeated.value(), score.value()]).double())
+
+
+def test_resampling_rebalanced_auc_keeps_the_weights_of_the_whole_set(ab):
+    """By pixels: each weighs 1 / p of its true colour, p of the three pictures."""
+    bins = metrics.ab_grid()
+    sums, counts = metrics.auc_by_bin(*ab, bins)
+    score = Score()
     score.update(sums, counts)
-    repeated.update(sums[[0, 0, 2]], counts[[0, 0, 2]])
-    times = torch.tensor([[2, 0, 1], [1, 1, 1]])
-    torch.testing.assert_close(
-        score.resampled(times), torch.tensor([repeated.value(), score.value()]).double()
-    )
+    area = np.stack([[(d <= t) for t in range(151)] for d in distances(*ab)]).mean(1)
+    bin_ = metrics.nearest_bin(ab[1], bins).numpy()
+    weight = 1 / np.bincount(bin_.ravel(), minlength=len(bins))[bin_]
+    chosen = [0, 0, 2]
+    expected = np.average(area[chosen], weights=weight[chosen])
+    whole = np.average(area, weights=weight)
+    resampled = score.resampled(torch.tensor([[2, 0, 1], [1, 1, 1]]))
+    np.testing.assert_allclose(resampled, [expected, whole])
+    assert score.value() == pytest.approx(whole)
 
 
 def test_a_score_without_pictures_says_so():
