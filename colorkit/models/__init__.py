@@ -9,16 +9,24 @@ from colorkit.models.baselines import (
     RandomPicture,
 )
 from colorkit.models.colorizer import Colorizer, Network
+from colorkit.models.eight_groups import EightGroups
 from colorkit.models.first import FirstNet
+from colorkit.models.naive import NaiveCNN
+from colorkit.models.resnet import ResNetColorizer
+from colorkit.models.unet import UNet
 
 __all__ = [
     "Colorizer",
+    "EightGroups",
     "FirstNet",
     "Gray",
     "MeanColor",
     "MeanColorByLightness",
+    "NaiveCNN",
     "NearestNeighbor",
     "Network",
     "Oracle",
     "RandomPicture",
+    "ResNetColorizer",
+    "UNet",
 ]
