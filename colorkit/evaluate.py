@@ -79,6 +79,17 @@ class Scores:
         return len(self.mean_error)
 
 
+class Batch(NamedTuple):
+    """What all models are compared with: computed once a batch."""
+
+    L: Tensor  # (N, 1, H, W)
+    truth: Tensor  # ab (N, 2, H, W)
+    real: Tensor  # RGB (N, 3, H, W)
+    vivid: Tensor  # colorfulness (N,)
+    bin_: Tensor  # number of the true colour's bin (N, H, W)
+    bins: int  # how many there are
+
+
 class Difference(NamedTuple):
     """A difference with its 95% interval; both in the metric's unit."""
 
@@ -151,9 +162,10 @@ def score_models(
     for L, truth in tqdm(batches, "evaluate", disable=not progress):
         real = lab_to_rgb(join_lab(L, truth))
         vivid = metrics.colorfulness(real)
+        bin_ = metrics.nearest_bin(truth, bins)
         for name, colorizer in colorizers.items():
             ab = _colors(name, colorizer, L)
-            _add(scores[name], L, ab, truth, real, vivid, bins)
+            _add(scores[name], Batch(L, truth, real, vivid, bin_, len(bins)), ab)
     if not all(len(s) for s in scores.values()):
         raise ValueError("no picture was evaluated: were the batches used up before?")
     return scores
@@ -327,10 +339,9 @@ def _colors(name: str, colorizer: HasColorize, L: Tensor) -> Tensor:
     return ab.to(L.device, torch.float32)
 
 
-def _add(
-    scores: Scores, L: Tensor, ab: Tensor, truth: Tensor, real: Tensor, vivid: Tensor, bins: Tensor
-) -> None:
+def _add(scores: Scores, batch: Batch, ab: Tensor) -> None:
     """Score a batch: errors of ab as predicted, pictures of what sRGB can show at this L."""
+    L, truth, real = batch.L, batch.truth, batch.real
     error = metrics.ab_error(ab, truth)
     rgb = lab_to_rgb(join_lab(L, fit_gamut(L, ab)))
     colorful = metrics.colorfulness(rgb)
@@ -342,12 +353,12 @@ def _add(
         "within_10": (metrics.share_within(ab, truth),),
         "within_10_channels": (metrics.share_within_channels(ab, truth),),
         "auc": (curve.mean(1),),
-        "auc_rebalanced": metrics.auc_by_bin(ab, truth, bins),
+        "auc_rebalanced": metrics.auc_by_bin(ab, truth, batch.bin_, batch.bins),
         "psnr": (metrics.psnr(rgb, real),),
         "ssim": (metrics.ssim(rgb, real),),
         "ciede2000": (metrics.ciede2000_mean(L, ab, truth),),
         "colorfulness": (colorful,),
-        "colorfulness_ratio": (colorful, vivid),
+        "colorfulness_ratio": (colorful, batch.vivid),
     }
     for name, parts in values.items():
         scores.metrics[name].update(*parts)

@@ -88,7 +88,7 @@ def test_the_truth_scores_full_marks(frame):
     assert oracle[["mse", "rmse", "ciede2000"]].abs().max() < 1e-5
     perfect = ["within_10", "within_10_channels", "auc", "auc_rebalanced", "ssim"]
     np.testing.assert_allclose(oracle[perfect].astype(float), 1, atol=1e-6)
-    assert oracle["psnr"] == 100
+    assert oracle["psnr"] == metrics.PSNR_LIMIT
     assert oracle["colorfulness_ratio"] == pytest.approx(1)
 
 
