@@ -1,4 +1,4 @@
-"""Find the course's checkout and the lessons in it; write files whole or not at all."""
+"""Find the course's checkout and the lessons in it."""
 
 import os
 import re
@@ -86,19 +86,6 @@ def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str
             raise ValueError(f"no lesson {word!r}: the lessons are {', '.join(known) or 'none'}")
         chosen |= found
     return [name for name in known if name in chosen]
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write beside `path`, then rename, so that a reader sees the old file or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def copy_lessons(root: Path) -> tuple[list[str], list[str]]:

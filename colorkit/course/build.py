@@ -24,10 +24,10 @@ from colorkit.checkout import (
     lesson_ids,
     repository_url,
     select_lessons,
-    write_whole,
 )
 from colorkit.course.bootstrap import bootstrap_text
 from colorkit.course.cells import checked_exercises, defined_exercises, parse, without_answers
+from colorkit.files import write_whole
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 

@@ -16,7 +16,7 @@ import psutil
 from nbformat import NotebookNode
 
 import colorkit
-from colorkit.checkout import SOURCES, write_whole
+from colorkit.checkout import SOURCES
 from colorkit.course.build import (
     KERNEL,
     Lesson,
@@ -25,6 +25,7 @@ from colorkit.course.build import (
     number_cells,
     read_notebook,
 )
+from colorkit.files import write_whole
 
 MAX_BYTES = 1_000_000
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

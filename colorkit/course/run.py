@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import colorkit
-from colorkit.checkout import LESSONS, SOURCES, lesson_ids, select_lessons, write_whole
+from colorkit.checkout import LESSONS, SOURCES, lesson_ids, select_lessons
 from colorkit.course.build import Problem, check_all, notebook_text, read_notebook
 from colorkit.course.execute import LIMITS, Run, execute_notebook, without_widgets
 from colorkit.course.profiles import default_seed
 from colorkit.course.recording import Expected, judge_numbers, recorded
 from colorkit.device import pick_device
+from colorkit.files import write_whole
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-image", "papermill", "ipywidgets")
 

@@ -27,6 +27,7 @@ from colorkit.data.verdicts import (
     judge,
     lab_of,
 )
+from colorkit.files import write_whole
 
 CHUNK = 128  # pictures that a process takes at a time
 CRASHED = "unreadable", "its data crashes the decoder: remove it or save it anew"
@@ -278,20 +279,6 @@ def count_table(counts: dict[str, int]) -> str:
     width = max(6, len(f"{total:,}"))
     lines = [f"{v:<{20 - width}}{n:>{width - 4},}{n / total:>8.1%}" for v, n in counts.items()]
     return "\n".join([*lines, f"{'total':<{20 - width}}{total:>{width - 4},}"])
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write beside and rename, so that the file is there whole or not at all."""
-    path = Path(path)
-    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # --- auditing -------------------------------------------------------------------------------------

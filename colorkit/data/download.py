@@ -16,9 +16,9 @@ from typing import IO
 import requests
 from tqdm.auto import tqdm
 
-from colorkit.data.audit import write_whole
 from colorkit.data.cards import Card, Remote, size_text
 from colorkit.data.lock import Lock
+from colorkit.files import write_whole
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and between two pieces of data
 TRIES = 3

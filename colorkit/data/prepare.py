@@ -32,7 +32,6 @@ from colorkit.data.audit import (
     lost,
     mark_duplicates,
     tasks_of,
-    write_whole,
 )
 from colorkit.data.lock import Lock
 from colorkit.data.pool import work
@@ -48,6 +47,7 @@ from colorkit.data.store import (
     sha256,
 )
 from colorkit.data.verdicts import OK
+from colorkit.files import write_whole
 
 SHARD_BYTES = 2**30
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)

@@ -58,9 +58,9 @@ def judge(thumbs: np.ndarray, lab: np.ndarray | None = None) -> list[tuple[str, 
         if spread[i] < 8:
             verdict = "flat", f"one even colour: levels spread by {spread[i]:.0f}"
         elif chroma[i] < NEAR_GRAY + 1:
-            verdict = "gray", f"no colour: chroma below {chroma[i]:.1f} nearly everywhere"
+            verdict = "gray", f"no colour: chroma at most {chroma[i]:.1f} nearly everywhere"
         elif paper[i] and inner[i] < NEAR_GRAY + 1:
-            verdict = "gray", f"no colour inside a tinted border: chroma below {inner[i]:.1f}"
+            verdict = "gray", f"no colour inside a tinted border: chroma at most {inner[i]:.1f}"
         elif tint[i]:
             verdict = "single tint", f"one tint (hue {_mean_hue(lab[i]):.0f} degrees), as in sepia"
         else:
