@@ -1,5 +1,32 @@
-"""The networks, each one file to read in one sitting."""
+"""Colorizers: the networks, each one file to read in one sitting, and what they have to beat."""
 
+from colorkit.models.baselines import (
+    Gray,
+    MeanColor,
+    MeanColorByLightness,
+    NearestNeighbor,
+    Oracle,
+    RandomPicture,
+)
+from colorkit.models.colorizer import Colorizer, Network
+from colorkit.models.eight_groups import EightGroups
 from colorkit.models.first import FirstNet
+from colorkit.models.naive import NaiveCNN
+from colorkit.models.resnet import ResNetColorizer
+from colorkit.models.unet import UNet
 
-__all__ = ["FirstNet"]
+__all__ = [
+    "Colorizer",
+    "EightGroups",
+    "FirstNet",
+    "Gray",
+    "MeanColor",
+    "MeanColorByLightness",
+    "NaiveCNN",
+    "NearestNeighbor",
+    "Network",
+    "Oracle",
+    "RandomPicture",
+    "ResNetColorizer",
+    "UNet",
+]

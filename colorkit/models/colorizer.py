@@ -1,0 +1,124 @@
+"""What every colorizer shares: raw L in, raw ab out, and colours that sRGB can show.
+
+A colorizer is anything with ``colorize(L) -> ab`` at the resolution of L; evaluation and figures
+know only that. `Colorizer.colorize` is the one place where colours are brought into the gamut, so
+that L, which is never touched, survives the way to a picture: clipping RGB instead would move it.
+`Network` adds the other things that are easily forgotten: normalisation inside the network, any
+size of picture, evaluation mode while colouring.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colorkit.color import fit_gamut
+
+AB_SCALE = 50.0
+"""ab of most photographs lies within +-50, so the last layer works with about +-1."""
+
+
+class Colorizer(ABC):
+    """Gives colours to lightness. Subclasses write `predict`."""
+
+    @abstractmethod
+    def predict(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W), inside the gamut or not."""
+
+    @torch.no_grad()
+    def colorize(self, L: Tensor) -> Tensor:
+        """The colours of L.
+
+        Parameters
+        ----------
+        L : Tensor
+            (N, 1, H, W) float in [0, 100], of any size and on any device.
+
+        Returns
+        -------
+        Tensor
+            ab, float32 (N, 2, H, W), on the device of L, fitted to the gamut of sRGB at that L.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, L leaves [0, 100], or a colour is not finite.
+        """
+        check_lightness(L)
+        ab = self.predict(L).to(L.device, torch.float32)
+        return fit_gamut(L.float(), ab)
+
+
+class Network(nn.Module, Colorizer):
+    """A network that maps normalised L to normalised ab. Subclasses write `compute`.
+
+    Attributes
+    ----------
+    stride : int
+        Height and width are padded to multiples of it, by repeating the edge, and the result is
+        cropped.
+    """
+
+    stride: int = 1
+
+    def compute(self, x: Tensor) -> Tensor:
+        """(N, 1, h, w) of about unit variance to ab (N, 2, h, w) in Lab units."""
+        raise NotImplementedError
+
+    def forward(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units, of any size."""
+        return self.compute(normalize(pad(L, self.stride)))[..., : L.shape[2], : L.shape[3]]
+
+    def predict(self, L: Tensor) -> Tensor:
+        """As forward, in evaluation mode, on the device of the weights."""
+        device = next(self.parameters()).device
+        with evaluating(self):
+            return self(L.to(device))
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, and afterwards each part's own mode again.
+
+    In training mode batch norm would mix the pictures of a batch, and learn from them.
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def normalize(L: Tensor) -> Tensor:
+    """L of [0, 100] to [-2, 2]: about unit variance for most photographs."""
+    return (L - 50) / 25
+
+
+def pad(L: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column until both sides are multiples of the stride.
+
+    Examples
+    --------
+    >>> pad(torch.zeros(1, 1, 30, 17), 8).shape
+    torch.Size([1, 1, 32, 24])
+    """
+    check_lightness(L)
+    height, width = L.shape[2:]
+    return F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
+
+
+def check_lightness(L: Tensor) -> None:
+    """Refuse what is no L; values are checked where colours are fitted to the gamut."""
+    if not isinstance(L, Tensor) or not L.is_floating_point():
+        kind = L.dtype if isinstance(L, Tensor) else type(L).__name__
+        raise TypeError(f"L must be a floating tensor in [0, 100], got {kind}")
+    if L.ndim != 4 or L.shape[1] != 1 or 0 in L.shape[2:]:
+        raise ValueError(
+            f"L has shape {tuple(L.shape)}; it must be (N, 1, H, W): add the batch with L[None], "
+            "and take L alone from Lab with colorkit.color.split_lab"
+        )

@@ -1,0 +1,89 @@
+"""The naive encoder-decoder: convolutions with stride down, transposed convolutions up.
+
+All that it knows of the place of an edge has to pass through the smallest layer, so its colours
+are blurred and bleed; `unet` is the answer to that. With `hidden`, dense layers follow at the end,
+as one of the reports behind the course found helpful for faces: they know where in the picture
+they are, which helps only where pictures are aligned, and they tie the network to one size.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from colorkit.models.colorizer import AB_SCALE, Network
+
+
+def down(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Half the height and width: convolution with stride 2, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+def up(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Twice the height and width: transposed convolution, batch norm, ReLU.
+
+    Kernel 4 with stride 2: each output pixel gets as many terms as its neighbours. Kernel 3 would
+    draw a checkerboard.
+    """
+    return nn.Sequential(
+        nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+class NaiveCNN(Network):
+    """Encoder-decoder without shortcuts: raw L in, raw ab out, any size unless `hidden` is set.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first layer; each further one has twice as many.
+    depth : int
+        How often height and width are halved.
+    hidden : int
+        Units of the dense hidden layer at the end; 0: no dense layers. With them the network has
+        a *fixed size* and refuses pictures of any other.
+    size : int
+        Height and width of the pictures if there are dense layers, a multiple of 2**depth.
+    """
+
+    def __init__(self, width: int = 32, depth: int = 3, hidden: int = 0, size: int = 64) -> None:
+        super().__init__()
+        self.stride = 2**depth
+        widths = [1] + [width * 2**level for level in range(depth)]
+        pairs = list(pairwise(widths))
+        self.encoder = nn.Sequential(*(down(a, b) for a, b in pairs))
+        self.decoder = nn.Sequential(*(up(b, max(a, width)) for a, b in reversed(pairs)))
+        self.head = nn.Conv2d(width, 2, 3, padding=1)
+        self.size = size if hidden else None
+        if hidden:
+            self.dense = self._dense(hidden, size)
+
+    def _dense(self, hidden: int, size: int) -> nn.Sequential:
+        if size % self.stride:
+            raise ValueError(f"size must be a multiple of 2**depth = {self.stride}, got {size}")
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(2 * size**2, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * size**2),
+            nn.Unflatten(1, (2, size, size)),
+        )
+
+    def forward(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units."""
+        if self.size and tuple(L.shape[2:]) != (self.size, self.size):
+            raise ValueError(
+                f"this network has dense layers for {self.size} x {self.size} pixels, L has "
+                f"{' x '.join(map(str, L.shape[2:]))}: resize L, or build it with size=... or "
+                "hidden=0"
+            )
+        return super().forward(L)
+
+    def compute(self, x: Tensor) -> Tensor:
+        x = self.head(self.decoder(self.encoder(x)))
+        return AB_SCALE * (self.dense(x) if self.size else x)

@@ -1,0 +1,242 @@
+"""A ResNet as encoder, with weights from another task, and a decoder that gives colours.
+
+Transfer: what a network learnt about shapes from labelled pictures need not be learnt again from
+few (K. He et al., "Deep residual learning", CVPR 2016). The encoder is torchvision's, block by
+block and name by name, so that its weights load; only the first convolution sees one channel
+instead of three, and the width is free.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import ResNet18_Weights, ResNet50_Weights
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from colorkit.color import lab_to_rgb
+from colorkit.models.colorizer import AB_SCALE, Network, pad
+
+LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
+IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of its training
+GRAY_MEAN, GRAY_STD = 0.449, 0.226  # what one gray channel is normalised with here
+
+
+class Encoder(nn.Module):
+    """torchvision's ResNet without its classifier, for one channel and any width.
+
+    Parameters
+    ----------
+    layers : {18, 50}
+    width : int
+        Channels of the first convolution, 64 in the paper.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Of the five features: at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size. With 50 layers and
+        width 64 the last has 2,048.
+    """
+
+    def __init__(self, layers: int = 18, width: int = 64) -> None:
+        super().__init__()
+        if layers not in LAYOUTS:
+            raise ValueError(f"layers must be 18 or 50, got {layers}")
+        block, counts = LAYOUTS[layers]
+        self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        before, channels = width, [width]
+        for number, count in enumerate(counts):
+            planes = width * 2**number
+            stage = _stage(block, before, planes, count, stride=1 if number == 0 else 2)
+            self.add_module(f"layer{number + 1}", stage)
+            before = planes * block.expansion
+            channels.append(before)
+        self.channels = tuple(channels)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 1, h, w) to the five features, the largest first."""
+        features = [torch.relu(self.bn1(self.conv1(x)))]
+        x = F.max_pool2d(features[0], 3, stride=2, padding=1)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def _stage(block: type, before: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    after, shortcut = planes * block.expansion, None
+    if stride != 1 or before != after:
+        shortcut = nn.Sequential(
+            nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+        )
+    rest = (block(after, planes) for _ in range(count - 1))
+    return nn.Sequential(block(before, planes, stride, shortcut), *rest)
+
+
+def for_one_channel(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for RGB turned into weights that give the same on gray pictures in one channel.
+
+    A gray picture has the same value in all three, so their kernels add up; the three means that
+    RGB was normalised with differ from the one for gray, which the batch norm after it absorbs.
+    The features are the same but for the outermost pixels, where padding stands for another gray.
+    """
+    kernels, state = state["conv1.weight"], dict(state)
+    std, mean = (kernels.new_tensor(x).view(1, 3, 1, 1) for x in (RGB_STD, RGB_MEAN))
+    state["conv1.weight"] = (kernels * GRAY_STD / std).sum(1, keepdim=True)
+    offset = (kernels * (GRAY_MEAN - mean) / std).sum((1, 2, 3))
+    state["bn1.running_mean"] = state["bn1.running_mean"] - offset
+    return state
+
+
+def imagenet_weights(layers: int) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights, for one channel; downloaded at first use.
+
+    Raises
+    ------
+    RuntimeError
+        If they are not on this machine and cannot be downloaded.
+    """
+    try:
+        state = IMAGENET[layers].get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"the ImageNet weights of ResNet-{layers} could not be downloaded ({error}): connect "
+            'to the internet once, or go on with weights=None, or with weights="FILE" of your own'
+        ) from error
+    return for_one_channel({k: v for k, v in state.items() if not k.startswith("fc.")})
+
+
+def own_weights(path: str | PathLike) -> dict[str, Tensor]:
+    """An encoder's state dict from a file that torch.save wrote; a classifier `fc` is left out.
+
+    Weights for three channels are turned into weights for one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'there is no file of weights {path}: give a path, "imagenet" or None'
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+        three = state["conv1.weight"].shape[1] == 3
+    except Exception as error:
+        raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
+    return for_one_channel(state) if three else state
+
+
+class ResNetColorizer(Network):
+    """ResNet encoder, decoder of enlarging convolutions: raw L in, raw ab out, any size.
+
+    Parameters
+    ----------
+    layers : {18, 50}
+    weights : "imagenet", path or None
+        Of the encoder: torchvision's (a download at first use), a file made by
+        ``torch.save(encoder.state_dict(), path)``, or random ones.
+    encoder_width : int, optional
+        Channels of the first convolution: 64 if not given, or what the file's weights have.
+    width : int
+        Channels of the decoder at full size; each size below has twice as many, up to 16 times.
+    frozen : bool
+        Keep the encoder's weights as they are, and its batch norm in evaluation mode always.
+    dropout : float
+        Share of the last features that are left out during training.
+    skips : bool
+        Give the decoder the encoder's features of each size, or only the last ones: 2,048 of
+        4 x 4 for ResNet-50 and 128 x 128 pixels, as in the report on synthetic faces.
+    """
+
+    stride = 32
+
+    def __init__(
+        self,
+        layers: int = 18,
+        weights: str | PathLike | None = None,
+        *,
+        encoder_width: int | None = None,
+        width: int = 16,
+        frozen: bool = False,
+        dropout: float = 0.0,
+        skips: bool = True,
+    ) -> None:
+        super().__init__()
+        state = _load(layers, weights)
+        known = len(state["conv1.weight"]) if state else 64
+        self.encoder = Encoder(layers, encoder_width or known)
+        if state:
+            _fill(self.encoder, state, weights)
+        self.frozen, self.skips = frozen, skips
+        self.encoder.requires_grad_(not frozen)
+        self.dropout = nn.Dropout2d(dropout)
+        self.decoder = self._decoder(width)
+        self.head = nn.Conv2d(width, 2, 3, padding=1)
+        self.train()
+
+    def _decoder(self, width: int) -> nn.ModuleList:
+        """Five steps up, from 1/32 of the size to the whole."""
+        *sides, before = self.encoder.channels
+        steps = nn.ModuleList()
+        for level, side in zip((4, 3, 2, 1, 0), [*reversed(sides), 1], strict=True):
+            after = width * 2**level
+            steps.append(
+                nn.Sequential(
+                    nn.Conv2d(before + side * self.skips, after, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(after),
+                    nn.ReLU(),
+                )
+            )
+            before = after
+        return steps
+
+    def train(self, mode: bool = True) -> "ResNetColorizer":
+        """As in any module, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units, of any size."""
+        padded = pad(L, self.stride)
+        return self.compute((gray_value(padded) - GRAY_MEAN) / GRAY_STD)[
+            ..., : L.shape[2], : L.shape[3]
+        ]
+
+    def compute(self, x: Tensor) -> Tensor:
+        *sides, last = self.encoder(x)
+        sides, last = [*reversed(sides), x], self.dropout(last)
+        for step, side in zip(self.decoder, sides, strict=True):
+            last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
+            last = step(torch.cat([last, side], dim=1) if self.skips else last)
+        return AB_SCALE * self.head(last)
+
+
+def gray_value(L: Tensor) -> Tensor:
+    """The sRGB value in [0, 1] of a gray with this L: not L / 100, but up to 0.034 from it."""
+    lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
+    return lab_to_rgb(lab)[:, :1]
+
+
+def _load(layers: int, weights: str | PathLike | None) -> dict[str, Tensor] | None:
+    if layers not in LAYOUTS:
+        raise ValueError(f"layers must be 18 or 50, got {layers}")
+    if weights is None:
+        return None
+    return imagenet_weights(layers) if weights == "imagenet" else own_weights(weights)
+
+
+def _fill(encoder: Encoder, state: dict[str, Tensor], source: str | PathLike) -> None:
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights {str(source)!r} do not fit this encoder: their layers or width are "
+            f"others ({error})"
+        ) from error

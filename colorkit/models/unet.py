@@ -1,0 +1,86 @@
+"""The U-Net: down as an encoder, up as a decoder, and at each size a shortcut between them.
+
+What is in the picture is found far down, where it is seen whole; where its edges are is known far
+up. Each step up therefore gets both: the enlarged features, and the encoder's of that size,
+concatenated (O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015).
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colorkit.models.colorizer import AB_SCALE, Network
+
+HEADS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: AB_SCALE * x,
+    "tanh": lambda x: 128 * torch.tanh(x),
+    "sigmoid": lambda x: 255 * torch.sigmoid(x) - 128,
+}
+"""From the last layer to Lab units. Two of them bound the colours: sRGB has |a|, |b| below 108."""
+
+
+def double_conv(channels_in: int, channels_out: int, norm: bool) -> nn.Sequential:
+    """Twice: convolution 3 x 3 that keeps the size, batch norm if wanted, ReLU."""
+    layers: list[nn.Module] = []
+    for before in (channels_in, channels_out):
+        layers.append(nn.Conv2d(before, channels_out, 3, padding=1, bias=not norm))
+        layers += [nn.BatchNorm2d(channels_out)] if norm else []
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class UNet(Network):
+    """Raw L in, raw ab out, any size. Full width takes 128 x 128 x 1 down to 8 x 8 x 512.
+
+    Parameters
+    ----------
+    width : int
+        Channels at full size, 32 at full width; each level down has twice as many.
+    depth : int
+        How often height and width are halved.
+    batch_norm : bool
+    head : {"linear", "tanh", "sigmoid"}
+        What bounds the colours: nothing, or [-128, 128], or [-128, 127].
+    skips : bool
+        Concatenate the encoder's features at each size. Without them it is an encoder-decoder,
+        for the comparison.
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        depth: int = 4,
+        *,
+        batch_norm: bool = True,
+        head: str = "linear",
+        skips: bool = True,
+    ) -> None:
+        super().__init__()
+        if head not in HEADS:
+            raise ValueError(f"there is no head {head!r}: take one of {', '.join(HEADS)}")
+        self.stride, self.skips, self.bound = 2**depth, skips, head
+        widths = [width * 2**level for level in range(depth + 1)]
+        pairs = list(pairwise(widths))
+        self.first = double_conv(1, width, batch_norm)
+        self.downs = nn.ModuleList(double_conv(a, b, batch_norm) for a, b in pairs)
+        self.ups = nn.ModuleList(
+            double_conv(a + b if skips else b, a, batch_norm) for a, b in reversed(pairs)
+        )
+        self.head = nn.Conv2d(width, 2, 1)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features at each size, the largest first."""
+        features = [self.first(x)]
+        for down in self.downs:
+            features.append(down(F.max_pool2d(features[-1], 2)))
+        return features
+
+    def compute(self, x: Tensor) -> Tensor:
+        *encoded, x = self.encode(x)
+        for up, skip in zip(self.ups, reversed(encoded), strict=True):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = up(torch.cat([x, skip], dim=1) if self.skips else x)
+        return HEADS[self.bound](self.head(x))
