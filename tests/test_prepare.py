@@ -140,7 +140,7 @@ def test_killed_five_times_the_portraits_are_the_same(photos, tmp_path):
 
 
 def test_killed_while_shards_are_joined(store, made_photographs, tmp_path, monkeypatch):
-    """Shards of 100 pictures; the run ends after each rename once, then goes on."""
+    """Shards of 100 pictures; the first run ends before any rename, the next after one, ..."""
     monkeypatch.setattr(module, "SHARD_BYTES", 100 * 32 * 32 * 3)
     whole, _ = prepare(made_photographs, tmp_path / "whole", 32, workers=1, progress=False)
     assert len(whole.manifest["shards"]) == 6
@@ -154,8 +154,8 @@ def test_killed_while_shards_are_joined(store, made_photographs, tmp_path, monke
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", dying_replace)
-    for _ in range(50):
-        budget = 4
+    for attempt in range(50):
+        budget = attempt
         try:
             prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
             break

@@ -109,7 +109,8 @@ def _square_of(name: str, item: object, size: int, min_side: int) -> Image.Image
                 raise ImageError(path, "too small", reason)
             return square(image, size)
     except ImageError as error:
-        if error.verdict == "unreadable" and not _claims_to_be_a_picture(name):
+        foreign = isinstance(item, FileItem) and not _claims_to_be_a_picture(name)
+        if error.verdict == "unreadable" and foreign:
             raise ImageError(path, "not a picture", "by its name and content: ignored") from error
         raise
 

@@ -31,7 +31,7 @@ class Thing:
         Its name, hue in degrees and share of the largest chroma.
     mask : Tensor
         float32 (1, 1, H, W): how much of each pixel it covers where nothing stands before it.
-        For grounds, backdrops and what lies behind, this is what is seen of them.
+        For grounds, backdrops and all of a portrait, this is what is seen of them, 0 or 1.
     visible : Tensor
         bool (1, 1, H, W): the pixels that it owns: seen, and at least half covered.
     pixels : int
