@@ -1,7 +1,7 @@
 """sRGB to Lab beside scikit-image and kornia; Lab to sRGB and the gamut beside scikit-image.
 
-64 photographs of 256 x 256, 8-bit, on one thread. They come from COLORKIT_TEST_PHOTOS if that is
-set, else from scikit-image's own photographs, as crops.
+64 photographs of 256 x 256, 8-bit, on one thread. They are crops of those in COLORKIT_TEST_PHOTOS
+if that folder holds 64 of this size or more, else of scikit-image's own four photographs.
 """
 
 import os
@@ -50,7 +50,7 @@ def _from_folder(folder: Path) -> list[np.ndarray]:
             with Image.open(path) as image:
                 if min(image.size) >= SIDE:
                     found.append(np.asarray(image.convert("RGB")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # a folder of test photographs holds broken files on purpose
     return found
 

@@ -6,7 +6,7 @@ once with its first values, and an error in a drawing function is shown, never s
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from colorkit import color
 from colorkit.course import provenance
 from colorkit.course.feedback import Feedback, in_notebook
-from colorkit.plots import draw_picture, figure_html, show, stamp
+from colorkit.plots import colour_alone, draw_picture, figure_html, show, stamp
 
 Drawing = tuple[Figure, str]
 
@@ -194,3 +194,60 @@ def channel_mixer(rgb: torch.Tensor, other: torch.Tensor) -> None:
         scale_b=ipywidgets.FloatSlider(1, min=-2, max=2, step=0.1, description="b times", **late),
         turn=ipywidgets.IntSlider(0, 0, 360, 5, description="turn hue by °", **late),
     )
+
+
+# --- lesson 2: snapshots of a training ------------------------------------------------------------
+
+
+def draw_snapshot(
+    step: int, lab: torch.Tensor, snapshots: Mapping[int, torch.Tensor], losses: Sequence[float]
+) -> Drawing:
+    """What a network had learned after `step` steps, beside the truth, and where its loss was.
+
+    Parameters
+    ----------
+    step : int
+        A key of `snapshots`.
+    lab : Tensor
+        The photograph, (1, 3, H, W).
+    snapshots : mapping of int to Tensor
+        Steps done to the network's ab, (1, 2, H, W).
+    losses : sequence of float
+        The loss of each step.
+    """
+    L, truth = color.split_lab(lab)
+    ab = snapshots[step].to(lab.device)
+    error = (ab - truth).square().mean().item()
+    fig, axes = plt.subplots(
+        1, 4, figsize=(9.6, 2.5), width_ratios=(1, 1, 1, 1.3), layout="constrained"
+    )
+    draw_picture(axes[0], color.lab_to_rgb(lab), "truth")
+    draw_picture(axes[1], color.lab_to_rgb(color.join_lab(L, ab)), f"after {step} steps")
+    draw_picture(axes[2], colour_alone(L, ab), "colour alone")
+    axes[3].semilogy(range(1, len(losses) + 1), losses, color="#31688e", lw=1.2)
+    axes[3].plot(step, error, "o", color="#b3261e")
+    axes[3].set(xlabel="step", title=f"ab MSE {error:.3g}")
+    alt = (
+        f"The photograph, the network's colours after {step} steps, the same with lightness "
+        f"averaged out, and the loss curve with this step marked: ab MSE {error:.3g}."
+    )
+    return fig, alt
+
+
+def snapshot_scrubber(
+    lab: torch.Tensor, snapshots: Mapping[int, torch.Tensor], losses: Sequence[float]
+) -> None:
+    """Lesson 2: a slider through the snapshots of a training; arguments as `draw_snapshot`."""
+    import ipywidgets
+
+    if not snapshots:
+        raise ValueError("there is no snapshot to show: keep the network's ab at some steps")
+    kept = {n: ab.detach().cpu().clone() for n, ab in snapshots.items()}  # training may go on
+
+    def draw(step: int) -> Drawing:
+        return draw_snapshot(step, lab.cpu(), kept, losses)
+
+    slider = ipywidgets.SelectionSlider(
+        options=sorted(kept), value=max(kept), description="steps", layout={"width": "32em"}
+    )
+    explore(draw, step=slider)

@@ -179,7 +179,8 @@ check("lab.linearize")
 ramp = torch.arange(256.0).div(255).view(1, 1, 1, 256).expand(1, 3, 1, 256)
 light = linearize(ramp)[0, 0, 0]
 byte = (light - 0.5).abs().argmin().item()
-reveal("lab.checkerboard", str(byte), f"Byte 128 sends out only {light[128]:.2f} of white's light.")
+nearest = min(["64", "128", "188", "224"], key=lambda option: abs(int(option) - byte))
+reveal("lab.checkerboard", nearest, f"Byte 128 sends out only {light[128]:.2f} of white's light.")
 
 board = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float() * 255
 grays = {str(v): torch.full((3, 64, 64), float(v)) for v in (128, byte)}
@@ -268,9 +269,10 @@ def srgb_to_lab(srgb):
 check("lab.rgb_to_lab")
 
 # %%
-lab = srgb_to_lab(rgb / 255)
-L, ab = split_lab(lab)
-print("L", tuple(L.shape), "ab", tuple(ab.shape))
+mine = srgb_to_lab(rgb / 255)
+lab = rgb_to_lab(rgb)  # colorkit's own: used from here on
+print(f"largest difference between yours and colorkit's: {(mine - lab).abs().max():.4f}")
+L, ab = split_lab(mine)
 gray = torch.full_like(L, 60)
 rows = [
     {
@@ -345,6 +347,7 @@ channel_mixer(rgb[:1], rgb[2:3])
 # make colours twice as vivid, clip, convert back, and look at L.
 
 # %%
+L, ab = split_lab(lab)
 vivid = 2 * ab
 outside = out_of_gamut(L, vivid)
 clipped = lab_to_rgb(join_lab(L, vivid))

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
@@ -13,4 +15,26 @@ def photos() -> Path:
     folder = Path(os.environ.get("COLORKIT_TEST_PHOTOS", beside))
     if not folder.is_dir():
         pytest.skip(f"no photographs in {folder}: set COLORKIT_TEST_PHOTOS to a folder of them")
+    return folder
+
+
+def colourful(seed: int, size: tuple[int, int] = (80, 64)) -> Image.Image:
+    """A smooth picture of random colours, different for each seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def made_photographs(tmp_path_factory) -> Path:
+    """A folder of 600 made pictures in three classes, with a few broken ones among them."""
+    folder = tmp_path_factory.mktemp("made") / "photographs"
+    for i in range(600):
+        path = folder / f"class{i % 3}" / f"{i:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colourful(i).save(path, quality=90)
+    colourful(0).save(folder / "class0" / "0000-again.png")
+    colourful(7).convert("L").save(folder / "class1" / "gray.jpg")
+    whole = (folder / "class2" / "0002.jpg").read_bytes()
+    (folder / "class2" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("not a picture")
     return folder

@@ -88,7 +88,7 @@ def decode(path: str | Path) -> Image.Image:
     ImageError, OSError
         As :func:`read_rgb`.
     """
-    with _naming(path), open_image(path) as image:
+    with naming(path), open_image(path) as image:
         return upright(to_srgb(plain_mode(image)), image)
 
 
@@ -103,7 +103,7 @@ def decode_square(path: str | Path, size: int) -> tuple[Image.Image, tuple[int, 
     ImageError, OSError
         As :func:`read_rgb`.
     """
-    with _naming(path), open_image(path) as image:
+    with naming(path), open_image(path) as image:
         return square(image, size), image_size(image)
 
 
@@ -147,11 +147,11 @@ def open_image(path: str | Path) -> Image.Image:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-class _naming:
+class naming:
     """Turn whatever a decoder raises into one ImageError that names the file."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path, is_file: bool = True) -> None:
+        self.path, self.is_file = path, is_file
 
     def __enter__(self) -> None:
         return None
@@ -161,6 +161,8 @@ class _naming:
             return
         if isinstance(error, OSError) and error.errno is not None:
             raise error  # the system names the file: no such file, no permission
+        if not self.is_file:
+            raise ImageError(self.path, "unreadable", f"its data is damaged ({error})") from error
         raise ImageError(self.path, *_diagnose(self.path, error)) from error
 
 

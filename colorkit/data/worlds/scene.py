@@ -1,0 +1,79 @@
+"""A chunk of drawn pictures: lightness, owners, and what colours their owners can have."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .colours import Palette
+from .drawing import Canvas
+from .draws import Draws
+
+MIN_PIXELS = 60  # of a visible object, at 64 x 64, that scores count
+
+
+@dataclass
+class Scene:
+    """What was drawn before any colour was: n pictures with P slots, each the place of a thing.
+
+    Attributes
+    ----------
+    lightness : float32 (n, H, W)
+        L, in [0, 100], before 8 bits.
+    owner : uint8 (n, H, W)
+        The slot of the thing that covers at least half of the pixel.
+    soft : bool (n, H, W)
+        Where an edge between things is blended.
+    kind : int (n, P)
+        The palette's number of the kind in each slot, -1 where there is none.
+    probs : float64 (n, P, K)
+        The probabilities of the kind's modes.
+    twin : int (P,)
+        The slot whose drawn colour this slot shares: brows have the hair's.
+    masks : float32 (n, P, H, W) or None
+        How much of each pixel a thing would cover if nothing stood before it.
+    facts : dict of arrays (n,)
+        What else was drawn, by name, such as a face's brightness.
+    """
+
+    lightness: np.ndarray
+    owner: np.ndarray
+    soft: np.ndarray
+    kind: np.ndarray
+    probs: np.ndarray
+    twin: np.ndarray
+    masks: np.ndarray | None
+    facts: dict[str, np.ndarray]
+
+    @classmethod
+    def finish(cls, canvas: Canvas, palette: Palette, kind, probs=None, twin=None, facts=None):
+        """Take a finished canvas; the probabilities are the palette's unless given."""
+        if probs is None:
+            probs = np.where(kind[..., None] >= 0, palette.probs[kind], 0)
+        twin = np.arange(kind.shape[1]) if twin is None else twin
+        lightness = np.clip(canvas.lightness, 1, 99)
+        return cls(
+            lightness, canvas.owner, canvas.soft, kind, probs, twin, canvas.masks, facts or {}
+        )
+
+    def draw_modes(self, seed: int, index: np.ndarray) -> np.ndarray:
+        """The mode of each slot, from a stream of its own: int (n, P)."""
+        unit = Draws(seed, "colour", index).uniform(0, 1, self.kind.shape[1])[:, self.twin]
+        steps = np.cumsum(self.probs, -1)[..., :-1]
+        return (unit[..., None] >= steps + 1e-12).sum(-1)
+
+    def of_owner(self, values: np.ndarray) -> np.ndarray:
+        """Values of slots (n, P), looked up for the owner of each pixel: (n, H, W)."""
+        n, slots = values.shape
+        spot = self.owner + (np.arange(n, dtype=np.int32) * slots)[:, None, None]
+        return values.ravel().take(spot)
+
+    def pixels(self) -> np.ndarray:
+        """How many pixels each slot owns: int (n, P)."""
+        n, slots = self.kind.shape
+        spot = self.owner.reshape(n, -1) + (np.arange(n) * slots)[:, None]
+        return np.bincount(spot.ravel(), minlength=n * slots).reshape(n, slots)
+
+    def scored(self) -> np.ndarray:
+        """Pixels that scores count: owners large enough to be told, soft edges left out."""
+        least = MIN_PIXELS * self.owner.shape[-1] ** 2 / 64**2
+        return self.of_owner(self.pixels() >= least) & ~self.soft

@@ -1,0 +1,376 @@
+"""Preparing gives the same store whatever interrupts it, and never a broken one."""
+
+import csv
+import errno
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from colorkit.data import prepare as module
+from colorkit.data.commands import data
+from colorkit.data.images import decode_square
+from colorkit.data.lock import Lock, LockedError
+from colorkit.data.prepare import assign_splits, prepare, shares_of
+from colorkit.data.sources import open_source
+from colorkit.data.store import Store
+from tests.conftest import colourful
+
+
+@pytest.fixture(scope="module")
+def store(made_photographs, tmp_path_factory) -> Store:
+    out = tmp_path_factory.mktemp("store") / "made"
+    return prepare(made_photographs, out, size=32, workers=1, progress=False)[0]
+
+
+def test_store_holds_the_pictures_in_the_order_of_their_names(store, made_photographs):
+    names = store.names()
+    assert names == sorted(names)
+    assert len(store) == len(names) == 600
+    for row in (0, 7, 321, 599):
+        expected = np.asarray(decode_square(made_photographs / names[row], 32)[0])
+        assert np.array_equal(store.pictures(np.array([row]))[0].transpose(1, 2, 0), expected)
+        assert store.classes[store.labels[row]] == names[row].split("/")[0]
+    store.verify()
+
+
+def test_nothing_is_left_out_silently(store, made_photographs):
+    with open(store.path / "audit.csv", encoding="utf-8", newline="") as file:
+        rows = {row["file"]: row["verdict"] for row in csv.DictReader(file)}
+    assert rows == {
+        "class0/0000.jpg": "duplicate",
+        "class1/gray.jpg": "gray",
+        "class2/cut.jpg": "truncated",
+        "notes.txt": "not a picture",
+    }
+    every = {p.relative_to(made_photographs).as_posix() for p in made_photographs.rglob("*.*")}
+    assert every == set(rows) | set(store.names())
+    assert sum(store.manifest["audit"].values()) == len(every)
+
+
+def test_splits_are_shares_of_all_and_disjoint(store):
+    counts = [len(store.rows(split)) for split in ("train", "val", "test")]
+    assert counts == [480, 60, 60]
+    every = np.concatenate([store.rows(split) for split in ("train", "val", "test")])
+    assert np.array_equal(np.sort(every), store.rows("all"))
+
+
+def test_pictures_of_one_identity_share_a_split():
+    rng = np.random.default_rng(0)
+    groups = [f"person{i}" for i in rng.integers(0, 300, 3000)]
+    splits = assign_splits(groups, "80/10/10", 1, [])
+    pairs = set(zip(groups, splits.tolist(), strict=True))
+    assert len(pairs) == len(set(groups))
+    shares = np.bincount(splits) / 3000
+    assert np.abs(shares - [0.8, 0.1, 0.1]).max() < 0.02
+    assert not np.array_equal(splits, assign_splits(groups, "80/10/10", 2, []))
+    shuffled = rng.permutation(3000)
+    again = assign_splits([groups[i] for i in shuffled], "80/10/10", 1, [])
+    assert np.array_equal(again, splits[shuffled])
+
+
+def test_a_source_s_own_splits_can_be_kept(tmp_path):
+    for i, split in enumerate(["train"] * 4 + ["val"] * 2 + ["test"]):
+        path = tmp_path / "set" / split / "kind" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colourful(i).save(path)
+    made, _ = prepare(tmp_path / "set", tmp_path / "out", 32, split="keep", progress=False)
+    assert made.manifest["splits"] == {"train": 4, "val": 2, "test": 1}
+    assert made.classes == ["kind"]
+
+
+@pytest.mark.parametrize("split", ["80/10", "a/b/c", "0/0/0", "-1/1/1", "inf/1/1", "nan/1/1", ""])
+def test_senseless_shares_are_refused(split):
+    with pytest.raises(ValueError, match="three shares"):
+        shares_of(split)
+
+
+def command(source: Path, out: Path, workers: int) -> list[str]:
+    arguments = ["data", "prepare", str(source), "--out", str(out), "--size", "32"]
+    return [sys.executable, "-m", "colorkit", *arguments, "--workers", str(workers)]
+
+
+def kill_five_times_and_finish(source: Path, out: Path, workers: int, seed: int) -> Store:
+    """Run prepare, each time killed when a random number of further files have appeared."""
+    rng, kills = random.Random(seed), 0
+    while kills < 5:
+        run = subprocess.Popen(
+            command(source, out, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wanted = kills + rng.choice([0, 1, 1])
+        while run.poll() is None and len(list(out.glob("work/*.np[yz]"))) < 2 * wanted:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.15))
+        run.kill()
+        run.wait()
+        kills += 1
+        if (out / "manifest.json").exists():
+            break
+        with pytest.raises(FileNotFoundError, match="prepare"):
+            Store(out)  # never a store before it is whole
+    subprocess.run(command(source, out, workers), check=True, capture_output=True)
+    return Store(out)
+
+
+def test_killed_five_times_the_made_store_is_the_same(store, made_photographs, tmp_path):
+    again = kill_five_times_and_finish(made_photographs, tmp_path / "out", 1, seed=1)
+    assert again.checksum == store.checksum
+    again.verify()
+    left = {path.name for path in again.path.iterdir()}
+    assert left == {path.name for path in store.path.iterdir()}
+
+
+def test_killed_five_times_the_portraits_are_the_same(photos, tmp_path):
+    through, _ = prepare(photos / "portraits", tmp_path / "through", 32, progress=False, workers=1)
+    again = kill_five_times_and_finish(photos / "portraits", tmp_path / "killed", 2, seed=2)
+    assert again.checksum == through.checksum
+    assert len(again) > 1300
+    again.verify()
+
+
+def test_killed_while_shards_are_joined(store, made_photographs, tmp_path, monkeypatch):
+    """Shards of 100 pictures; the run ends after each rename once, then goes on."""
+    monkeypatch.setattr(module, "SHARD_BYTES", 100 * 32 * 32 * 3)
+    whole, _ = prepare(made_photographs, tmp_path / "whole", 32, workers=1, progress=False)
+    assert len(whole.manifest["shards"]) == 6
+    replace, budget = os.replace, 0
+
+    def dying_replace(source, target):
+        nonlocal budget
+        budget -= 1
+        if budget < 0:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dying_replace)
+    for _ in range(50):
+        budget = 4
+        try:
+            prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+            break
+        except KeyboardInterrupt:
+            continue
+    again = Store(tmp_path / "out")
+    assert again.checksum == whole.checksum
+    rows = np.arange(600)
+    assert np.array_equal(again.pictures(rows), store.pictures(rows))
+    assert not (again.path / "work").exists()
+
+
+def test_a_finished_store_is_left_alone_and_other_settings_are_refused(store, made_photographs):
+    before = (store.path / "manifest.json").stat().st_mtime_ns
+    again, report = prepare(made_photographs, store.path, size=32, progress=False)
+    assert report is None
+    assert again.checksum == store.checksum
+    with pytest.raises(ValueError, match="other settings"):
+        prepare(made_photographs, store.path, size=48, progress=False)
+    assert (store.path / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_source_that_changed_between_two_runs_is_seen(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    for i in range(140):
+        colourful(i).save(tmp_path / "set" / f"{i:03d}.png")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Run, "_merge", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
+    monkeypatch.undo()
+    colourful(1000).save(tmp_path / "set" / "005.png")
+    again, _ = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
+    fresh, _ = prepare(tmp_path / "set", tmp_path / "fresh", 32, workers=1, progress=False)
+    assert again.checksum == fresh.checksum
+
+
+def test_two_runs_at_once_do_no_harm(store, made_photographs, tmp_path):
+    out = tmp_path / "out"
+    runs = [
+        subprocess.Popen(command(made_photographs, out, 1), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    messages = [run.communicate()[1] for run in runs]
+    assert 0 in [run.returncode for run in runs]
+    for run, message in zip(runs, messages, strict=True):
+        assert run.returncode == 0 or "in use by process" in message
+    assert Store(out).checksum == store.checksum
+
+
+def test_full_disk_is_said_and_the_run_goes_on_later(
+    store, made_photographs, tmp_path, monkeypatch
+):
+    write, written = module.write_whole, 0
+
+    def full(path, content):
+        nonlocal written
+        written += 1
+        if written > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(module, "write_whole", full)
+    with pytest.raises(OSError, match="is full") as caught:
+        prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+    assert "same command" in str(caught.value)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    monkeypatch.undo()
+    again, _ = prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+    assert again.checksum == store.checksum
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are a matter of POSIX")
+def test_a_write_that_the_system_refuses_leaves_no_half_store(made_photographs, tmp_path):
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
+        "from colorkit.data.prepare import prepare\n"
+        "prepare(sys.argv[1], sys.argv[2], 32, workers=1, progress=False)\n"
+    )
+    out = tmp_path / "out"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(made_photographs), str(out)],
+        capture_output=True,
+        text=True,
+    )
+    assert "is full" in ran.stderr  # a file may not grow: the same to us as a full disk
+    assert not (out / "manifest.json").exists()
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_too_little_room_is_said_before_the_work(made_photographs, tmp_path, monkeypatch):
+    usage = module.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OSError, match="is full"):
+        prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+
+
+def test_no_picture_left_names_the_reasons(tmp_path):
+    (tmp_path / "set").mkdir()
+    Image.new("RGB", (64, 64), "teal").save(tmp_path / "set" / "even.png")
+    with pytest.raises(ValueError, match="1 flat"):
+        prepare(tmp_path / "set", tmp_path / "out", 32, progress=False)
+    assert "even.png,flat" in (tmp_path / "out" / "audit.csv").read_text()
+
+
+def test_a_folder_with_other_files_is_refused(made_photographs, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"thesis\.tex"):
+        prepare(made_photographs, tmp_path, 32, progress=False)
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        prepare(made_photographs, tmp_path / "thesis.tex", 32, progress=False)
+
+
+def test_names_that_are_awkward_are_kept(tmp_path):
+    names = ["ünï cöde.png", "line,comma.png", 'quote".png', "日本.png"]
+    if sys.platform != "win32":
+        names += ["new\nline.png", os.fsdecode(b"latin-\xe9.png")]
+    else:
+        names.remove('quote".png')
+    (tmp_path / "set").mkdir()
+    for i, name in enumerate(names):
+        try:
+            colourful(i).save(tmp_path / "set" / name)
+        except OSError:  # a file system that takes no such name
+            continue
+    Image.new("RGB", (64, 64)).save(tmp_path / "set" / "ünï black.png")
+    made, report = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
+    assert set(made.names()) | {"ünï black.png"} == set(os.listdir(tmp_path / "set"))
+    report.save_sheet(tmp_path / "sheet.png")
+    report.save_json(tmp_path / "report.json")
+
+
+def test_command_prints_the_table(made_photographs, tmp_path):
+    arguments = ["prepare", str(made_photographs), "--out", str(tmp_path / "out"), "--size", "32"]
+    ran = CliRunner().invoke(data, [*arguments, "--workers", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert "duplicate" in ran.output
+    assert "480 train, 60 val, 60 test" in ran.output
+
+
+# --- what is taken in -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opencv", [True, False])
+def test_arrays_of_l_and_ab_are_taken_in(tmp_path, opencv):
+    from skimage.color import rgb2lab
+
+    rgb = np.stack([np.asarray(colourful(i, (32, 32))) for i in range(6)])
+    lab = rgb2lab(rgb)
+    if opencv:  # bytes: L scaled to 255, ab shifted by 128
+        lab = np.round(lab * [2.55, 1, 1] + [0, 128, 128]).astype(np.uint8)
+    (tmp_path / "l").mkdir()
+    (tmp_path / "ab" / "ab").mkdir(parents=True)
+    np.save(tmp_path / "l" / "gray_scale.npy", lab[..., 0])
+    np.save(tmp_path / "ab" / "ab" / "ab1.npy", lab[:4, ..., 1:])
+    np.save(tmp_path / "ab" / "ab" / "ab2.npy", lab[4:, ..., 1:])
+    made, _ = prepare(tmp_path, tmp_path / "out", 32, progress=False, workers=1)
+    difference = np.abs(made.pictures(np.arange(6)).transpose(0, 2, 3, 1) - rgb.astype(int))
+    assert difference.mean() < (1.5 if opencv else 0.1)
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path):
+    np.save(tmp_path / "gray_scale.npy", np.zeros((3, 8, 8), np.uint8))
+    np.save(tmp_path / "ab1.npy", np.zeros((3, 9, 8, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"ab1\.npy has the shape"):
+        open_source(tmp_path)
+
+
+def test_links_in_a_circle_end(tmp_path):
+    colourful(0).save(tmp_path / "a.png")
+    try:
+        (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    assert open_source(tmp_path).names == ["a.png"]
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+
+def test_lock_of_a_living_process_holds(tmp_path):
+    with Lock(tmp_path / "lock"), pytest.raises(LockedError, match=str(os.getpid())):
+        Lock(tmp_path / "lock").__enter__()
+    assert not (tmp_path / "lock").exists()
+
+
+def ended_process() -> int:
+    run = subprocess.Popen([sys.executable, "-c", ""])
+    run.wait()
+    return run.pid
+
+
+@pytest.mark.parametrize("kind", ["ended", "reused number", "silent machine", "garbage"])
+def test_stale_locks_are_taken_over(tmp_path, kind):
+    owner = {"pid": os.getpid(), "born": 0.0, "host": socket.gethostname(), "token": "x"}
+    if kind == "ended":
+        owner |= {"pid": ended_process(), "born": time.time()}
+    if kind == "silent machine":
+        owner |= {"host": "elsewhere", "born": psutil.Process().create_time()}
+    path = tmp_path / "lock"
+    path.write_text("" if kind == "garbage" else json.dumps(owner))
+    old = time.time() - 4000
+    os.utime(path, (old, old))
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert Counter(tmp_path.iterdir()) == Counter()
+
+
+def test_another_machine_s_fresh_lock_holds(tmp_path):
+    owner = {"pid": 1, "born": 0.0, "host": "elsewhere", "token": "x"}
+    (tmp_path / "lock").write_text(json.dumps(owner))
+    with pytest.raises(LockedError, match="elsewhere"):
+        Lock(tmp_path / "lock").__enter__()

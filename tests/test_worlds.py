@@ -1,0 +1,428 @@
+"""Made worlds: what they promise about their colours, tested against independent sources."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from skimage.color import rgb2lab
+
+from colorkit.color import max_chroma, out_of_gamut, rgb_to_lab
+from colorkit.data.worlds import WORLDS, Link, bears, orchard, portraits, sheet
+from colorkit.data.worlds.draws import Draws
+from colorkit.data.worlds.orchard import FIRST, MOST, PARTS
+from colorkit.data.worlds.scene import Scene
+
+ALL_BEARS = {
+    "kind": ("brown", "polar", "patch", "none"),
+    "ground": ("woods", "snow"),
+    "brightness": ("dark", "bright"),
+    "extent": (0.4, 0.9),
+    "position": "anywhere",
+}
+names = pytest.mark.parametrize("name", WORLDS)
+
+
+def make(name: str, n: int, size: int = 64, seed: int = 0):
+    """A world with as much variety as its options allow."""
+    return WORLDS[name](n, size=size, seed=seed, **(ALL_BEARS if name == "bears" else {}))
+
+
+def drawn(world):
+    """Scenes and modes of a world, chunk by chunk."""
+    for start in range(0, len(world), 100):
+        stop = min(start + 100, len(world))
+        scene = world.scene(start, stop)
+        yield scene, scene.draw_modes(world.seed, np.arange(start, stop))
+
+
+# Random numbers -------------------------------------------------------------------------------
+
+
+def test_draws_are_uniform_and_streams_and_seeds_independent():
+    index = np.arange(20_000)
+    columns = [Draws(0, "a", index).uniform(0, 1, 2), Draws(0, "b", index).uniform(0, 1, 1)]
+    columns = np.concatenate([*columns, Draws(1, "a", index).uniform(0, 1, 1)], 1)
+    for column in columns.T:  # 1e-5: four columns of a fixed seed, by chance 1 in 25,000
+        assert stats.kstest(column, "uniform").pvalue > 1e-5
+        assert abs(np.corrcoef(column[1:], column[:-1])[0, 1]) < 0.025
+    off_diagonal = np.corrcoef(columns.T) - np.eye(4)
+    assert np.abs(off_diagonal).max() < 0.025
+
+
+def test_choice_has_the_probabilities_asked_for():
+    counts = np.bincount(Draws(3, "c", np.arange(20_000)).choice((0.5, 0.2, 0.3)), minlength=3)
+    assert stats.chisquare(counts, 20_000 * np.array([0.5, 0.2, 0.3])).pvalue > 1e-3
+
+
+# Pictures -------------------------------------------------------------------------------------
+
+
+@names
+@pytest.mark.parametrize("size", [32, 75])
+def test_a_picture_depends_on_seed_and_number_alone(name, size):
+    whole = make(name, 45, size).batch(0, 45)
+    other = make(name, 12, size)
+    for start, stop in ((0, 1), (3, 12), (11, 12)):
+        part = other.batch(start, stop)
+        for field in ("L", "ab", "rgb", "kinds", "scored", "labels"):
+            assert torch.equal(getattr(part, field), getattr(whole, field)[start:stop]), field
+    assert not torch.equal(make(name, 1, size, seed=1).L, whole.L[:1])
+
+
+@names
+def test_shapes_types_and_ranges(name):
+    world = make(name, 5, 48)
+    assert len(world) == 5
+    assert world.rgb.shape == (5, 3, 48, 48)
+    assert world.rgb.dtype == torch.uint8
+    assert world.L.shape == (5, 1, 48, 48)
+    assert world.L.dtype == world.ab.dtype == torch.float32
+    assert world.ab.shape == (5, 2, 48, 48)
+    assert world.L.min() >= 0
+    assert world.L.max() <= 100
+    assert world.labels.shape == (5,)
+    assert 0 <= int(world.labels.min()) <= int(world.labels.max()) < len(world.label_names)
+
+
+@names
+def test_lightness_is_the_same_bits_whatever_colour_is_drawn(name, monkeypatch):
+    world = make(name, 40, 32)
+    first = world.batch(0, 40)
+
+    def last_possible(scene, seed, index):
+        return (scene.probs > 0).cumsum(-1).argmax(-1)
+
+    monkeypatch.setattr(Scene, "draw_modes", last_possible)
+    second = world.batch(0, 40)
+    assert first.L.numpy().tobytes() == second.L.numpy().tobytes()
+    assert (first.ab != second.ab).any()
+
+
+@names
+def test_eight_bits_keep_the_lightness(name):
+    batch = make(name, 20, 48).batch(0, 20)
+    assert (rgb_to_lab(batch.rgb)[:, :1] - batch.L).abs().max() < 0.6
+
+
+@names
+def test_every_colour_is_inside_srgb(name):
+    world = make(name, 150, 64, seed=5)
+    for batch in world.batches():
+        assert not out_of_gamut(batch.L, batch.ab).any()
+
+
+@names
+def test_every_mode_is_inside_srgb_at_every_lightness_between_table_entries(name):
+    palette = make(name, 1).palette
+    L = np.linspace(0.003, 99.997, 4001, dtype=np.float32)
+    for number, mode in enumerate(palette.modes):
+        ab = palette.ab(L, np.full(L.shape, number, np.int32))
+        two = torch.from_numpy(np.stack([ab.real, ab.imag])).view(1, 2, 1, -1)
+        assert not out_of_gamut(torch.from_numpy(L).view(1, 1, 1, -1), two).any(), mode
+
+
+@names
+def test_a_mode_is_its_share_of_the_largest_chroma(name):
+    palette = make(name, 1).palette
+    L = np.linspace(1, 99, 379, dtype=np.float32)
+    for number, mode in enumerate(palette.modes):
+        ab = palette.ab(L, np.full(L.shape, number, np.int32))
+        largest = max_chroma(torch.from_numpy(L), torch.tensor(np.deg2rad(mode.hue)))
+        off = np.abs(np.abs(ab) - mode.share * largest.numpy())
+        assert np.median(off) < 1e-3
+        assert off.max() < 0.15  # the table's steps of 0.1 cut the cusp a little
+        turn = np.rad2deg(np.angle(ab * np.exp(-1j * np.deg2rad(mode.hue))))
+        np.testing.assert_allclose(turn, 0, atol=0.01)
+
+
+@names
+def test_the_same_scene_at_any_size(name):
+    small, large = make(name, 8, 48).L, make(name, 8, 96).L
+    halved = torch.nn.functional.avg_pool2d(large, 2)
+    for one, two in zip(small, halved, strict=True):
+        assert torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1] > 0.93
+
+
+# Probabilities --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "n"), [("orchard", 4000), ("bears", 2500)])
+def test_shares_of_modes(name, n):
+    world = make(name, n, 32)
+    counts = np.zeros((len(world.kinds), world.palette.most), int)
+    for scene, modes in drawn(world):
+        own = (scene.kind >= 0) & (scene.twin == np.arange(len(scene.twin)))
+        np.add.at(counts, (scene.kind[own], modes[own]), 1)
+    for kind, row in zip(world.palette.kinds, counts, strict=True):
+        assert row.sum() > 60, kind.name
+        assert row[len(kind.probs) :].sum() == 0
+        for mode, prob, count in zip(kind.modes, kind.probs, row, strict=False):
+            low, high = stats.binom.interval(0.999, row.sum(), prob)
+            assert low <= count <= high, (kind.name, mode.name, count / row.sum(), prob)
+
+
+def test_shares_of_tones_and_hair_are_those_asked_for():
+    tones, hair = {"tone 1": 0.7, "tone 3": 0.2, "tone 6": 0.1}, {"blond": 0.6, "gray": 0.4}
+    for world in (portraits(1500, 32), portraits(1500, 32, tones=tones, hair=hair)):
+        for kind, link in (("skin", world.skin), ("hair", world.hair)):
+            drawn_modes = []
+            for scene, modes in drawn(world):
+                slot = int(np.flatnonzero(scene.kind[0] == world.kinds.index(kind))[0])
+                drawn_modes.append(modes[:, slot])
+            row = np.bincount(np.concatenate(drawn_modes), minlength=len(link.names))
+            for share, count in zip(link.shares, row, strict=True):
+                low, high = stats.binom.interval(0.999, 1500, share)
+                assert low <= count <= high
+
+
+def test_tones_follow_their_table_given_brightness():
+    world = portraits(2000, 32)
+    table = np.zeros_like(world.skin.conditional)
+    for scene, modes in drawn(world):
+        slot = world.kinds.index("skin")
+        slot = int(np.flatnonzero(scene.kind[0] == slot)[0])
+        np.add.at(table, (scene.facts["skin_level"], modes[:, slot]), 1)
+    for prob, count, total in zip(
+        world.skin.conditional.ravel(),
+        table.ravel(),
+        np.repeat(table.sum(1), table.shape[1]),
+        strict=True,
+    ):
+        if total > 0:
+            low, high = stats.binom.interval(0.9999, int(total), prob)
+            assert low <= count <= high
+
+
+@names
+def test_sample_means_are_the_stated_ones(name):
+    """Colours as scikit-image reads them from the 8-bit pictures, a mean for each thing."""
+    world = make(name, 350, 64, seed=3)
+    off, far = {}, {}
+    for start in range(0, 350, 50):
+        scene = world.scene(start, start + 50)
+        batch = world.batch(start, start + 50)
+        modes = scene.draw_modes(3, np.arange(start, start + 50))
+        lab = rgb2lab(batch.rgb.permute(0, 2, 3, 1).numpy())
+        read = lab[..., 1] + 1j * lab[..., 2]
+        mean = world._moments(scene)[0]
+        scored = scene.scored()
+        for i, slot in np.argwhere(scene.pixels() >= 60):
+            own = (scene.owner[i] == slot) & scored[i]
+            if own.sum() < 20 or scene.twin[slot] != slot:
+                continue
+            kind = world.palette.kinds[scene.kind[i, slot]]
+            mode = kind.modes[modes[i, slot]]
+            number = world.palette.first[scene.kind[i, slot]] + modes[i, slot]
+            stated = world.palette.ab(scene.lightness[i][own], np.int32(number))
+            off.setdefault((kind.name, mode.name), []).append((read[i][own] - stated).mean())
+            far.setdefault(kind.name, []).append((read[i][own] - mean[i][own]).mean())
+    assert len(off) > 15
+    for groups in (off, far):
+        for key, values in groups.items():
+            if len(values) < 10:
+                continue
+            values = np.array(values)
+            for part in (values.real, values.imag):
+                half = stats.t.ppf(0.9995, len(part) - 1) * part.std(ddof=1) / len(part) ** 0.5
+                assert abs(part.mean()) <= half + 0.01, (key, part.mean(), half)
+
+
+# What is known --------------------------------------------------------------------------------
+
+
+@names
+def test_posterior_objects_and_oracle_agree_with_the_picture(name):
+    world = make(name, 6, 64, seed=2)
+    for i in range(6):
+        things, posterior = world.objects(i), world.posterior(i)
+        assert [t.kind for t in things] == [p.kind for p in posterior]
+        assert torch.stack([t.visible for t in things]).sum(0).eq(1).all()
+        mean, mode = world.oracle_mean(i), world.oracle_mode(i)
+        for thing, known in zip(things, posterior, strict=True):
+            assert known.probs.sum() == pytest.approx(1)
+            assert known.ab.shape == (len(known.probs), 2, 64, 64)
+            assert int(thing.visible.sum()) == thing.pixels
+            assert (thing.mask[thing.visible] >= 0.49).all()
+            seen = thing.visible[0, 0]
+            assert torch.equal(world.ab[i][:, seen], known.ab[thing.mode][:, seen])
+            expected = (known.probs[:, None, None, None] * known.ab).sum(0)[:, seen]
+            torch.testing.assert_close(mean[0][:, seen].double(), expected, atol=1e-3, rtol=1e-4)
+            assert torch.equal(mode[0][:, seen], known.ab[known.probs.argmax()][:, seen])
+
+
+@names
+def test_no_prediction_from_the_scene_beats_the_oracle(name):
+    """The oracle's error on what was drawn is the stated one, and gray's is larger."""
+    world = make(name, 120, 32, seed=4)
+    per_picture = []
+    for i in range(120):
+        scored = world.batch(i, i + 1).scored
+        off = (world.ab[i] - world.oracle_mean(i)[0]).square().mean(0)[scored[0, 0]]
+        per_picture.append((float(off.sum()), len(off)))
+    error, pixels = np.array(per_picture).T
+    stated, measured = world.unavoidable_mse(), error.sum() / pixels.sum()
+    spread = (error - measured * pixels).std() / pixels.mean() / 120**0.5
+    assert abs(measured - stated) < 3.3 * spread
+    assert 0 < stated < 0.8 * world.gray_mse()
+
+
+def test_scores_leave_out_soft_edges_and_small_things():
+    world = orchard(30, 64, seed=6)
+    for i in range(30):
+        scene = world.scene(i, i + 1)
+        scored = scene.scored()[0]
+        assert not (scored & scene.soft[0]).any()
+        for slot, pixels in enumerate(scene.pixels()[0]):
+            if pixels < 60:
+                assert not scored[scene.owner[0] == slot].any()
+
+
+def test_edges_are_blended_in_lightness_and_owned_in_colour():
+    world = orchard(20, 64, seed=8)
+    softs = sum(int(world.scene(i, i + 1).soft.sum()) for i in range(20))
+    assert 0.02 < softs / (20 * 64 * 64) < 0.4
+    ab = world.ab[0].permute(1, 2, 0)
+    found = torch.zeros(64, 64, dtype=torch.bool)
+    for known in world.posterior(0):
+        for colour in known.ab.permute(0, 2, 3, 1):
+            found |= (colour == ab).all(-1)
+    assert found.all()
+
+
+# Worlds ---------------------------------------------------------------------------------------
+
+
+def test_orchard_has_its_kinds_grounds_and_counts():
+    world = orchard(400, 32)
+    assert len(world.things) >= 8
+    counts, grounds, kinds = set(), set(), set()
+    for scene, _ in drawn(world):
+        bodies = scene.kind[:, FIRST : FIRST + PARTS * MOST : PARTS]
+        counts |= set((bodies >= 0).sum(1).tolist())
+        kinds |= set(bodies[bodies >= 0].tolist())
+        grounds |= set(scene.kind[:, :2].ravel().tolist())
+    assert counts == {1, 2, 3, 4, 5}
+    assert kinds == set(range(len(world.things)))
+    assert len(grounds) >= 4
+
+
+def test_link_agrees_with_entropies():
+    link = Link(("a", "b", "c"), (0.5, 0.3, 0.2), (40, 55, 70), 8.0)
+    assert link.joint.sum(0) == pytest.approx(link.shares)
+    assert link.conditional.sum(1) == pytest.approx(1)
+    left = stats.entropy(link.conditional, axis=1, base=2) @ link.joint.sum(1)
+    assert link.entropy == pytest.approx(stats.entropy(link.shares, base=2))
+    assert link.information == pytest.approx(link.entropy - left)
+
+
+def test_wider_bells_tell_less():
+    told = [portraits(1, spread=spread).skin.information for spread in (2.0, 5.0, 10.0, 40.0)]
+    assert all(more > less for more, less in pairwise(told))
+    assert told[-1] < 0.15
+
+
+def test_brows_share_the_colour_of_the_hair():
+    world = portraits(20, 128)
+    for i in range(20):
+        hair = {t.mode for t in world.objects(i) if t.kind == "hair"}
+        assert len(hair) == 1
+
+
+def test_factors_of_bears_vary_independently():
+    world = make("bears", 3000, 32)
+    facts = [scene.facts for scene, _ in drawn(world)]
+    kind, ground, bright = (
+        np.concatenate([f[name] for f in facts]) for name in ("kind", "ground", "brightness")
+    )
+    cells = np.bincount(kind * 4 + ground * 2 + bright, minlength=16)
+    assert stats.chisquare(cells).pvalue > 1e-3
+    size, x = (np.concatenate([f[name] for f in facts]) for name in ("size", "x"))
+    for factor in (kind, ground, bright):
+        assert abs(np.corrcoef(factor, size)[0, 1]) < 0.07
+        assert abs(np.corrcoef(factor, x)[0, 1]) < 0.07
+
+
+def test_bears_follow_nature_unless_told():
+    for scene, _ in drawn(bears(200, 32)):
+        assert (scene.facts["kind"] == scene.facts["ground"]).all()
+        assert (scene.facts["kind"] == scene.facts["brightness"]).all()
+
+
+def test_a_bear_keeps_its_kind_whatever_its_brightness_and_ground():
+    world = bears(12, 64, kind="polar", ground="woods", brightness="dark")
+    assert world.label_names[int(world.labels[0])] == "polar"
+    for i in range(12):
+        thing = next(t for t in world.objects(i) if t.kind == "polar bear")
+        assert world.L[i][thing.visible[0]].mean() < 50
+
+
+def test_a_patch_is_as_large_as_a_bear_and_amid_the_picture():
+    areas = {}
+    for kind in ("brown", "polar", "patch"):
+        world = bears(40, 64, kind=kind, extent=0.7)
+        spots = [world.scene(i, i + 1).owner[0] == 2 for i in range(40)]
+        assert all(spot[20:50, 28:36].mean() > 0.3 for spot in spots)
+        areas[kind] = np.mean([spot.sum() for spot in spots])
+    assert max(areas.values()) < 1.6 * min(areas.values())
+    empty = bears(10, 64, kind="none")
+    assert not any((empty.scene(i, i + 1).owner == 2).any() for i in range(10))
+
+
+# Bad input and the sheet ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: orchard(0), "n=0"),
+        (lambda: orchard(1, size=16), "32 and 256.*16"),
+        (lambda: orchard(1, seed=-1), "-1"),
+        (lambda: portraits(1, tones={"tone 9": 1.0}), "tone 9"),
+        (lambda: portraits(1, tones={"tone 1": 0.5}), "sum 1"),
+        (lambda: portraits(1, spread=0), "above 0"),
+        (lambda: bears(1, kind="panda"), "panda"),
+        (lambda: bears(1, extent=2.0), "2.0"),
+        (lambda: bears(1, position="top"), "top"),
+        (lambda: sheet("ocean"), "ocean"),
+    ],
+)
+def test_bad_input_is_named(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def test_pictures_beyond_the_last_are_refused():
+    with pytest.raises(IndexError, match="no pictures 3"):
+        orchard(3).batch(3, 4)
+
+
+@names
+def test_sheet_shows_the_first_pictures(name):
+    picture = sheet(name, n=7, size=32)
+    assert picture.dtype == torch.uint8
+    assert picture.shape[:2] == (1, 3)
+    assert torch.equal(picture[0, :, :32, :32], WORLDS[name](1, size=32).rgb[0])
+
+
+# The same on every platform --------------------------------------------------------------------
+
+REFERENCE = Path(__file__).parent / "reference" / "worlds.npz"
+
+
+@names
+def test_pictures_are_the_same_on_every_platform(name):
+    """Within one level of the pictures stored from another machine.
+
+    When a world is meant to look different, store them anew: python -m tests.test_worlds
+    """
+    stored = np.load(REFERENCE)[name].astype(int)
+    drawn_here = make(name, len(stored), 32).rgb.numpy()
+    assert np.abs(drawn_here - stored).max() <= 1
+
+
+if __name__ == "__main__":
+    REFERENCE.parent.mkdir(exist_ok=True)
+    np.savez_compressed(REFERENCE, **{name: make(name, 4, 32).rgb.numpy() for name in WORLDS})
