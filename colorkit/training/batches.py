@@ -210,3 +210,32 @@ class StoreBatches:
             else:
                 mine = slice(distributed.rank(), None, distributed.world_size())
                 yield tuple(plane[mine] for plane in planes)
+
+
+def world_batches(
+    world: str, n: int, size: int = 64, seed: int = 0, batch: int = 32, augment: bool = True
+) -> TensorBatches:
+    """A data source over a made world, drawn once: its exact L and ab, not those of 8-bit RGB.
+
+    Parameters
+    ----------
+    world : {"orchard", "portraits", "bears"}
+    n, size, seed : int
+        Pictures, their side, and which ones; validation takes another seed than training.
+    batch : int
+    augment : bool
+        Shuffle and flip; without it, all pictures in order, for validation.
+
+    Examples
+    --------
+    >>> data = world_batches("orchard", n=8, size=32, batch=4)
+    >>> [tuple(ab.shape) for L, ab in data(epoch=0, start_step=0)]
+    [(4, 2, 32, 32), (4, 2, 32, 32)]
+    """
+    from colorkit.data.worlds import WORLDS
+
+    if world not in WORLDS:
+        raise ValueError(f"there is no world {world!r}: take one of {', '.join(WORLDS)}")
+    drawn = WORLDS[world](n, size, seed)
+    planes = (drawn.L, drawn.ab)
+    return TensorBatches(planes, batch, seed=seed) if augment else in_order(planes, batch)

@@ -43,10 +43,13 @@ class Bar:
 class Lines:
     """A line a validation, or ten in a run without any, for logs."""
 
+    def started(self, run) -> None:
+        self.last = run.step
+
     def logged(self, run, row: dict) -> None:
         tenth = max(1, run.options.steps // 10)
-        last = getattr(self, "last", 0)
-        if "validation" in row or row["step"] // tenth > last // tenth:
+        due = row["step"] // tenth > self.last // tenth
+        if "validation" in row or (run.validation is None and due):
             self.last = row["step"]
             print(f"step {row['step']:>6} of {run.options.steps}: {summary(row)}", flush=True)
 
