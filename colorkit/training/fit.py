@@ -482,9 +482,10 @@ def _prepare(
 
 
 def adamw(model: nn.Module, options: Options) -> Optimizer:
-    """AdamW on the weights that are trained, in one fused pass over memory."""
+    """AdamW on the weights that are trained, in one fused pass over memory where torch has it."""
     weights = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(weights, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    fused = all(p.device.type in ("cpu", "cuda", "mps") for p in weights)
+    return torch.optim.AdamW(weights, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
 def _resume(run: Run, resume: bool) -> None:
