@@ -1,0 +1,101 @@
+"""A tiny task for the tests of training, and programs that they start in processes of their own."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from colorkit.training.batches import TensorBatches
+from colorkit.training.fit import Weighted, fit
+from colorkit.training.options import Options
+
+
+class Net(nn.Module):
+    """Two convolutions with dropout and, if wanted, batch norm; L to ab."""
+
+    def __init__(self, width: int = 6, norm: bool = True, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
+        self.drop = nn.Dropout(dropout)
+        self.last = nn.Conv2d(width, 2, 3, padding=1)
+
+    def forward(self, L):
+        return 50 * self.last(self.drop(F.gelu(self.norm(self.first(L / 50 - 1)))))
+
+    def colorize(self, L):
+        return self(L)
+
+
+def pictures(count: int = 24, side: int = 8, seed: int = 0) -> torch.Tensor:
+    """Smooth coloured pictures (count, 3, side, side) uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 2, 2, generator=generator)
+    return (F.interpolate(coarse, size=side, mode="bilinear") * 255).round().to(torch.uint8)
+
+
+def mse(model, batch):
+    L, ab = batch
+    return F.mse_loss(model(L), ab)
+
+
+def train(folder, *, steps=30, resume=True, callbacks=(), seed=0, **changes):
+    """The run whose weights the tests compare: dropout, batch norm, crops, two kinds of rows."""
+    torch.manual_seed(1)
+    options = Options(
+        steps=steps, seed=seed, validate_every=10, **{"checkpoint_every": 4} | changes
+    )
+    return fit(
+        Net(),
+        mse,
+        TensorBatches(pictures(), 5, crop=6, seed=3),
+        options,
+        validation=TensorBatches(
+            pictures(7, seed=9), 3, shuffle=False, flip=False, drop_last=False
+        ),
+        callbacks=callbacks,
+        folder=folder,
+        resume=resume,
+        device="cpu",
+    )
+
+
+class Slow:
+    """Makes steps long enough for a signal to hit any part of one; counts them in a file."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def stepped(self, run) -> None:
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(f"{run.step}\n")
+        time.sleep(0.005)
+
+
+def weighted_mse(model, batch):
+    """Light pictures weigh more, so that the shares of a batch differ in weight."""
+    L, ab = (plane.double() for plane in batch)
+    weight = (L.mean((1, 2, 3)) / 5).exp()
+    errors = (model(L) - ab).square().mean((1, 2, 3))
+    return Weighted((weight * errors).sum(), weight.sum())
+
+
+def plain_mse(model, batch):
+    return mse(model, [plane.double() for plane in batch])
+
+
+def double_net() -> Net:
+    return Net(norm=False, dropout=0.0).double()
+
+
+def tensor_batches(**options) -> TensorBatches:
+    return TensorBatches(pictures(), **options)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    train(folder, steps=200, callbacks=[Slow(folder / "steps.txt")])
