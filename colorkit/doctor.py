@@ -224,14 +224,11 @@ def probe_figure() -> str:
     return f"a figure of {picture.width} x {picture.height} pixels as {kind}, with alt text"
 
 
-def data_folder() -> Path:
-    """Where prepared data goes: COLORKIT_DATA, else ``data-store`` in the current folder."""
-    return Path(os.environ.get("COLORKIT_DATA") or "data-store").expanduser().resolve()
-
-
 def probe_data() -> str:
     """The data folder takes a file, written beside and renamed, and the disk has room."""
-    folder = data_folder()
+    from colorkit.data.cards import data_root
+
+    folder = data_root().resolve()
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -121,7 +121,7 @@ def size_text(megabytes: float) -> str:
 def data_root() -> Path:
     """Where datasets are kept: $COLORKIT_DATA, else the user's cache folder."""
     if os.environ.get("COLORKIT_DATA"):
-        return Path(os.environ["COLORKIT_DATA"])
+        return Path(os.environ["COLORKIT_DATA"]).expanduser()
     import pooch
 
     return Path(pooch.os_cache("colorkit"))
