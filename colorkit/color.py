@@ -737,14 +737,13 @@ def _encode_block(rgb: Tensor, out: Tensor) -> None:
     t = _ENCODE @ _linear_block(rgb)
     line = torch.sub(t, _DELTA**3).clamp_max_(0)
     f = _power_(t.clamp_min_(_DELTA**3), 1 / 3).add_(line, alpha=1 / _SLOPE)
-    torch.mul(f[1], 116, out=out[0]).sub_(16)
-    torch.sub(f[0], f[1], out=out[1]).mul_(500)
-    torch.sub(f[1], f[2], out=out[2]).mul_(200)
+    torch.addmm(_LAB_OFFSET, _LAB_FROM_F, f, out=out)
 
 
 def _linear_block(rgb: Tensor) -> Tensor:
     if rgb.dtype == torch.uint8:
-        return _GAMMA_TABLE.index_select(0, rgb.int().reshape(-1)).view(3, -1)
+        # NumPy gathers by bytes as they are; torch would widen them to int32 first
+        return torch.from_numpy(_GAMMA_TABLE.numpy().take(rgb.numpy(), mode="clip"))
     rgb = rgb.float()
     line = torch.sub(rgb, _GAMMA_CUT).clamp_max_(0)
     base = rgb.clamp_min(_GAMMA_CUT).add_(0.055).div_(1.055)
@@ -779,6 +778,8 @@ def _decode_clipped_block(lab: Tensor, out: Tensor) -> None:
 _GAMMA_TABLE = _linearize(torch.arange(256, dtype=torch.float64, device="cpu") / 255).float()
 _ENCODE = torch.tensor(_SRGB_TO_T, dtype=torch.float32, device="cpu")
 _DECODE = torch.tensor(_T_TO_SRGB, dtype=torch.float32, device="cpu")
+_LAB_FROM_F = torch.tensor([[0.0, 116, 0], [500, -500, 0], [0, 200, -200]], device="cpu")
+_LAB_OFFSET = torch.tensor([[-16.0], [0], [0]], device="cpu")
 
 
 def _wants_plain_formula(x: Tensor) -> bool:
