@@ -1,8 +1,8 @@
 """Look at every picture of a source, say which are of no use for learning colours, and why."""
 
+import io
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -223,9 +223,9 @@ class Report:
     def save_sheet(self, path: str | Path, each: int = 8, size: int = 128) -> None:
         """Write a picture with up to `each` examples of every verdict, with the names below."""
         path = Path(path)
-        part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        self._sheet(each, size).save(part, format=path.suffix.lstrip(".") or "png")
-        os.replace(part, path)
+        picture = io.BytesIO()
+        self._sheet(each, size).save(picture, format=path.suffix.lstrip(".") or "png")
+        write_whole(path, picture.getvalue())
 
     def _sheet(self, each: int, size: int) -> Image.Image:
         rows = list(self.counts())
