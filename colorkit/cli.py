@@ -10,6 +10,7 @@ import click
 ELSEWHERE = {
     "data": ("colorkit.data.commands:data", "Fetch, audit and prepare photographs."),
     "doctor": ("colorkit.doctor:doctor", "Check this machine and say what to mend."),
+    "study": ("colorkit.course.studies:study", "Run a recorded study of a lesson again."),
     "train": ("colorkit.training.config:train", "Train the model of a CONFIG.toml."),
 }
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
