@@ -15,8 +15,10 @@ from colorkit.models.pretrain import (
     draw,
     load_classifier,
     measure,
+    pretrain,
 )
 from colorkit.models.resnet import pack, unpack
+from colorkit.training import fit as engine
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,13 @@ def test_the_command_makes_a_file_that_a_colorizer_takes(tmp_path):
     net = ResNetColorizer(18, out, width=2)
     assert torch.equal(net.encoder.conv1.weight, model.conv1.weight)
     assert [path.name for path in out.parent.iterdir()] == ["weights.pt"]
+
+
+def test_half_a_run_is_not_written(tmp_path, monkeypatch):
+    def stopped_at_once(*arguments, **options):
+        return engine.Run(*[None] * 7, network=None, stopped="interrupted", step=2)
+
+    monkeypatch.setattr(engine, "fit", stopped_at_once)
+    with pytest.raises(RuntimeError, match=r"stopped at step 2 of 20: .*half.pt was not written"):
+        pretrain(tmp_path / "half.pt", steps=20, pictures=64)
+    assert not list(tmp_path.iterdir())

@@ -135,6 +135,11 @@ def pretrain(
         Held-out pictures have the seed after this one.
     device : str, optional
         None: the fastest.
+
+    Raises
+    ------
+    RuntimeError
+        If it was stopped by Ctrl-C: weights of half a run are not written.
     """
     from colorkit.training.fit import fit
     from colorkit.training.options import Options
@@ -144,6 +149,8 @@ def pretrain(
     data = LabelledBatches(*draw(pictures, seed), batch, seed)
     options = Options(steps=steps, lr=3e-3, warmup=steps // 20, seed=seed)
     run = fit(model, kind_loss, data, options, device=device)
+    if run.stopped != "finished":
+        raise RuntimeError(f"stopped at step {run.step} of {steps}: {out} was not written")
     packed = pack(model.cpu().state_dict())
     model.load_state_dict(unpack(packed))  # what is measured is what the file holds
     made = {
