@@ -44,7 +44,7 @@ from torch import nn
 
 from colorkit import models
 from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
-from colorkit.course.generalisation import generalisation_clinic
+from colorkit.course.generalisation import clinic, plot_charts, readings
 from colorkit.course.pictures import lesson_pictures
 from colorkit.course.studies import mean_error, memorising, recorded
 from colorkit.device import pick_device, seed_everything
@@ -302,7 +302,9 @@ side = pictures.train[0].shape[-1]
 dense = lambda: models.NaiveCNN(16, 3, hidden=cfg.hidden, size=side)  # noqa: E731
 nets["with dense layers"], _ = train(dense, pictures.train, cfg.steps)
 nets["your U-Net"], _ = train(lambda: Net(32, 4, skips=True), pictures.train, cfg.steps)
-nets["U-Net"], run = train(lambda: models.UNet(cfg.width, cfg.depth), pictures.train, cfg.steps, **watching)
+nets["U-Net"], run = train(
+    lambda: models.UNet(cfg.width, cfg.depth), pictures.train, cfg.steps, **watching
+)
 
 # %% [markdown]
 # Is the difference between two rows *real*, or luck with these test pictures? Two separate error bars
@@ -402,7 +404,9 @@ if world:
     record("distance_to_oracle", distance, unit="ab units, median over objects")
     record("distance_to_truth", truth_distance, unit="ab units, median over objects")
     record("way_to_oracle", toward_oracle(results)["U-Net"], unit="of the way from gray to oracle")
-    print(f"ab MSE that no model can avoid: {results.mse['oracle']:.0f}, U-Net {results.mse['U-Net']:.0f}")
+    print(
+        f"ab MSE that no model can avoid: {results.mse['oracle']:.0f}, U-Net {results.mse['U-Net']:.0f}"
+    )
 
 # %% [markdown]
 # This is the picture of the lesson. Truth varies; network and oracle do not, and they agree. The network
@@ -428,7 +432,11 @@ predict(
 # %%
 epoch = len(TensorBatches(small.train, cfg.batch))
 switch = Switch({0: "l1", cfg.loss_steps // epoch // 2: "ssim"})
-objectives = {"L2": Regression(l2), "L1": Regression(l1), "L1, then SSIM": SwitchingRegression(switch)}
+objectives = {
+    "L2": Regression(l2),
+    "L1": Regression(l1),
+    "L1, then SSIM": SwitchingRegression(switch),
+}
 by_loss = {
     name: train(lambda: models.UNet(16, 3), small.train, cfg.loss_steps, objective)[0]
     for name, objective in objectives.items()
@@ -446,7 +454,11 @@ for name in by_loss:
     record(f"possible_{name.split(',')[0].lower()}{'_ssim' * ('SSIM' in name)}", possible[name])
 most = max(by_loss, key=possible.get)
 spread = possible[most] - min(possible[name] for name in by_loss)
-reveal("networks.losses", "no difference" if spread < 0.03 else most, f"{possible[most]:.2f} of the objects")
+reveal(
+    "networks.losses",
+    "no difference" if spread < 0.03 else most,
+    f"{possible[most]:.2f} of the objects",
+)
 
 # %% [markdown]
 # ## Is batch normalisation a cure for overfitting?
@@ -488,7 +500,11 @@ wins = int((ratio < 1).sum())
 record("batch_norm_unseen", ratio.mean(), unit="times the error without")
 record("batch_norm_seen", (with_norm[:, 0] / without[:, 0]).mean(), unit="times the error without")
 verdict = {3: "always lower", 0: "always higher"}.get(wins, "now lower, now higher")
-reveal("networks.batch_norm", verdict, f"Lower in {wins} of 3 seeds: {ratio.round(decimals=2).tolist()}.")
+reveal(
+    "networks.batch_norm",
+    verdict,
+    f"Lower in {wins} of 3 seeds: {ratio.round(decimals=2).tolist()}.",
+)
 
 # %% [markdown]
 # Read it in two steps. Did batch norm close the *gap*? Look at the seen column: it fits the pictures it
@@ -512,7 +528,9 @@ predict(
 
 # %%
 study = memorising(small, cfg.counts, (cfg.seed,), steps=cfg.study_steps)
-level = table(score_models({"gray": models.Gray(), "oracle": models.Oracle(small_world)}, small.batches())).mse
+level = table(
+    score_models({"gray": models.Gray(), "oracle": models.Oracle(small_world)}, small.batches())
+).mse
 show(
     study_curves(study, level.to_dict()),
     alt="Two curves over the number of training pictures. The error on seen pictures starts near zero "
@@ -533,7 +551,11 @@ record("unseen_few", study.test_mse.iloc[1], unit="ab²")
 record("unseen_many", study.test_mse.iloc[-1], unit="ab²")
 change = seen[more] / seen[fewest]
 answer = "rises" if change > 1.1 else "falls" if change < 0.9 else "stays"
-reveal("networks.memorising", answer, f"{seen[fewest]:.0f} with {fewest}, {seen[more]:.0f} with {more}.")
+reveal(
+    "networks.memorising",
+    answer,
+    f"{seen[fewest]:.0f} with {fewest}, {seen[more]:.0f} with {more}.",
+)
 
 # %% [markdown]
 # With few pictures the error on *seen* ones falls far **below the oracle's**. That is impossible by
@@ -560,7 +582,7 @@ for count in cfg.transfer_counts:
     part = tuple(plane[:count] for plane in pictures.train)
     for name, options in ways.items():
         net, run = train(
-            lambda o=options: models.ResNetColorizer(18, width=8, **o), part, cfg.transfer_steps
+            lambda o=options: models.ResNetColorizer(18, width=4, **o), part, cfg.transfer_steps
         )
         rows.setdefault(f"{count} pictures", {})[name] = mean_error(net, pictures.test)
 transfer = pd.DataFrame(rows)
@@ -593,3 +615,132 @@ if world:
         "the usual colour instead of its own, a dull one, a patchy one, one whose colour runs out, "
         "and one with a rim.",
     )
+
+# %% [markdown]
+# ## The clinic: is it as good as it says?
+#
+# Six runs of one small program, A to F. One is healthy; in each of the others somebody made *one*
+# mistake with the data or with the judging. No error, no warning. We have instruments: the loss; a
+# batch as the network gets it, above the same pictures as they are in the store (some batches are
+# flipped, that is wanted); errors on validation pictures and on *test* pictures that somebody else
+# kept, judged 32 together and one by one; and how many kinds of main thing a batch has.
+
+# %%
+charts = clinic(cfg.seed)
+show(
+    plot_charts(charts),
+    alt="For runs A to F: the loss over the steps, eight pictures of a batch, and the same pictures "
+    "in the store. One loss has teeth, one batch has strange hues, one has colours beside things.",
+)
+display(readings(charts).round(1))
+
+# %% [markdown]
+# **Exercise 5** (8 minutes). Name each run: `"healthy"`, or one of
+#
+# - `"leaked validation set"`: its pictures are among the training pictures,
+# - `"batch norm in training mode"`: `net.eval()` was forgotten before judging,
+# - `"colour jitter"`: an augmentation from classification, where hue does not matter,
+# - `"L flipped, ab not"`, `"sorted, not shuffled"`: as the folders were, kind by kind.
+
+
+# %%
+@exercise("networks.clinic")
+def diagnosis():
+    """{run: name} for "A" to "F"."""
+    ### BEGIN SOLUTION
+    return {
+        "A": "batch norm in training mode",
+        "B": "sorted, not shuffled",
+        "C": "healthy",
+        "D": "L flipped, ab not",
+        "E": "leaked validation set",
+        "F": "colour jitter",
+    }
+    ### END SOLUTION
+
+
+# %%
+check("networks.clinic")
+
+# %% [markdown] tags=["extra"]
+# ## Extra: three short exercises
+#
+# - **Mean over a mask** (4 minutes). Errors of objects need means over *some* pixels of each picture. A
+#   picture without such pixels counts 0, and must not become NaN.
+# - **SSIM as a loss** (6 minutes). SSIM is a likeness of two pictures, 1 at best, and depends on the
+#   range of the data: bring *ab* to (ab + 128) / 255, data range 1. A loss should be small where pictures
+#   are alike. Use `structural_similarity_index_measure` of `torchmetrics.functional.image`.
+# - **Reading curves** (4 minutes). A verdict on a run: `"memorising"` if the last validation error is
+#   more than 1.1 times the lowest; else `"too short"` if it is below 0.95 times the one before; else
+#   `"settled"`. And the index of the moment whose weights you would keep.
+
+
+# %% tags=["extra"]
+@exercise("networks.masked_mean")
+def masked_mean(values, mask):
+    """values, mask (N, 1, H, W), mask bool -> (N,): mean where the mask is set, 0 where it is empty."""
+    ### BEGIN SOLUTION
+    pixels = mask.sum(dim=(1, 2, 3)).clamp(min=1)
+    return (values * mask).sum(dim=(1, 2, 3)) / pixels
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.masked_mean")
+
+
+# %% tags=["extra"]
+@exercise("networks.ssim_loss")
+def ssim_loss(prediction, truth):
+    """Both (N, 2, H, W) in ab units -> scalar, small where they are alike."""
+    ### BEGIN SOLUTION
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    return 1 - ssim((prediction + 128) / 255, (truth + 128) / 255, data_range=1.0)
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.ssim_loss")
+
+
+# %% tags=["extra"]
+@exercise("networks.curves")
+def read_curves(training, validation):
+    """Two lists of errors -> (verdict, index of the best moment)."""
+    ### BEGIN SOLUTION
+    lowest = min(validation)
+    if validation[-1] > 1.1 * lowest:
+        verdict = "memorising"
+    else:
+        verdict = "too short" if validation[-1] < 0.95 * validation[-2] else "settled"
+    return verdict, validation.index(lowest)
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.curves")
+
+# %% [markdown]
+# ## Recap
+#
+# - Know what blind guesses score, in several metrics, before you train. Gray is never very wrong.
+# - Compare models by intervals of the *difference* on the same pictures.
+# - Down to see what a thing is, up to paint it, skip connections to paint it in its place.
+# - L2 asks for the mean, L1 for a median, 0-1 for the mode. Brown is the right answer to L2.
+# - Part of an error is unavoidable: here we know how much, and the network comes close to it.
+# - Below the unavoidable error there is only memory. Judge by pictures that were never seen.
+# - A claim such as "batch norm cures overfitting" is an experiment with several seeds.
+#
+# **Questions without answers here**
+#
+# - For photographs nobody knows the unavoidable error. How could one estimate it?
+# - Would a larger network be less brown? A larger data set?
+# - The oracle has the lowest expected error. Is it the best *picture*?
+# - Which of the five failures can a loss repair, and which only another kind of answer?
+#
+# Next, in lesson 4: not one colour, but a probability for each. The numbers of this notebook, and the
+# range in which they are expected:
+
+# %%
+show_records("03_networks", cfg.profile)
