@@ -629,7 +629,7 @@ if world:
 charts = clinic(cfg.seed)
 show(
     plot_charts(charts),
-    alt="For runs A to F: the loss over the steps, eight pictures of a batch, and the same pictures "
+    alt="For runs A to F: the loss over the steps, four pictures of a batch, and the same pictures "
     "in the store. One loss has teeth, one batch has strange hues, one has colours beside things.",
 )
 display(readings(charts).round(1))

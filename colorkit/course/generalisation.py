@@ -155,10 +155,10 @@ def _look(chart: Chart, stored: Pair, batch: Pair, flips: Tensor) -> None:
     chart.batch, chart.stored = _strip(batch), _strip(stored)
 
 
-def _strip(pair: Pair, count: int = 8) -> Tensor:
-    """The first pictures side by side, four in a row: RGB (1, 3, 2 H, 4 W)."""
-    rgb = lab_to_rgb(join_lab(*pair))[:count]
-    rows = [torch.cat(list(half), dim=-1) for half in rgb.split(4)]
+def _strip(pair: Pair) -> Tensor:
+    """The first four pictures in a square: RGB (1, 3, 2 H, 2 W)."""
+    rgb = lab_to_rgb(join_lab(*pair))[:4]
+    rows = [torch.cat(list(half), dim=-1) for half in rgb.split(2)]
     return torch.cat(rows, dim=-2)[None]
 
 
@@ -190,8 +190,15 @@ def readings(charts: Mapping[str, Chart]) -> pd.DataFrame:
 
 def plot_charts(charts: Mapping[str, Chart]) -> Figure:
     """For each ward a column: its loss, part of a batch, and those pictures in the store."""
-    size = (1.65 * len(charts), 3.2)
-    fig, axes = plt.subplots(3, len(charts), figsize=size, squeeze=False, layout="constrained")
+    size = (1.65 * len(charts), 4.4)
+    fig, axes = plt.subplots(
+        3,
+        len(charts),
+        figsize=size,
+        squeeze=False,
+        layout="constrained",
+        height_ratios=[1, 2, 2],
+    )
     for column, (letter, chart) in zip(axes.T, charts.items(), strict=True):
         column[0].plot(chart.losses, lw=0.8)
         column[0].set_title(letter, fontsize=10)
