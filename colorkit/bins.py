@@ -471,7 +471,7 @@ def soft_cross_entropy(logits: Tensor, targets: Targets, weights: Tensor | None 
     -----
     The gradient is w (p - z) / pixels. It is written while the loss is computed, in place over
     the exponentials, picture by picture on a CPU, so that one buffer of the size of the logits is
-    all that is needed; p comes from the shifted exponential, and log p is never cut off.
+    all that is needed; log p is never cut off.
     """
     indices, z = targets
     pixels = (logits.shape[0], *logits.shape[2:])
@@ -505,7 +505,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
         if gradient is None:  # a second backward of a graph that was retained
             gradient = torch.empty_like(ctx.saved_tensors[0])
             _loss_and_gradient(*ctx.saved_tensors, gradient)
-        if outer.item() != 1 if outer.device.type == "cpu" else True:
+        if outer.device.type != "cpu" or outer != 1:  # to ask a GPU would be to wait for it
             gradient *= outer.to(gradient.dtype)
         return gradient, None, None, None
 
@@ -523,18 +523,30 @@ def _loss_and_gradient(
         x, index, target = logits[part].to(dtype), indices[part], z[part].to(dtype)
         share = weights[part].to(dtype) / count
         direct = gradient is not None and gradient.dtype == dtype
-        top = x.amax(1, keepdim=True)
-        p = torch.sub(x, top, out=gradient[part]) if direct else x - top
-        log_p = p.gather(1, index)
-        sums = p.exp_().sum(1, keepdim=True)
-        log_p -= sums.log()
+        p, sums, log_sums = _exponentials(x, gradient[part] if direct else None)
         target = target * share
-        total -= (target * log_p).sum()
+        total -= (target * (x.gather(1, index) - log_sums)).sum()
         if gradient is not None:
             p.mul_(share / sums).scatter_add_(1, index, target.neg_())
             if not direct:
                 gradient[part] = p
     return total
+
+
+def _exponentials(x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """exp(x - c), its sums over the bins, and log sum exp(x); c is 0 or the largest of a pixel.
+
+    The shift keeps the exponential finite, so where no logit is large it can be left out.
+    """
+    if x.device.type == "cpu" and x.max() < 60:
+        p = torch.exp(x, out=out)
+        sums = p.sum(1, keepdim=True)
+        if sums.min() > 1e-20:
+            return p, sums, sums.log()
+    top = x.amax(1, keepdim=True)
+    p = torch.sub(x, top, out=out).exp_()
+    sums = p.sum(1, keepdim=True)
+    return p, sums, sums.log().add_(top)
 
 
 # Checks ---------------------------------------------------------------------------------------
