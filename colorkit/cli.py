@@ -10,6 +10,11 @@ import click
 ELSEWHERE = {
     "data": ("colorkit.data.commands:data", "Fetch, audit and prepare photographs."),
     "doctor": ("colorkit.doctor:doctor", "Check this machine and say what to mend."),
+    "study": ("colorkit.course.studies:study", "Run a recorded study of a lesson again."),
+    "pretrain": (
+        "colorkit.models.pretrain:command",
+        "Train a small ResNet-18 on the labels of the made worlds.",
+    ),
     "train": ("colorkit.training.config:train", "Train the model of a CONFIG.toml."),
 }
 OUR_ERRORS = (OSError, ValueError, RuntimeError)

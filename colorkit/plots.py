@@ -157,6 +157,48 @@ def truth_beside(
     return picture_grid([{"L, the input": L, **show_ab}, {" ": torch.full_like(L, 100.0), **alone}])
 
 
+def colorings(
+    L: torch.Tensor,
+    planes: Mapping[str, torch.Tensor],
+    height: float = 1.4,
+    *,
+    titles: Sequence[str] = (),
+    outlines: torch.Tensor | None = None,
+) -> Figure:
+    """The same pictures in several colourings: a row each, its name at the left; L comes first.
+
+    Parameters
+    ----------
+    L : Tensor
+        (N, 1, H, W): N columns.
+    planes : mapping of str to Tensor
+        Name to ab (N, 2, H, W).
+    height : float
+        Height of a picture in inches.
+    titles : sequence of str
+        N names, written over the columns.
+    outlines : Tensor, optional
+        bool (N, 1, H, W): the outline of what is to be looked at in each.
+    """
+    rows = {"L": L} | {
+        name: color.lab_to_rgb(color.join_lab(L, color.fit_gamut(L, ab.to(L))))
+        for name, ab in planes.items()
+    }
+    width = height * L.shape[-1] / L.shape[-2]
+    size = (width * len(L) + 0.4, height * len(rows))
+    fig, axes = plt.subplots(len(rows), len(L), figsize=size, squeeze=False, layout="constrained")
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for k, (ax, picture) in enumerate(zip(row, pictures.split(1), strict=True)):
+            draw_picture(ax, picture, titles[k] if titles and name == "L" else "")
+            if outlines is not None:
+                ax.contour(outlines[k, 0].float().cpu(), [0.5], colors="white", linewidths=1)
+        row[0].text(
+            -0.06, 0.5, name, rotation=90, va="center", ha="right", fontsize=9,
+            transform=row[0].transAxes,
+        )  # fmt: skip
+    return fig
+
+
 def loss_curves(
     curves: Mapping[str, Sequence[float]],
     levels: Mapping[str, float] | None = None,
@@ -222,4 +264,102 @@ def activation_grid(layers: Mapping[str, Sequence[torch.Tensor]], count: int = 4
                     fontsize=8, transform=row[0].transAxes)  # fmt: skip
     for ax in axes.flat:
         ax.axis("off")
+    return fig
+
+
+def error_figure(curves, upto: int = 100) -> Figure:
+    """Cumulative error: a line a model, the share of pixels within each threshold.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        From `colorkit.evaluate.error_curves`: thresholds x models.
+    upto : int
+        Largest threshold shown.
+    """
+    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    tints = plt.get_cmap("viridis")
+    for i, name in enumerate(curves.columns):
+        plain = {"gray": ("gray", ":"), "oracle": ("black", "--")}
+        tint, dash = plain.get(name, (tints(0.9 * i / max(len(curves.columns) - 1, 1)), "-"))
+        ax.plot(curves.index, curves[name], label=name, color=tint, ls=dash)
+    ax.set(xlim=(0, upto), ylim=(0, 1), xlabel="ab error t", ylabel="share of pixels within t")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, loc="lower right")
+    return fig
+
+
+def history_curves(runs: Mapping[str, Sequence]) -> Figure:
+    """Training loss (thin) and validation (thick, dots) of several runs.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of Run
+        Label to runs of it that differ in their seed; they share a colour.
+    """
+    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    tints = plt.get_cmap("viridis")
+    for i, (label, group) in enumerate(runs.items()):
+        tint = tints(0.75 * i / max(len(runs) - 1, 1))
+        for k, run in enumerate(group):
+            ax.semilogy(*run.history.curve("loss"), color=tint, lw=0.7, alpha=0.7)
+            name = f"{label}: held-out (thin: training)" if k == 0 else None
+            ax.semilogy(*run.history.curve("validation"), "o-", ms=3, color=tint, label=name)
+    ax.set(xlabel="step", ylabel="ab MSE (ab²)")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def study_curves(frame, levels: Mapping[str, float] | None = None) -> Figure:
+    """Training and held-out error over the number of pictures, with every seed as a dot.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `colorkit.course.studies.memorising`.
+    levels : mapping of str to float, optional
+        Label to a horizontal line.
+    """
+    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    columns = {"train_mse": ("pictures it saw", "#4477aa"), "test_mse": ("others", "#cc3311")}
+    for column, (label, tint) in columns.items():
+        ax.loglog(frame.pictures, frame[column], "o", ms=4, color=tint, alpha=0.5)
+        mean = frame.groupby("pictures")[column].mean()
+        ax.loglog(mean.index, mean, color=tint, label=label)
+    for label, level in (levels or {}).items():
+        ax.axhline(level, color="gray", ls=":", lw=1)
+        ax.text(ax.get_xlim()[0], level, f" {label}", va="bottom", fontsize=8, color="dimgray")
+    ax.set(xlabel="training pictures", ylabel="ab MSE (ab²)")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def swatches(
+    ab: Mapping[str, torch.Tensor], titles: Sequence[str] | None = None, L: float = 62.0
+) -> Figure:
+    """Rows of colour patches at one lightness, a column an object.
+
+    Parameters
+    ----------
+    ab : mapping of str to Tensor
+        Label of a row to colours (M, 2).
+    titles : sequence of str, optional
+        M names, written over the columns; the same name twice in a row is written once.
+    L : float
+    """
+    rows = torch.stack(list(ab.values())).movedim(-1, 0)[None].float()  # (1, 2, rows, M)
+    lightness = torch.full_like(rows[:, :1], L)
+    rgb = color.lab_to_rgb(color.join_lab(lightness, color.fit_gamut(lightness, rows)))
+    count = rows.shape[-1]
+    fig, ax = plt.subplots(figsize=(9.5, 0.55 * len(ab) + 0.5), layout="constrained")
+    ax.imshow(picture_array(rgb), interpolation="nearest", aspect="auto")
+    ax.set_yticks(range(len(ab)), list(ab), fontsize=9)
+    ax.set_xticks([])
+    ax.hlines([k + 0.5 for k in range(len(ab) - 1)], -0.5, count - 0.5, color="white", lw=3)
+    ax.vlines([k + 0.5 for k in range(count - 1)], -0.5, len(ab) - 0.5, color="white", lw=0.7)
+    for k, title in enumerate(titles or []):
+        if k == 0 or titles[k - 1] != title:
+            ax.text(k - 0.5, -0.62, title, fontsize=9, va="bottom")
+            ax.axvline(k - 0.5, color="white", lw=4)
+    ax.spines[:].set_visible(False)
     return fig

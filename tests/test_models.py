@@ -222,7 +222,9 @@ def test_without_network_a_sentence_says_what_to_do(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr(type(resnet.IMAGENET[18]), "get_state_dict", offline)
-    with pytest.raises(RuntimeError, match=r"ResNet-18 could not .*no route.*weights=None"):
+    with pytest.raises(
+        RuntimeError, match=r"ResNet-18 could not .*no route.*\"worlds\".*weights=None"
+    ):
         ResNetColorizer(18, "imagenet")
 
 

@@ -20,6 +20,7 @@ from colorkit.models.colorizer import AB_SCALE, Network, pad
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}
+WORLDS = Path(__file__).with_name("weights") / "resnet18_width16.pt"
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of its training
 GRAY_MEAN, GRAY_STD = 0.449, 0.226  # what one gray channel is normalised with here
 
@@ -107,24 +108,48 @@ def imagenet_weights(layers: int) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f"the ImageNet weights of ResNet-{layers} could not be downloaded ({error}): connect "
-            'to the internet once, or go on with weights=None, or with weights="FILE" of your own'
+            'to the internet once, or go on with weights="worlds", which come with colorkit, '
+            "weights=None, or a file of your own"
         ) from error
     return for_one_channel({k: v for k, v in state.items() if not k.startswith("fc.")})
+
+
+def saved_weights(path: str | PathLike) -> dict:
+    """What torch.save wrote into a file of weights; "worlds" is the file that comes with us."""
+    path = Path(WORLDS if path == "worlds" else path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'there is no file of weights {path}: give a path, "imagenet", "worlds" or None'
+        )
+    try:
+        state = dict(torch.load(path, map_location="cpu", weights_only=True))
+        return {**state, "model": unpack(state)} if "scales" in state else state
+    except Exception as error:
+        raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
+
+
+def pack(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """A quarter of the size: convolutions in 8 bits, with a scale for each output channel."""
+    kernels = {name: value for name, value in state.items() if value.ndim == 4}
+    scales = {k: v.abs().amax((1, 2, 3), keepdim=True) / 127 + 1e-12 for k, v in kernels.items()}
+    rounded = {k: (v / scales[k]).round().to(torch.int8) for k, v in kernels.items()}
+    return {"model": {**state, **rounded}, "scales": scales}
+
+
+def unpack(packed: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The state dict that `pack` made smaller, up to half a step of its scales."""
+    scales = packed["scales"]
+    return {k: v * scales[k] if k in scales else v for k, v in packed["model"].items()}
 
 
 def own_weights(path: str | PathLike) -> dict[str, Tensor]:
     """An encoder's state dict from a file that torch.save wrote; a classifier `fc` is left out.
 
-    Weights for three channels are turned into weights for one.
+    A checkpoint has it as "model". Weights for three channels are turned into weights for one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'there is no file of weights {path}: give a path, "imagenet" or None'
-        )
+    state = saved_weights(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+        state = {k: v for k, v in state.get("model", state).items() if not k.startswith("fc.")}
         three = state["conv1.weight"].shape[1] == 3
     except Exception as error:
         raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
@@ -137,9 +162,10 @@ class ResNetColorizer(Network):
     Parameters
     ----------
     layers : {18, 50}
-    weights : "imagenet", path or None
-        Of the encoder: torchvision's (a download at first use), a file made by
-        ``torch.save(encoder.state_dict(), path)``, or random ones.
+    weights : "imagenet", "worlds", path or None
+        Of the encoder: torchvision's (a download at first use); ours of ResNet-18 and width 16,
+        learnt from the labels of made worlds (`colorkit.models.pretrain`); a file made by
+        ``torch.save(encoder.state_dict(), path)``; or random ones.
     encoder_width : int, optional
         Channels of the first convolution: 64 if not given, or what the file's weights have.
     width : int
@@ -204,10 +230,8 @@ class ResNetColorizer(Network):
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units, of any size."""
-        padded = pad(L, self.stride)
-        return self.compute((gray_value(padded) - GRAY_MEAN) / GRAY_STD)[
-            ..., : L.shape[2], : L.shape[3]
-        ]
+        ab = self.compute(encoder_input(pad(L, self.stride)))
+        return ab[..., : L.shape[2], : L.shape[3]]
 
     def compute(self, x: Tensor) -> Tensor:
         *sides, last = self.encoder(x)
@@ -216,6 +240,11 @@ class ResNetColorizer(Network):
             last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
             last = step(torch.cat([last, side], dim=1) if self.skips else last)
         return AB_SCALE * self.head(last)
+
+
+def encoder_input(L: Tensor) -> Tensor:
+    """L in [0, 100] as the encoder takes it: the gray's sRGB value, less its mean, over its std."""
+    return (gray_value(L) - GRAY_MEAN) / GRAY_STD
 
 
 def gray_value(L: Tensor) -> Tensor:
@@ -236,7 +265,9 @@ def _fill(encoder: Encoder, state: dict[str, Tensor], source: str | PathLike) ->
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:
+        width, own = len(state["conv1.weight"]), encoder.conv1.out_channels
+        what = "ResNet-18 of width 16" if source == "worlds" else f"a ResNet of width {width}"
         raise ValueError(
-            f"the weights {str(source)!r} do not fit this encoder: their layers or width are "
-            f"others ({error})"
+            f"the weights {str(source)!r} do not fit this encoder of width {own}: they are of "
+            f"{what}, so leave encoder_width out and take the layers that they have ({error})"
         ) from error
