@@ -43,8 +43,7 @@ from IPython.display import display
 from torch import nn
 
 from colorkit import models
-from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
-from colorkit.course.generalisation import generalisation_clinic
+from colorkit.course import check, exercise, predict, record, reveal, settings
 from colorkit.course.pictures import lesson_pictures
 from colorkit.course.studies import mean_error, memorising, recorded
 from colorkit.device import pick_device, seed_everything
@@ -302,7 +301,9 @@ side = pictures.train[0].shape[-1]
 dense = lambda: models.NaiveCNN(16, 3, hidden=cfg.hidden, size=side)  # noqa: E731
 nets["with dense layers"], _ = train(dense, pictures.train, cfg.steps)
 nets["your U-Net"], _ = train(lambda: Net(32, 4, skips=True), pictures.train, cfg.steps)
-nets["U-Net"], run = train(lambda: models.UNet(cfg.width, cfg.depth), pictures.train, cfg.steps, **watching)
+nets["U-Net"], run = train(
+    lambda: models.UNet(cfg.width, cfg.depth), pictures.train, cfg.steps, **watching
+)
 
 # %% [markdown]
 # Is the difference between two rows *real*, or luck with these test pictures? Two separate error bars
@@ -402,7 +403,9 @@ if world:
     record("distance_to_oracle", distance, unit="ab units, median over objects")
     record("distance_to_truth", truth_distance, unit="ab units, median over objects")
     record("way_to_oracle", toward_oracle(results)["U-Net"], unit="of the way from gray to oracle")
-    print(f"ab MSE that no model can avoid: {results.mse['oracle']:.0f}, U-Net {results.mse['U-Net']:.0f}")
+    print(
+        f"ab MSE that no model can avoid: {results.mse['oracle']:.0f}, U-Net {results.mse['U-Net']:.0f}"
+    )
 
 # %% [markdown]
 # This is the picture of the lesson. Truth varies; network and oracle do not, and they agree. The network
@@ -428,7 +431,11 @@ predict(
 # %%
 epoch = len(TensorBatches(small.train, cfg.batch))
 switch = Switch({0: "l1", cfg.loss_steps // epoch // 2: "ssim"})
-objectives = {"L2": Regression(l2), "L1": Regression(l1), "L1, then SSIM": SwitchingRegression(switch)}
+objectives = {
+    "L2": Regression(l2),
+    "L1": Regression(l1),
+    "L1, then SSIM": SwitchingRegression(switch),
+}
 by_loss = {
     name: train(lambda: models.UNet(16, 3), small.train, cfg.loss_steps, objective)[0]
     for name, objective in objectives.items()
@@ -446,7 +453,11 @@ for name in by_loss:
     record(f"possible_{name.split(',')[0].lower()}{'_ssim' * ('SSIM' in name)}", possible[name])
 most = max(by_loss, key=possible.get)
 spread = possible[most] - min(possible[name] for name in by_loss)
-reveal("networks.losses", "no difference" if spread < 0.03 else most, f"{possible[most]:.2f} of the objects")
+reveal(
+    "networks.losses",
+    "no difference" if spread < 0.03 else most,
+    f"{possible[most]:.2f} of the objects",
+)
 
 # %% [markdown]
 # ## Is batch normalisation a cure for overfitting?
@@ -488,7 +499,11 @@ wins = int((ratio < 1).sum())
 record("batch_norm_unseen", ratio.mean(), unit="times the error without")
 record("batch_norm_seen", (with_norm[:, 0] / without[:, 0]).mean(), unit="times the error without")
 verdict = {3: "always lower", 0: "always higher"}.get(wins, "now lower, now higher")
-reveal("networks.batch_norm", verdict, f"Lower in {wins} of 3 seeds: {ratio.round(decimals=2).tolist()}.")
+reveal(
+    "networks.batch_norm",
+    verdict,
+    f"Lower in {wins} of 3 seeds: {ratio.round(decimals=2).tolist()}.",
+)
 
 # %% [markdown]
 # Read it in two steps. Did batch norm close the *gap*? Look at the seen column: it fits the pictures it
@@ -512,7 +527,9 @@ predict(
 
 # %%
 study = memorising(small, cfg.counts, (cfg.seed,), steps=cfg.study_steps)
-level = table(score_models({"gray": models.Gray(), "oracle": models.Oracle(small_world)}, small.batches())).mse
+level = table(
+    score_models({"gray": models.Gray(), "oracle": models.Oracle(small_world)}, small.batches())
+).mse
 show(
     study_curves(study, level.to_dict()),
     alt="Two curves over the number of training pictures. The error on seen pictures starts near zero "
@@ -533,7 +550,11 @@ record("unseen_few", study.test_mse.iloc[1], unit="ab²")
 record("unseen_many", study.test_mse.iloc[-1], unit="ab²")
 change = seen[more] / seen[fewest]
 answer = "rises" if change > 1.1 else "falls" if change < 0.9 else "stays"
-reveal("networks.memorising", answer, f"{seen[fewest]:.0f} with {fewest}, {seen[more]:.0f} with {more}.")
+reveal(
+    "networks.memorising",
+    answer,
+    f"{seen[fewest]:.0f} with {fewest}, {seen[more]:.0f} with {more}.",
+)
 
 # %% [markdown]
 # With few pictures the error on *seen* ones falls far **below the oracle's**. That is impossible by
