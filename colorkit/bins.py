@@ -243,8 +243,8 @@ def _cell_middles() -> Tensor:
 
 
 def _cell(ab: Tensor) -> Tensor:
-    """The number of each pixel's cell: int64 (N H W,). Beyond the plane it is the nearest cell."""
-    place = ((ab.float() + LIMIT) * PER_UNIT).clamp_(0, _CELLS - 1).to(torch.int64)
+    """The number of each pixel's cell: int32 (N H W,). Beyond the plane it is the nearest cell."""
+    place = (ab.float() + LIMIT).mul_(PER_UNIT).clamp_(0, _CELLS - 1).to(torch.int32)
     return torch.add(place[:, 1], place[:, 0], alpha=_CELLS).flatten()
 
 
