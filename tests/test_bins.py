@@ -93,9 +93,10 @@ def independent_encoding(ab, bins, k, sigma=5.0):
 @pytest.mark.parametrize("k", [1, 5, 10])
 def test_exact_encodings_are_the_definition(bins, photo_ab, k):
     beyond = torch.tensor([[150.0, -150.0], [-300.0, 5.0], [99.0, -112.0]]).T.reshape(1, 2, 1, 3)
+    encoder = SoftEncoder(neighbours=k)
     for ab in (photo_ab, beyond, torch.rand(1, 2, 64, 64) * 218 - 109):
         distances, expected = independent_encoding(ab, bins, k)
-        for targets in (SoftEncoder(neighbours=k).exact(ab), soft_encode(ab, bins, k)):
+        for targets in (encoder.exact(ab), soft_encode(ab, bins, k)):
             indices = targets.indices.movedim(1, -1).reshape(-1, k)
             weights, order = targets.weights.movedim(1, -1).reshape(-1, k).sort(descending=True)
             np.testing.assert_allclose(weights, expected, atol=1e-5)

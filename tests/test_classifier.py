@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from colorkit.bins import Targets, annealed_mean, soft_cross_entropy, soft_encode
+from colorkit.bins import SoftEncoder, annealed_mean, soft_cross_entropy, soft_encode
 from colorkit.color import out_of_gamut
 from colorkit.models import Classifier, EightGroups, FirstNet, ResNetColorizer, UNet
 from colorkit.training.batches import world_batches
@@ -129,8 +129,8 @@ def test_samples_depend_on_picture_and_seed_alone(net):
 
 def test_tails_are_never_drawn():
     net, L = Told(red=0.97), torch.full((1, 1, 32, 32), 55.0)
-    for mass, expected in ((0.9, 0), (1.0, 3)):
-        green = net.samples(L, 100, mass=mass)[:, 0, 0, 0, 0] < -40
+    for mass, expected in ((0.9, 0), (1.0, 1)):
+        green = net.samples(L, 33, mass=mass)[:, 0, 0, 0, 0] < -40
         assert green.sum().item() == pytest.approx(expected, abs=1 if expected else 0)
 
 
@@ -149,26 +149,16 @@ def test_targets_are_colours_of_middle_pixels_not_means():
         middle_pixels(ab, (3, 3))
 
 
-def test_objective_is_the_definition_with_the_weights_of_the_true_bins(net, objective):
+def test_objective_is_the_definition_with_the_weights_of_the_true_bins(net, monkeypatch):
     L, ab = next(world_batches("orchard", n=2, size=32, batch=2)(0, 0))
     weights = torch.rand(313) * 5
-    weighted = Classification(weights=weights)
-    weighted.encoder.__class__.__call__, table = (
-        weighted.encoder.exact.__func__,
-        (weighted.encoder.__class__.__call__),
-    )
-    try:
-        found = weighted(net.eval(), (L, ab))
-    finally:
-        weighted.encoder.__class__.__call__ = table
+    monkeypatch.setattr(SoftEncoder, "__call__", SoftEncoder.exact)
+    found = Classification(weights=weights)(net.eval(), (L, ab))
     small = ab[:, :, 2::4, 2::4]
     targets = soft_encode(small, net.bins)
     nearest = (net.bins.view(1, 313, 2, 1, 1) - small[:, None]).square().sum(2).argmin(1)
     expected = soft_cross_entropy(net.logits(L), targets, weights[nearest][:, None])
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-    assert objective(net, (L, ab)).item() == pytest.approx(
-        soft_cross_entropy(net.logits(L), Targets(*targets)).item(), rel=0.01
-    )
 
 
 def test_weights_of_pixels_are_refused_where_bins_are_meant():
@@ -183,7 +173,7 @@ def test_training_lowers_the_loss_and_validates(objective):
         Classifier(UNet(8, depth=3)),
         objective,
         data,
-        Options(steps=30, lr=1e-2),
+        Options(steps=20, lr=1e-2),
         validation=world_batches("orchard", n=4, size=32, seed=1, batch=4, augment=False),
         callbacks=(),
         device="cpu",
