@@ -404,7 +404,8 @@ def draw_bins(ax, bins: torch.Tensor, values: torch.Tensor | None = None):
     bins : Tensor
         (Q, 2), centres on a square grid.
     values : Tensor, optional
-        (Q,), such as a prior or weights; 0 and less stay empty.
+        (Q,), such as a prior or weights; 0 and less stay empty, below a millionth of the largest
+        all look the same.
 
     Returns
     -------
@@ -421,6 +422,7 @@ def draw_bins(ax, bins: torch.Tensor, values: torch.Tensor | None = None):
     else:
         made = PatchCollection(squares, norm="log", cmap="viridis", edgecolor="white", lw=0.3)
         made.set_array(values.double().where(values > 0, torch.nan).cpu().numpy())
+        made.set_clim(vmin=max(float(values[values > 0].min()), 1e-6 * float(values.max())))
     ax.add_collection(made)
     ax.set_aspect("equal")
     ax.autoscale_view()
