@@ -8,6 +8,7 @@ from colorkit.models.baselines import (
     Oracle,
     RandomPicture,
 )
+from colorkit.models.classifier import Classifier
 from colorkit.models.colorizer import Colorizer, Network
 from colorkit.models.eight_groups import EightGroups
 from colorkit.models.first import FirstNet
@@ -16,6 +17,7 @@ from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
 
 __all__ = [
+    "Classifier",
     "Colorizer",
     "EightGroups",
     "FirstNet",

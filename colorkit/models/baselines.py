@@ -7,14 +7,13 @@ the best that anybody can do who sees the scene but not the colours.
 
 from collections.abc import Iterable
 from typing import Literal, Protocol
-from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorkit.models.colorizer import Colorizer
+from colorkit.models.colorizer import Colorizer, picture_key
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """(L (N, 1, H, W), ab (N, 2, H, W)) of training pictures; an end is needed."""
@@ -103,8 +102,7 @@ class RandomPicture(Colorizer):
 
     def draw(self, L: Tensor) -> int:
         """Number of the training picture that L (1, H, W) gets."""
-        key = crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())
-        return int(np.random.default_rng([self.seed, key]).integers(len(self.pictures)))
+        return int(np.random.default_rng([self.seed, picture_key(L)]).integers(len(self.pictures)))
 
     def predict(self, L: Tensor) -> Tensor:
         return torch.cat([_resized(self.pictures[self.draw(x)], x) for x in L])

@@ -10,6 +10,7 @@ size of picture, evaluation mode while colouring.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -48,8 +49,7 @@ class Colorizer(ABC):
             If the shape is another, L leaves [0, 100], or a colour is not finite.
         """
         check_lightness(L)
-        ab = self.predict(L).to(L.device, torch.float32)
-        return fit_gamut(L.float(), ab)
+        return shown(L, self.predict(L))
 
 
 class Network(nn.Module, Colorizer):
@@ -68,15 +68,29 @@ class Network(nn.Module, Colorizer):
         """(N, 1, h, w) of about unit variance to ab (N, 2, h, w) in Lab units."""
         raise NotImplementedError
 
+    def prepare(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) as `compute` takes it: padded and normalised."""
+        return normalize(pad(L, self.stride))
+
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units, of any size."""
-        return self.compute(normalize(pad(L, self.stride)))[..., : L.shape[2], : L.shape[3]]
+        return self.compute(self.prepare(L))[..., : L.shape[2], : L.shape[3]]
 
     def predict(self, L: Tensor) -> Tensor:
         """As forward, in evaluation mode, on the device of the weights."""
         device = next(self.parameters()).device
         with evaluating(self):
             return self(L.to(device))
+
+
+def shown(L: Tensor, ab: Tensor) -> Tensor:
+    """ab of any device and precision as a colorizer gives it: float32, fitted to the gamut."""
+    return fit_gamut(L.float(), ab.to(L.device, torch.float32))
+
+
+def picture_key(L: Tensor) -> int:
+    """A number that depends on the picture L (1, H, W) alone, to draw from repeatably."""
+    return crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())
 
 
 @contextmanager
@@ -110,6 +124,14 @@ def pad(L: Tensor, stride: int) -> Tensor:
     check_lightness(L)
     height, width = L.shape[2:]
     return F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
+
+
+def level_of(scale: int, depth: int) -> int:
+    """How often 1/scale halves the size: 0 for 1, 1 for 2, 2 for 4, less than the depth."""
+    level = scale.bit_length() - 1
+    if scale != 2**level or not 0 <= level < depth:
+        raise ValueError(f"the scale is a power of 2 from 1 to {2 ** (depth - 1)}, not {scale}")
+    return level
 
 
 def check_lightness(L: Tensor) -> None:

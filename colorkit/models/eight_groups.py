@@ -90,6 +90,17 @@ class EightGroups(Network):
         """
         return AB_SCALE * self.head(self.trunk(normalize(pad(L, self.stride))))
 
+    def features(self, x: Tensor) -> Tensor:
+        """What `compute` takes, to features at a quarter of its size: (N, 4 kernels, h/4, w/4)."""
+        return self.trunk(x)
+
+    def cut(self, scale: int) -> int:
+        """Leave the head out; the channels of `features`. The scale can be 4 only."""
+        if scale != ENLARGE:
+            raise ValueError(f"the eight groups end at 1/4 of the size: scale is 4, not {scale}")
+        self.head = nn.Identity()
+        return self.trunk.channels
+
     def compute(self, x: Tensor) -> Tensor:
         ab = AB_SCALE * self.head(self.trunk(x))
         return F.interpolate(ab, scale_factor=ENLARGE, mode="bilinear", align_corners=False)

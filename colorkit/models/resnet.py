@@ -16,7 +16,7 @@ from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from colorkit.color import lab_to_rgb
-from colorkit.models.colorizer import AB_SCALE, Network, pad
+from colorkit.models.colorizer import AB_SCALE, Network, level_of, pad
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}
@@ -228,18 +228,28 @@ class ResNetColorizer(Network):
             self.encoder.eval()
         return self
 
-    def forward(self, L: Tensor) -> Tensor:
-        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units, of any size."""
-        ab = self.compute(encoder_input(pad(L, self.stride)))
-        return ab[..., : L.shape[2], : L.shape[3]]
+    def prepare(self, L: Tensor) -> Tensor:
+        """L (N, 1, H, W) as `compute` takes it: padded, and normalised as the encoder's weights."""
+        return encoder_input(pad(L, self.stride))
 
-    def compute(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """What `compute` takes, to the last features before the head."""
         *sides, last = self.encoder(x)
         sides, last = [*reversed(sides), x], self.dropout(last)
-        for step, side in zip(self.decoder, sides, strict=True):
+        for step, side in zip(self.decoder, sides, strict=False):
             last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
             last = step(torch.cat([last, side], dim=1) if self.skips else last)
-        return AB_SCALE * self.head(last)
+        return last
+
+    def cut(self, scale: int) -> int:
+        """Leave out the head and what works above 1/scale of the size; channels of `features`."""
+        levels = level_of(scale, len(self.decoder))
+        channels = self.head.in_channels * scale
+        self.decoder, self.head = self.decoder[: len(self.decoder) - levels], nn.Identity()
+        return channels
+
+    def compute(self, x: Tensor) -> Tensor:
+        return AB_SCALE * self.head(self.features(x))
 
 
 def encoder_input(L: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.models.colorizer import AB_SCALE, Network
+from colorkit.models.colorizer import AB_SCALE, Network, level_of
 
 HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: AB_SCALE * x,
@@ -62,8 +62,8 @@ class UNet(Network):
         if head not in HEADS:
             raise ValueError(f"there is no head {head!r}: take one of {', '.join(HEADS)}")
         self.stride, self.skips, self.bound = 2**depth, skips, head
-        widths = [width * 2**level for level in range(depth + 1)]
-        pairs = list(pairwise(widths))
+        self.widths = [width * 2**level for level in range(depth + 1)]
+        pairs = list(pairwise(self.widths))
         self.first = double_conv(1, width, batch_norm)
         self.downs = nn.ModuleList(double_conv(a, b, batch_norm) for a, b in pairs)
         self.ups = nn.ModuleList(
@@ -78,9 +78,19 @@ class UNet(Network):
             features.append(down(F.max_pool2d(features[-1], 2)))
         return features
 
-    def compute(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """What `compute` takes, to the last features before the head."""
         *encoded, x = self.encode(x)
-        for up, skip in zip(self.ups, reversed(encoded), strict=True):
+        for up, skip in zip(self.ups, reversed(encoded), strict=False):  # `cut` leaves fewer ups
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skip], dim=1) if self.skips else x)
-        return HEADS[self.bound](self.head(x))
+        return x
+
+    def cut(self, scale: int) -> int:
+        """Leave out the head and what works above 1/scale of the size; channels of `features`."""
+        levels = level_of(scale, len(self.downs))
+        self.ups, self.head = self.ups[: len(self.ups) - levels], nn.Identity()
+        return self.widths[levels]
+
+    def compute(self, x: Tensor) -> Tensor:
+        return HEADS[self.bound](self.head(self.features(x)))
