@@ -43,7 +43,8 @@ from IPython.display import display
 from torch import nn
 
 from colorkit import models
-from colorkit.course import check, exercise, predict, record, reveal, settings
+from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
+from colorkit.course.generalisation import clinic, plot_charts, readings
 from colorkit.course.pictures import lesson_pictures
 from colorkit.course.studies import mean_error, memorising, recorded
 from colorkit.device import pick_device, seed_everything
@@ -581,7 +582,7 @@ for count in cfg.transfer_counts:
     part = tuple(plane[:count] for plane in pictures.train)
     for name, options in ways.items():
         net, run = train(
-            lambda o=options: models.ResNetColorizer(18, width=8, **o), part, cfg.transfer_steps
+            lambda o=options: models.ResNetColorizer(18, width=4, **o), part, cfg.transfer_steps
         )
         rows.setdefault(f"{count} pictures", {})[name] = mean_error(net, pictures.test)
 transfer = pd.DataFrame(rows)
@@ -614,3 +615,132 @@ if world:
         "the usual colour instead of its own, a dull one, a patchy one, one whose colour runs out, "
         "and one with a rim.",
     )
+
+# %% [markdown]
+# ## The clinic: is it as good as it says?
+#
+# Six runs of one small program, A to F. One is healthy; in each of the others somebody made *one*
+# mistake with the data or with the judging. No error, no warning. We have instruments: the loss; a
+# batch as the network gets it, above the same pictures as they are in the store (some batches are
+# flipped, that is wanted); errors on validation pictures and on *test* pictures that somebody else
+# kept, judged 32 together and one by one; and how many kinds of main thing a batch has.
+
+# %%
+charts = clinic(cfg.seed)
+show(
+    plot_charts(charts),
+    alt="For runs A to F: the loss over the steps, four pictures of a batch, and the same pictures "
+    "in the store. One loss has teeth, one batch has strange hues, one has colours beside things.",
+)
+display(readings(charts).round(1))
+
+# %% [markdown]
+# **Exercise 5** (8 minutes). Name each run: `"healthy"`, or one of
+#
+# - `"leaked validation set"`: its pictures are among the training pictures,
+# - `"batch norm in training mode"`: `net.eval()` was forgotten before judging,
+# - `"colour jitter"`: an augmentation from classification, where hue does not matter,
+# - `"L flipped, ab not"`, `"sorted, not shuffled"`: as the folders were, kind by kind.
+
+
+# %%
+@exercise("networks.clinic")
+def diagnosis():
+    """{run: name} for "A" to "F"."""
+    ### BEGIN SOLUTION
+    return {
+        "A": "batch norm in training mode",
+        "B": "sorted, not shuffled",
+        "C": "healthy",
+        "D": "L flipped, ab not",
+        "E": "leaked validation set",
+        "F": "colour jitter",
+    }
+    ### END SOLUTION
+
+
+# %%
+check("networks.clinic")
+
+# %% [markdown] tags=["extra"]
+# ## Extra: three short exercises
+#
+# - **Mean over a mask** (4 minutes). Errors of objects need means over *some* pixels of each picture. A
+#   picture without such pixels counts 0, and must not become NaN.
+# - **SSIM as a loss** (6 minutes). SSIM is a likeness of two pictures, 1 at best, and depends on the
+#   range of the data: bring *ab* to (ab + 128) / 255, data range 1. A loss should be small where pictures
+#   are alike. Use `structural_similarity_index_measure` of `torchmetrics.functional.image`.
+# - **Reading curves** (4 minutes). A verdict on a run: `"memorising"` if the last validation error is
+#   more than 1.1 times the lowest; else `"too short"` if it is below 0.95 times the one before; else
+#   `"settled"`. And the index of the moment whose weights you would keep.
+
+
+# %% tags=["extra"]
+@exercise("networks.masked_mean")
+def masked_mean(values, mask):
+    """values, mask (N, 1, H, W), mask bool -> (N,): mean where the mask is set, 0 where it is empty."""
+    ### BEGIN SOLUTION
+    pixels = mask.sum(dim=(1, 2, 3)).clamp(min=1)
+    return (values * mask).sum(dim=(1, 2, 3)) / pixels
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.masked_mean")
+
+
+# %% tags=["extra"]
+@exercise("networks.ssim_loss")
+def ssim_loss(prediction, truth):
+    """Both (N, 2, H, W) in ab units -> scalar, small where they are alike."""
+    ### BEGIN SOLUTION
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    return 1 - ssim((prediction + 128) / 255, (truth + 128) / 255, data_range=1.0)
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.ssim_loss")
+
+
+# %% tags=["extra"]
+@exercise("networks.curves")
+def read_curves(training, validation):
+    """Two lists of errors -> (verdict, index of the best moment)."""
+    ### BEGIN SOLUTION
+    lowest = min(validation)
+    if validation[-1] > 1.1 * lowest:
+        verdict = "memorising"
+    else:
+        verdict = "too short" if validation[-1] < 0.95 * validation[-2] else "settled"
+    return verdict, validation.index(lowest)
+    ### END SOLUTION
+
+
+# %% tags=["extra"]
+check("networks.curves")
+
+# %% [markdown]
+# ## Recap
+#
+# - Know what blind guesses score, in several metrics, before you train. Gray is never very wrong.
+# - Compare models by intervals of the *difference* on the same pictures.
+# - Down to see what a thing is, up to paint it, skip connections to paint it in its place.
+# - L2 asks for the mean, L1 for a median, 0-1 for the mode. Brown is the right answer to L2.
+# - Part of an error is unavoidable: here we know how much, and the network comes close to it.
+# - Below the unavoidable error there is only memory. Judge by pictures that were never seen.
+# - A claim such as "batch norm cures overfitting" is an experiment with several seeds.
+#
+# **Questions without answers here**
+#
+# - For photographs nobody knows the unavoidable error. How could one estimate it?
+# - Would a larger network be less brown? A larger data set?
+# - The oracle has the lowest expected error. Is it the best *picture*?
+# - Which of the five failures can a loss repair, and which only another kind of answer?
+#
+# Next, in lesson 4: not one colour, but a probability for each. The numbers of this notebook, and the
+# range in which they are expected:
+
+# %%
+show_records("03_networks", cfg.profile)

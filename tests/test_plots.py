@@ -57,3 +57,17 @@ def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
 def test_several_pictures_at_once_are_refused():
     with pytest.raises(ValueError, match="one picture"):
         plots.picture_array(torch.zeros(2, 3, 4, 4))
+
+
+def test_the_ab_plane_shows_counts_in_log_scale_and_every_bin():
+    from colorkit.bins import ab_bins, estimate_prior
+    from colorkit.plots import ab_plane, draw_bins
+
+    ab = torch.tensor([30.5, -20.5]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    prior = estimate_prior([(None, ab)])
+    fig = ab_plane(prior.histogram, ab_bins())
+    image, squares = fig.axes[0].images[0], fig.axes[0].collections[0]
+    assert image.get_array()[110 - 21, 110 + 30] == 16  # row b, column a
+    assert image.get_array().count() == 1
+    assert len(squares.get_paths()) == 313
+    assert draw_bins(fig.axes[0], ab_bins(), prior.p).get_clim()[0] > 1e-7

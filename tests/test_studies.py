@@ -1,0 +1,76 @@
+"""Pictures of a lesson, and the studies that are recorded."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorkit.course import studies
+from colorkit.course.pictures import lesson_pictures
+from colorkit.data.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return lesson_pictures("orchard", train=24, held_out=8, size=32)
+
+
+def test_parts_of_a_world_share_no_picture(pictures):
+    L = torch.cat([pictures.train[0], pictures.val[0], pictures.test[0]]).flatten(1)
+    distances = torch.cdist(L, L) + 1e6 * torch.eye(len(L))
+    assert distances.min() > 1
+    assert torch.equal(pictures.worlds["test"].L, pictures.test[0])
+
+
+def test_batches_give_each_picture_once_in_order(pictures):
+    L = torch.cat([L for L, ab in pictures.batches("train", 7)])
+    assert torch.equal(L, pictures.train[0])
+
+
+def test_another_seed_gives_other_pictures(pictures):
+    other = lesson_pictures("orchard", 24, 8, 32, seed=1)
+    assert not torch.equal(other.train[0], pictures.train[0])
+
+
+def test_photographs_come_from_a_store_and_classes_are_mixed(tmp_path):
+    generator = np.random.default_rng(0)
+    for name in ("first", "second"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(40):
+            pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    prepare(tmp_path / "photos", tmp_path / "store", size=32, split="60/20/20", progress=False)
+    found = lesson_pictures(tmp_path / "store", train=20, held_out=6, size=64)
+    assert found.worlds == {}
+    assert tuple(found.train[0].shape) == (20, 1, 32, 32)
+    assert tuple(found.test[1].shape) == (6, 2, 32, 32)
+
+
+def test_a_folder_that_is_no_store_is_told_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="colorkit data prepare"):
+        lesson_pictures(tmp_path, 4, 2, 32)
+
+
+def test_one_picture_is_learned_by_heart_and_says_little_of_others(pictures):
+    frame = studies.memorising(pictures, (1, 24), seeds=(0,), width=8, depth=2, steps=60, batch=8)
+    one, many = frame.train_mse
+    assert frame.pictures.tolist() == [1, 24]
+    assert one < 0.5 * many
+    assert frame.test_mse[0] > frame.test_mse[1]
+
+
+def test_the_recorded_study_says_how_it_was_made_and_shows_what_the_lesson_says():
+    frame = studies.recorded("memorising")
+    assert "torch" in frame.attrs["about"] and "seed" in frame.columns
+    mean = frame.groupby("pictures")[["train_mse", "test_mse"]].mean()
+    assert mean.index.tolist() == [1, 10, 20, 40, 100, 400, 2000]
+    assert frame.groupby("pictures").seed.nunique().eq(3).all()
+    assert mean.train_mse.is_monotonic_increasing
+    assert mean.test_mse.loc[2000] < mean.test_mse.loc[10]
+
+
+def test_an_unknown_study_names_those_that_there_are():
+    with pytest.raises(FileNotFoundError, match=re.escape("'nothing'") + ".*memorising"):
+        studies.recorded("nothing")
