@@ -402,3 +402,295 @@ register(
         ),
     )
 )
+
+# --- the loss -------------------------------------------------------------------------------------
+
+
+def soft_cross_entropy(logits: Tensor, indices: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the pixels of w times the cross-entropy; weights (Q,) are those of the bins."""
+    targets = library.Targets(indices, z)
+    return library.soft_cross_entropy(logits, targets, library.pixel_weights(targets, weights))
+
+
+def with_gradient(loss: Any, args: tuple) -> Any:
+    """A loss together with its gradient by the logits, where it has one."""
+    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+        return {"the loss": loss}
+    (gradient,) = torch.autograd.grad(loss, args[0], materialize_grads=True)
+    return {"the loss": loss.detach(), "its gradient": gradient}
+
+
+def _log_softmax(logits):
+    return F.log_softmax(logits, dim=1)
+
+
+def _weight_of_top(weights, logits, indices, z):
+    return weights[indices.gather(1, z.argmax(1, keepdim=True))].squeeze(1)
+
+
+def _loss(
+    log: Callable = _log_softmax,
+    weigh: Callable = _weight_of_top,
+    total: Callable = lambda loss, w: (w * loss).mean(),
+) -> Callable:
+    """The loss with one mistake put in."""
+
+    def answer(logits, indices, z, weights):
+        loss = -(z * log(logits).gather(1, indices)).sum(1)
+        return total(loss, weigh(weights, logits, indices, z))
+
+    return answer
+
+
+def _rows(x):
+    return x.movedim(1, -1).reshape(-1, x.shape[1])
+
+
+def _cut(x):
+    return x.reshape(-1, x.shape[1])
+
+
+def _loss_by_rows(logits_to_rows: Callable, targets_to_rows: Callable) -> Callable:
+    def answer(logits, indices, z, weights):
+        x, i, t = logits_to_rows(logits), targets_to_rows(indices), targets_to_rows(z)
+        loss = -(_log_softmax(x).gather(1, i) * t).sum(1)
+        return (_weight_of_top(weights, x, i, t) * loss).mean()
+
+    return answer
+
+
+def _dense_targets(logits, indices, z):
+    return torch.zeros_like(logits).scatter(1, indices, z)
+
+
+def _weight_of_each_bin(logits, indices, z, weights):
+    return F.cross_entropy(logits, _dense_targets(logits, indices, z), weights, reduction="sum") / (
+        logits[:, 0].numel()
+    )
+
+
+def _dense_loss(logits, indices, z, weights):
+    target = _dense_targets(logits, indices, z)
+    loss = -(target * logits.log_softmax(1)).sum(1)
+    return (weights[target.argmax(1)] * loss).sum() / loss.numel()
+
+
+def _torchs_loss(logits, indices, z, weights):
+    target = _dense_targets(logits, indices, z)
+    return (weights[target.argmax(1)] * F.cross_entropy(logits, target, reduction="none")).mean()
+
+
+def _by_logsumexp(logits, indices, z, weights):
+    w = weights[indices.gather(1, z.argmax(1, keepdim=True))]
+    return (w * z * (logits.logsumexp(1, keepdim=True) - logits.gather(1, indices))).sum(1).mean()
+
+
+def _batch(seed: int, scale: float = 1.0, bins: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits, sparse targets on 3 of the bins, and weights of the bins."""
+    shape = (2, bins, 3, 4)
+    logits = (scale * _normal(*shape, seed=seed)).requires_grad_()
+    indices = _random(*shape, seed=seed + 1).argsort(1)[:, :3]
+    z = torch.softmax(_normal(2, 3, 3, 4, seed=seed + 2), dim=1)
+    return logits, indices, z, 0.2 + 3 * _random(bins, seed=seed + 3)
+
+
+LOSS_CASES = (
+    Case("a few pixels", lambda: _batch(10)),
+    Case("a network that is sure, and often wrong", lambda: _batch(20, scale=8.0)),
+    Case("12 bins", lambda: _batch(30, bins=12)),
+)
+LOSS_MISTAKES = (
+    Answer(
+        "logits reshaped",
+        _loss_by_rows(_cut, _rows),
+        "The rows of your logits mix pixels: reshaping (N, Q, H, W) to (-1, Q) does not bring the "
+        "bins to the end. Nothing fails, but the loss is that of other pixels.",
+    ),
+    Answer(
+        "all reshaped",
+        _loss_by_rows(_cut, _cut),
+        "Logits, bins and shares were all cut into rows across pixels: the dimension of the bins "
+        "must come last before you reshape.",
+    ),
+    Answer(
+        "softmax along a row of pixels",
+        _loss(lambda x: F.log_softmax(x, dim=-1)),
+        "The softmax runs along a row of pixels. It is the bins of one pixel that compete.",
+    ),
+    Answer(
+        "softmax twice",
+        _loss(lambda x: _log_softmax(x.softmax(1))),
+        "Probabilities were taken for logits: the softmax is applied twice.",
+    ),
+    Answer(
+        "no weights",
+        _loss(weigh=lambda w, *_: torch.ones(())),
+        "The weights are not used: a rare colour counts no more than gray.",
+    ),
+    Answer(
+        "each bin's weight",
+        _weight_of_each_bin,
+        "Each bin was given its own weight. A pixel has one weight, that of the bin with its "
+        "largest share: so the shares of its bins stay as they are.",
+    ),
+    Answer(
+        "weight of the prediction",
+        _loss(weigh=lambda w, logits, indices, z: w[logits.argmax(1)]),
+        "The weight is that of the predicted bin. It must come from the true colour: the bin with "
+        "the largest share z.",
+    ),
+    Answer(
+        "place for bin",
+        _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
+        "The place of the largest share, 0 to K - 1, is not yet the number of its bin.",
+    ),
+    Answer(
+        "divided by the weights",
+        _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
+        "Divided by the sum of the weights. Divide by the number of pixels, as the text says, or "
+        "a batch of rare colours counts no more than any other.",
+    ),
+    Answer(
+        "summed",
+        _loss(total=lambda loss, w: (w * loss).sum()),
+        "This is the sum over the pixels; their mean was asked for.",
+    ),
+    Answer(
+        "log of p + 1e-5",
+        _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
+        "A small number was added within the logarithm. Where p is smaller still, the gradient "
+        "all but vanishes: the worst mistakes teach the network least.",
+    ),
+    Answer(
+        "log of clamped p",
+        _loss(lambda x: torch.log(x.softmax(1).clamp(min=1e-5))),
+        "p was clamped before the logarithm. Below the clamp the gradient is 0: the worst "
+        "mistakes teach the network nothing.",
+    ),
+    Answer(
+        "a number",
+        lambda *args: _loss()(*args).item(),
+        "The loss has no gradient: return the tensor itself, not a number made of it.",
+    ),
+)
+
+
+def judge_loss(answer: Callable) -> str | None:
+    """The hint for a loss, of which value and gradient are compared."""
+    return judge_formed(with_gradient, soft_cross_entropy, LOSS_CASES, LOSS_MISTAKES, 1e-5)(answer)
+
+
+register(
+    Exercise(
+        name="classes.cross_entropy",
+        lesson=LESSON,
+        minutes=9,
+        reference=soft_cross_entropy,
+        own=(library.soft_cross_entropy,),
+        judge=judge_loss,
+        wrong=LOSS_MISTAKES,
+        right=(
+            Answer("gather", _loss()),
+            Answer("permuted, then rows", _loss_by_rows(_rows, _rows)),
+            Answer("dense targets", _dense_loss),
+            Answer("F.cross_entropy on dense targets", _torchs_loss),
+            Answer("logsumexp", _by_logsumexp),
+        ),
+    )
+)
+
+# --- the annealed mean ----------------------------------------------------------------------------
+
+
+def _decode(
+    p: Callable = lambda x, t: torch.softmax(x / t, dim=1),
+    centres: Callable = lambda bins: bins,
+) -> Callable:
+    """The decoding with one mistake put in."""
+
+    def answer(logits, bins, temperature=0.38):
+        return torch.einsum("nqhw,qc->nchw", p(logits, temperature), centres(bins))
+
+    return answer
+
+
+def _decode_by_powers(logits, bins, temperature=0.38):
+    p = torch.softmax(logits, dim=1) ** (1 / temperature)
+    p = p / p.sum(1, keepdim=True)
+    return (p.permute(0, 2, 3, 1) @ bins).permute(0, 3, 1, 2)
+
+
+def _decode_by_convolution(logits, bins, temperature=0.38):
+    return F.conv2d(torch.softmax(logits / temperature, 1), bins.T[:, :, None, None])
+
+
+def _decode_in_a_loop(logits, bins, temperature=0.38):
+    scores = torch.exp((logits - logits.amax(1, keepdim=True)) / temperature)
+    total = sum(scores[:, q, None] * bins[q].view(1, 2, 1, 1) for q in range(len(bins)))
+    return total / scores.sum(1, keepdim=True)
+
+
+def _scores(seed: int, low: float, high: float) -> Tensor:
+    return low + (high - low) * _random(2, 22, 3, 4, seed=seed)
+
+
+register(
+    Exercise(
+        name="classes.annealed_mean",
+        lesson=LESSON,
+        minutes=6,
+        reference=library.annealed_mean,
+        cases=(
+            Case("T = 0.38", lambda: (_scores(40, 0.5, 4.5), _some_bins())),
+            Case("T = 1", lambda: (_scores(41, -4, 4), _some_bins(), 1.0)),
+            Case("T = 0.1", lambda: (_scores(42, -2, 2), _some_bins(), 0.1)),
+        ),
+        atol=1e-3,
+        wrong=(
+            Answer(
+                "times T",
+                _decode(lambda x, t: torch.softmax(x * t, dim=1)),
+                "Right at T = 1 only: below 1 your colours get duller. A low temperature should "
+                "sharpen the distribution, so divide by it.",
+            ),
+            Answer(
+                "argmax",
+                lambda x, bins, t=0.38: bins[x.argmax(1)].movedim(-1, 1),
+                "This is the most probable bin, which the mean comes to only as T goes to 0.",
+            ),
+            Answer(
+                "log of logits",
+                _decode(lambda x, t: torch.softmax(x.log() / t, dim=1)),
+                "The logarithm of logits was taken. They are logarithms already, up to a constant, "
+                "and may be negative.",
+            ),
+            Answer(
+                "softmax along a row",
+                _decode(lambda x, t: torch.softmax(x / t, dim=-1)),
+                "The softmax runs over pixels. The probabilities of one pixel's bins add up to 1.",
+            ),
+            Answer(
+                "a and b mixed",
+                _decode(centres=lambda bins: bins.reshape(2, -1).T),
+                "a and b are mixed up: reshaping (Q, 2) to (2, Q) cuts the list in half, it does "
+                "not turn it round.",
+            ),
+            Answer(
+                "T not used",
+                _decode(lambda x, t: torch.softmax(x, dim=1)),
+                "Right at T = 1, but the temperature is not used.",
+            ),
+            Answer(
+                "powers not renormalised",
+                _decode(lambda x, t: torch.softmax(x, dim=1) ** (1 / t)),
+                "Raised to a power, the probabilities no longer add up to 1.",
+            ),
+        ),
+        right=(
+            Answer("einsum", _decode()),
+            Answer("powers, matmul", _decode_by_powers),
+            Answer("a 1 x 1 convolution", _decode_by_convolution),
+            Answer("a loop", _decode_in_a_loop),
+        ),
+    )
+)
