@@ -154,7 +154,7 @@ def peak_memory() -> None:
     )
 
 
-def _peak_above_now(way: Callable[[], None]) -> int:
+def peak_above_now(way: Callable[[], None]) -> int:
     """The most memory in bytes that the process has while a way runs, above what it has before.
 
     Sampled: the system's own peak of a process counts what its parent had.
@@ -215,7 +215,7 @@ def main(name: str) -> None:
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimizer imports 100 MB
     sk.rgb2lab(np.zeros((1, 1, 3), np.uint8))  # the first conversion imports too
     way = ways(rgb)[name]()
-    print(f"{_peak_above_now(way) / 2**20:.0f}")
+    print(f"{peak_above_now(way) / 2**20:.0f}")
 
 
 if __name__ == "__main__":

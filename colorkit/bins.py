@@ -319,7 +319,8 @@ def estimate_prior(data: Data, bins: Tensor | None = None, sigma: float = 5.0) -
     """The distribution of colours over the bins, in one pass over the batches.
 
     Each pixel counts in its nearest bin. No cell of the histogram is parted by a border between
-    bins, if their step is even, so for sRGB colours that is exact.
+    bins, if their step is even, so for sRGB colours that is exact, but for
+    rounding on the border itself.
 
     Parameters
     ----------

@@ -92,20 +92,30 @@ class Classifier(Network):
         return entropy(self.logits(L))
 
     @torch.no_grad()
-    def samples(self, L: Tensor, n: int, seed: int = 0) -> Tensor:
+    def samples(self, L: Tensor, n: int, seed: int = 0, mass: float = 0.9) -> Tensor:
         """n possible colourings, each with colours that hold together: ab (n, N, 2, H, W).
 
         One random number a picture and sample goes through the inverse of the cumulative
         distribution of every pixel, bins ordered by hue (`colorkit.bins.sample`). So pixels of
         one thing, whose distributions are alike, take the same colour, and over many samples each
-        pixel has the predicted distribution. Then the predicted colours within 20 units of the
-        one drawn are averaged: else neighbours would step from bin to bin. Two things that can
-        have the same colours take the same one in a picture; the numbers say nothing of that.
+        pixel has the predicted distribution, less its tail. Then the predicted colours within 20
+        units of the one drawn are averaged: else neighbours would step from bin to bin. Two things
+        that can have the same colours take the same one in a picture, whatever they would do.
 
         The n numbers are spread evenly over [0, 1) and shuffled, so that few samples show what
         there is. They depend on the picture and the seed, not on the batch.
+
+        Parameters
+        ----------
+        mass : float
+            In (0, 1]: the least likely bins of each pixel, beyond this much of its distribution,
+            are never drawn (nucleus sampling: A. Holtzman et al., ICLR 2020). Drawn for a whole
+            picture at once, the tail of a network that trained briefly would tint all of it. 1
+            draws from all bins.
         """
-        logits, drawn = self.logits(L), []
+        if n < 1 or not 0 < mass <= 1:
+            raise ValueError(f"n is 1 or more and mass in (0, 1], got {n} and {mass}")
+        logits, drawn = _nucleus(self.logits(L), mass), []
         uniform = torch.stack([self._uniform(x, n, seed) for x in L], dim=1).to(L.device)
         for numbers in uniform.view(n, len(L), 1, 1, 1):
             colour = self._mode_around(logits, sample(logits, self.bins, numbers))
@@ -129,3 +139,10 @@ class Classifier(Network):
         if self.scale > 1:
             ab = F.interpolate(ab, scale_factor=self.scale, mode="bilinear", align_corners=False)
         return ab[..., : L.shape[2], : L.shape[3]]
+
+
+def _nucleus(logits: Tensor, mass: float) -> Tensor:
+    """The logits, minus infinity where more likely bins hold that much of the mass already."""
+    p, order = logits.softmax(1).sort(dim=1, descending=True)
+    beyond = p.cumsum(1) - p >= mass
+    return logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), -torch.inf)
