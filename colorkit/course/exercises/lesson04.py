@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ def _random(*shape: int, seed: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def _share(x: Tensor) -> Tensor:
+    return x / x.sum()
 
 
 # --- results that may take several forms ----------------------------------------------------------
@@ -103,10 +104,6 @@ def _encode(
     return answer
 
 
-def _one_hot(ab, bins, neighbours=10, sigma=5.0):
-    return F.one_hot(torch.cdist(ab, bins).argmin(1), len(bins)).float()
-
-
 def _sparse_pair(ab, bins, neighbours=10, sigma=5.0):
     squared = ((ab[:, None] - bins) ** 2).sum(2)
     near, indices = squared.topk(neighbours, largest=False)
@@ -140,70 +137,37 @@ def _some_bins() -> Tensor:
 # No colour lies as far from its K-th bin as from the next: which of the two to take is free.
 SOFT_CASES = (
     Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
-    Case(
-        "colours at the centre of a bin, 5 neighbours",
-        lambda: (torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]), _some_bins(), 5),
-    ),
-    Case(
-        "colours between four bins, 4 neighbours, sigma 8",
-        lambda: (torch.tensor([[5.0, 5.0], [-5.0, 15.0], [4.0, 7.0]]), _some_bins(), 4, 8.0),
-    ),
+    Case("centres of bins, 5 neighbours", lambda: (_some_bins()[[9, 14, 10]], _some_bins(), 5)),
+    Case("between four bins", lambda: (torch.tensor([[5.0, 5], [-5, 15]]), _some_bins(), 4, 8.0)),
 )
 SOFT_MISTAKES = (
-    Answer(
-        "d not squared",
-        _encode(lambda d, sigma: torch.exp(-d / (2 * sigma**2))),
-        "The weights fall too slowly: a Gaussian falls with the square of the distance.",
-    ),
-    Answer(
-        "not normalised",
-        _encode(normalised=False),
-        "The weights of a pixel do not add up to 1.",
-    ),
-    Answer(
-        "farthest",
-        _encode(farthest=True),
-        "These are the farthest bins. topk takes the largest values unless told otherwise.",
-    ),
-    Answer(
-        "one-hot",
-        _one_hot,
-        "This is a hard encoding: the nearest bin gets everything. Share it among the neighbours.",
-    ),
-    Answer(
-        "without the 2",
-        _encode(lambda d, sigma: torch.exp(-(d**2) / sigma**2)),
-        "The weights fall too fast: the Gaussian has 2 sigma squared below d squared.",
-    ),
-    Answer(
-        "sigma not squared",
-        _encode(lambda d, sigma: torch.exp(-(d**2) / (2 * sigma))),
-        "sigma is a distance, as d is: square it too.",
-    ),
-    Answer(
-        "all bins",
-        _encode(everywhere=True),
-        "Every bin gets a weight. Only the nearest neighbours may; all others get 0.",
-    ),
-)
+    Answer("d not squared", _encode(lambda d, sigma: torch.exp(-d / (2 * sigma**2))),
+           "The weights fall too slowly: a Gaussian falls with the square of the distance."),
+    Answer("not normalised", _encode(normalised=False),
+           "The weights of a pixel do not add up to 1."),
+    Answer("farthest", _encode(farthest=True),
+           "These are the farthest bins. topk takes the largest values unless told otherwise."),
+    Answer("one-hot", lambda ab, bins, *_: F.one_hot(torch.cdist(ab, bins).argmin(1), len(bins)).float(),
+           "This is a hard encoding: the nearest bin gets everything. Share it among the neighbours."),
+    Answer("without the 2", _encode(lambda d, sigma: torch.exp(-(d**2) / sigma**2)),
+           "The weights fall too fast: the Gaussian has 2 sigma squared below d squared."),
+    Answer("all bins", _encode(everywhere=True),
+           "Every bin gets a weight. Only the nearest neighbours may; all others get 0."),
+)  # fmt: skip
 
-register(
-    Exercise(
-        name="classes.soft_encoding",
-        lesson=LESSON,
-        minutes=9,
-        reference=soft_encode,
-        own=(library.soft_encode, library.SoftEncoder),
-        judge=judge_formed(dense, soft_encode, SOFT_CASES, SOFT_MISTAKES),
-        wrong=SOFT_MISTAKES,
-        right=(
-            Answer("cdist, topk and scatter", _encode()),
-            Answer("a sparse pair", _sparse_pair),
-            Answer("loops", _encode_in_loops),
-            Answer("ties from the end", _encode_from_the_end),
-        ),
-    )
-)
+register(Exercise(
+    name="classes.soft_encoding", lesson=LESSON, minutes=9,
+    reference=soft_encode,
+    own=(library.soft_encode, library.SoftEncoder),
+    judge=judge_formed(dense, soft_encode, SOFT_CASES, SOFT_MISTAKES),
+    wrong=SOFT_MISTAKES,
+    right=(
+        Answer("cdist, topk and scatter", _encode()),
+        Answer("a sparse pair", _sparse_pair),
+        Answer("loops", _encode_in_loops),
+        Answer("ties from the end", _encode_from_the_end),
+    ),
+))  # fmt: skip
 
 # --- the prior ------------------------------------------------------------------------------------
 
@@ -215,10 +179,6 @@ def _gaussian(bins, sigma):
 def _along_the_index(bins, sigma):
     i = torch.arange(len(bins), dtype=torch.float32)
     return torch.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
-
-
-def _share(x: Tensor) -> Tensor:
-    return x / x.sum()
 
 
 def _smooth(
@@ -242,12 +202,6 @@ def _smooth_in_loops(counts, bins, sigma=5.0):
     return out / out.sum()
 
 
-def _smooth_by_softmax(counts, bins, sigma=5.0):
-    squared = (bins[:, None] - bins[None]).square().sum(-1)
-    handed = torch.softmax(-squared.double() / (2 * sigma**2), dim=1)
-    return torch.einsum("ij,i->j", handed, (counts / counts.sum()).double()).float()
-
-
 def _counts(seed: int) -> Tensor:
     """Pixels in each of the 313 bins: many at gray, some anywhere, none in every third."""
     bins = library.ab_bins()
@@ -255,76 +209,37 @@ def _counts(seed: int) -> Tensor:
     return torch.where(_random(len(bins), seed=seed + 1) < 0.3, 0.0, counts).round()
 
 
-def _one_bin(number: int) -> Tensor:
-    return 100 * F.one_hot(torch.tensor(number), 313).float()
-
-
-register(
-    Exercise(
-        name="classes.prior",
-        lesson=LESSON,
-        minutes=7,
-        reference=library.smooth_prior,
-        cases=(
-            Case("counts of many pictures", lambda: (_counts(2), library.ab_bins())),
-            Case("one bin at the edge", lambda: (_one_bin(0), library.ab_bins())),
-            Case("sigma 12", lambda: (_counts(3), library.ab_bins(), 12.0)),
-        ),
-        atol=1e-6,
-        rtol=1e-3,
-        wrong=(
-            Answer(
-                "along the index",
-                _smooth(_along_the_index),
-                "Bins with neighbouring numbers were mixed, but these are neighbours in b only. "
-                "Measure distances in the ab plane.",
-            ),
-            Answer(
-                "sigma in bins",
-                _smooth(lambda bins, sigma: _gaussian(bins / 10, sigma)),
-                "Ten times too smooth: sigma is in ab units, and bins lie 10 of these apart.",
-            ),
-            Answer(
-                "not renormalised",
-                _smooth(apply=lambda k, p: k @ p),
-                "The result adds up to more than 1: the Gaussian itself must be divided by its sum.",
-            ),
-            Answer(
-                "divided at the end",
-                _smooth(apply=lambda k, p: _share(k @ p)),
-                "The sum is 1, but bins at the edge have lost mass to where no bins are. Divide "
-                "the Gaussian of each giving bin by its own sum over the bins.",
-            ),
-            Answer(
-                "a mean of the neighbours",
-                _smooth(apply=lambda k, p: _share(k @ p / k.sum(1))),
-                "Here each bin takes the mean of its neighbours. The text asks what each bin "
-                "hands on: what it gives adds up to what it had.",
-            ),
-            Answer(
-                "pixels, not shares",
-                _smooth(start=lambda counts: counts),
-                "These are still pixels. Shares add up to 1.",
-            ),
-            Answer(
-                "add-one",
-                lambda counts, bins, sigma=5.0: _share(counts + 1),
-                "Adding one to each bin treats all empty bins alike. Here a bin gets more where "
-                "its neighbours in the plane have more.",
-            ),
-            Answer(
-                "no smoothing",
-                lambda counts, bins, sigma=5.0: _share(counts),
-                "These are the shares as counted: the Gaussian is missing.",
-            ),
-        ),
-        right=(
-            Answer("one matrix", _smooth()),
-            Answer("loops", _smooth_in_loops),
-            Answer("a softmax, einsum", _smooth_by_softmax),
-        ),
-    )
-)
+register(Exercise(
+    name="classes.prior", lesson=LESSON, minutes=7,
+    reference=library.smooth_prior,
+    cases=(
+        Case("counts of many pictures", lambda: (_counts(2), library.ab_bins())),
+        Case("one bin at the edge", lambda: (100 * torch.eye(313)[0], library.ab_bins())),
+        Case("sigma 12", lambda: (_counts(3), library.ab_bins(), 12.0)),
+    ),
+    atol=1e-6,
+    rtol=1e-3,
+    wrong=(
+        Answer("along the index", _smooth(_along_the_index),
+               "Bins with neighbouring numbers were mixed, but these are neighbours in b only. Measure distances in the ab plane."),
+        Answer("sigma in bins", _smooth(lambda bins, sigma: _gaussian(bins / 10, sigma)),
+               "Ten times too smooth: sigma is in ab units, and bins lie 10 of these apart."),
+        Answer("not renormalised", _smooth(apply=lambda k, p: k @ p),
+               "The result adds up to more than 1: the Gaussian itself must be divided by its sum."),
+        Answer("divided at the end", _smooth(apply=lambda k, p: _share(k @ p)),
+               "The sum is 1, but bins at the edge have lost mass to where no bins are. Divide the Gaussian of each giving bin by its own sum over the bins."),
+        Answer("a mean of the neighbours", _smooth(apply=lambda k, p: _share(k @ p / k.sum(1))),
+               "Here each bin takes the mean of its neighbours. The text asks what each bin hands on: what it gives adds up to what it had."),
+        Answer("add-one", lambda counts, bins, sigma=5.0: _share(counts + 1),
+               "Adding one to each bin treats all empty bins alike. Here a bin gets more where its neighbours in the plane have more."),
+        Answer("no smoothing", lambda counts, bins, sigma=5.0: _share(counts),
+               "These are the shares as counted: the Gaussian is missing."),
+    ),
+    right=(
+        Answer("one matrix", _smooth()),
+        Answer("loops", _smooth_in_loops),
+    ),
+))  # fmt: skip
 
 # --- the weights ----------------------------------------------------------------------------------
 
@@ -349,59 +264,34 @@ def _shares(count: int, seed: int, empty: int = 0) -> Tensor:
     return _share(p)
 
 
-register(
-    Exercise(
-        name="classes.weights",
-        lesson=LESSON,
-        minutes=5,
-        reference=library.rebalancing_weights,
-        cases=(
-            Case("six bins", lambda: (_shares(6, 4),)),
-            Case("lam 0.2", lambda: (_shares(9, 5), 0.2)),
-            Case("empty bins, lam 0.9", lambda: (_shares(40, 6, empty=7), 0.9)),
-        ),
-        wrong=(
-            Answer(
-                "1/p",
-                _weigh(lambda p, lam: p),
-                "This is 1/p: infinite where a bin is empty. Mix some of the uniform distribution "
-                "in first.",
-            ),
-            Answer(
-                "sum of w is 1",
-                _weigh(scaled=lambda p, w: w / w.sum()),
-                "The weights add up to 1. It is the sum of p w that should be 1: the mean weight "
-                "of a pixel.",
-            ),
-            Answer(
-                "mean of w is 1",
-                _weigh(scaled=lambda p, w: w / w.mean()),
-                "The mean over the bins is 1. Take the mean over the pixels: frequent bins count "
-                "more in it.",
-            ),
-            Answer(
-                "not scaled",
-                _weigh(scaled=lambda p, w: w),
-                "The proportions are right, the scale is missing: a loss would be far larger.",
-            ),
-            Answer(
-                "lam without 1/Q",
-                _weigh(lambda p, lam: (1 - lam) * p + lam),
-                "Nearly all weights are alike: each bin of the uniform distribution has 1/Q, not 1.",
-            ),
-            Answer(
-                "lam swapped",
-                _weigh(lambda p, lam: lam * p + (1 - lam) / len(p)),
-                "lam and 1 - lam have changed places: lam = 1 should give equal weights.",
-            ),
-        ),
-        right=(
-            Answer("vectors", _weigh()),
-            Answer("a dot product", _weigh(scaled=lambda p, w: w / torch.dot(p, w))),
-            Answer("loops", _weights_in_loops),
-        ),
-    )
-)
+register(Exercise(
+    name="classes.weights", lesson=LESSON, minutes=5,
+    reference=library.rebalancing_weights,
+    cases=(
+        Case("six bins", lambda: (_shares(6, 4),)),
+        Case("lam 0.2", lambda: (_shares(9, 5), 0.2)),
+        Case("empty bins, lam 0.9", lambda: (_shares(40, 6, empty=7), 0.9)),
+    ),
+    wrong=(
+        Answer("1/p", _weigh(lambda p, lam: p),
+               "This is 1/p: infinite where a bin is empty. Mix some of the uniform distribution in first."),
+        Answer("sum of w is 1", _weigh(scaled=lambda p, w: w / w.sum()),
+               "The weights add up to 1. It is the sum of p w that should be 1: the mean weight of a pixel."),
+        Answer("mean of w is 1", _weigh(scaled=lambda p, w: w / w.mean()),
+               "The mean over the bins is 1. Take the mean over the pixels: frequent bins count more in it."),
+        Answer("not scaled", _weigh(scaled=lambda p, w: w),
+               "The proportions are right, the scale is missing: a loss would be far larger."),
+        Answer("lam without 1/Q", _weigh(lambda p, lam: (1 - lam) * p + lam),
+               "Nearly all weights are alike: each bin of the uniform distribution has 1/Q, not 1."),
+        Answer("lam swapped", _weigh(lambda p, lam: lam * p + (1 - lam) / len(p)),
+               "lam and 1 - lam have changed places: lam = 1 should give equal weights."),
+    ),
+    right=(
+        Answer("vectors", _weigh()),
+        Answer("a dot product", _weigh(scaled=lambda p, w: w / torch.dot(p, w))),
+        Answer("loops", _weights_in_loops),
+    ),
+))  # fmt: skip
 
 # --- the loss -------------------------------------------------------------------------------------
 
@@ -459,145 +349,73 @@ def _loss_by_rows(logits_to_rows: Callable, targets_to_rows: Callable) -> Callab
     return answer
 
 
-def _dense_targets(logits, indices, z):
-    return torch.zeros_like(logits).scatter(1, indices, z)
-
-
-def _weight_of_each_bin(logits, indices, z, weights):
-    return F.cross_entropy(logits, _dense_targets(logits, indices, z), weights, reduction="sum") / (
-        logits[:, 0].numel()
-    )
+def _loss_of_each_bin(logits, indices, z, weights):
+    return -(weights[indices] * z * _log_softmax(logits).gather(1, indices)).sum(1).mean()
 
 
 def _dense_loss(logits, indices, z, weights):
-    target = _dense_targets(logits, indices, z)
-    loss = -(target * logits.log_softmax(1)).sum(1)
-    return (weights[target.argmax(1)] * loss).sum() / loss.numel()
+    target = torch.zeros_like(logits).scatter(1, indices, z)
+    return -(weights[target.argmax(1)] * (target * logits.log_softmax(1)).sum(1)).mean()
 
 
 def _torchs_loss(logits, indices, z, weights):
-    target = _dense_targets(logits, indices, z)
+    target = torch.zeros_like(logits).scatter(1, indices, z)
     return (weights[target.argmax(1)] * F.cross_entropy(logits, target, reduction="none")).mean()
 
 
-def _by_logsumexp(logits, indices, z, weights):
-    w = weights[indices.gather(1, z.argmax(1, keepdim=True))]
-    return (w * z * (logits.logsumexp(1, keepdim=True) - logits.gather(1, indices))).sum(1).mean()
-
-
-def _batch(seed: int, scale: float = 1.0, bins: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _batch(seed: int, scale: float = 4.0, bins: int = 7) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Logits, sparse targets on 3 of the bins, and weights of the bins."""
     shape = (2, bins, 3, 4)
-    logits = (scale * _normal(*shape, seed=seed)).requires_grad_()
+    logits = (scale * (_random(*shape, seed=seed) - 0.5)).requires_grad_()
     indices = _random(*shape, seed=seed + 1).argsort(1)[:, :3]
-    z = torch.softmax(_normal(2, 3, 3, 4, seed=seed + 2), dim=1)
+    z = torch.softmax(4 * _random(2, 3, 3, 4, seed=seed + 2), dim=1)
     return logits, indices, z, 0.2 + 3 * _random(bins, seed=seed + 3)
 
 
 LOSS_CASES = (
     Case("a few pixels", lambda: _batch(10)),
-    Case("a network that is sure, and often wrong", lambda: _batch(20, scale=8.0)),
+    Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
     Case("12 bins", lambda: _batch(30, bins=12)),
 )
 LOSS_MISTAKES = (
-    Answer(
-        "logits reshaped",
-        _loss_by_rows(_cut, _rows),
-        "The rows of your logits mix pixels: reshaping (N, Q, H, W) to (-1, Q) does not bring the "
-        "bins to the end. Nothing fails, but the loss is that of other pixels.",
-    ),
-    Answer(
-        "all reshaped",
-        _loss_by_rows(_cut, _cut),
-        "Logits, bins and shares were all cut into rows across pixels: the dimension of the bins "
-        "must come last before you reshape.",
-    ),
-    Answer(
-        "softmax along a row of pixels",
-        _loss(lambda x: F.log_softmax(x, dim=-1)),
-        "The softmax runs along a row of pixels. It is the bins of one pixel that compete.",
-    ),
-    Answer(
-        "softmax twice",
-        _loss(lambda x: _log_softmax(x.softmax(1))),
-        "Probabilities were taken for logits: the softmax is applied twice.",
-    ),
-    Answer(
-        "no weights",
-        _loss(weigh=lambda w, *_: torch.ones(())),
-        "The weights are not used: a rare colour counts no more than gray.",
-    ),
-    Answer(
-        "each bin's weight",
-        _weight_of_each_bin,
-        "Each bin was given its own weight. A pixel has one weight, that of the bin with its "
-        "largest share: so the shares of its bins stay as they are.",
-    ),
-    Answer(
-        "weight of the prediction",
-        _loss(weigh=lambda w, logits, indices, z: w[logits.argmax(1)]),
-        "The weight is that of the predicted bin. It must come from the true colour: the bin with "
-        "the largest share z.",
-    ),
-    Answer(
-        "place for bin",
-        _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
-        "The place of the largest share, 0 to K - 1, is not yet the number of its bin.",
-    ),
-    Answer(
-        "divided by the weights",
-        _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
-        "Divided by the sum of the weights. Divide by the number of pixels, as the text says, or "
-        "a batch of rare colours counts no more than any other.",
-    ),
-    Answer(
-        "summed",
-        _loss(total=lambda loss, w: (w * loss).sum()),
-        "This is the sum over the pixels; their mean was asked for.",
-    ),
-    Answer(
-        "log of p + 1e-5",
-        _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
-        "A small number was added within the logarithm. Where p is smaller still, the gradient "
-        "all but vanishes: the worst mistakes teach the network least.",
-    ),
-    Answer(
-        "log of clamped p",
-        _loss(lambda x: torch.log(x.softmax(1).clamp(min=1e-5))),
-        "p was clamped before the logarithm. Below the clamp the gradient is 0: the worst "
-        "mistakes teach the network nothing.",
-    ),
-    Answer(
-        "a number",
-        lambda *args: _loss()(*args).item(),
-        "The loss has no gradient: return the tensor itself, not a number made of it.",
-    ),
-)
+    Answer("logits reshaped", _loss_by_rows(_cut, _rows),
+           "The rows of your logits mix pixels: reshaping (N, Q, H, W) to (-1, Q) does not bring the bins to the end. Nothing fails, but the loss is that of other pixels."),
+    Answer("all reshaped", _loss_by_rows(_cut, _cut),
+           "Logits, bins and shares were all cut into rows across pixels: the dimension of the bins must come last before you reshape."),
+    Answer("softmax along a row of pixels", _loss(lambda x: F.log_softmax(x, dim=-1)),
+           "The softmax runs along a row of pixels. It is the bins of one pixel that compete."),
+    Answer("softmax twice", _loss(lambda x: _log_softmax(x.softmax(1))),
+           "Probabilities were taken for logits: the softmax is applied twice."),
+    Answer("no weights", _loss(weigh=lambda w, *_: torch.ones(())),
+           "The weights are not used: a rare colour counts no more than gray."),
+    Answer("each bin's weight", _loss_of_each_bin,
+           "Each bin was given its own weight. A pixel has one weight, that of the bin with its largest share: so the shares of its bins stay as they are."),
+    Answer("weight of the prediction", _loss(weigh=lambda w, logits, indices, z: w[logits.argmax(1)]),
+           "The weight is that of the predicted bin. It must come from the true colour: the bin with the largest share z."),
+    Answer("place for bin", _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
+           "The place of the largest share, 0 to K - 1, is not yet the number of its bin."),
+    Answer("divided by the weights", _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
+           "Divided by the sum of the weights. Divide by the number of pixels, as the text says, or a batch of rare colours counts no more than any other."),
+    Answer("log of p + 1e-5", _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
+           "A small number was added within the logarithm. Where p is smaller still, the gradient all but vanishes: the worst mistakes teach the network least."),
+    Answer("a number", lambda *args: _loss()(*args).item(),
+           "The loss has no gradient: return the tensor itself, not a number made of it."),
+)  # fmt: skip
 
 
-def judge_loss(answer: Callable) -> str | None:
-    """The hint for a loss, of which value and gradient are compared."""
-    return judge_formed(with_gradient, soft_cross_entropy, LOSS_CASES, LOSS_MISTAKES, 1e-5)(answer)
-
-
-register(
-    Exercise(
-        name="classes.cross_entropy",
-        lesson=LESSON,
-        minutes=9,
-        reference=soft_cross_entropy,
-        own=(library.soft_cross_entropy,),
-        judge=judge_loss,
-        wrong=LOSS_MISTAKES,
-        right=(
-            Answer("gather", _loss()),
-            Answer("permuted, then rows", _loss_by_rows(_rows, _rows)),
-            Answer("dense targets", _dense_loss),
-            Answer("F.cross_entropy on dense targets", _torchs_loss),
-            Answer("logsumexp", _by_logsumexp),
-        ),
-    )
-)
+register(Exercise(
+    name="classes.cross_entropy", lesson=LESSON, minutes=9,
+    reference=soft_cross_entropy,
+    own=(library.soft_cross_entropy,),
+    judge=judge_formed(with_gradient, soft_cross_entropy, LOSS_CASES, LOSS_MISTAKES, 1e-5),
+    wrong=LOSS_MISTAKES,
+    right=(
+        Answer("gather", _loss()),
+        Answer("permuted, then rows", _loss_by_rows(_rows, _rows)),
+        Answer("dense targets", _dense_loss),
+        Answer("F.cross_entropy on dense targets", _torchs_loss),
+    ),
+))  # fmt: skip
 
 # --- the annealed mean ----------------------------------------------------------------------------
 
@@ -624,73 +442,175 @@ def _decode_by_convolution(logits, bins, temperature=0.38):
     return F.conv2d(torch.softmax(logits / temperature, 1), bins.T[:, :, None, None])
 
 
-def _decode_in_a_loop(logits, bins, temperature=0.38):
-    scores = torch.exp((logits - logits.amax(1, keepdim=True)) / temperature)
-    total = sum(scores[:, q, None] * bins[q].view(1, 2, 1, 1) for q in range(len(bins)))
-    return total / scores.sum(1, keepdim=True)
-
-
 def _scores(seed: int, low: float, high: float) -> Tensor:
     return low + (high - low) * _random(2, 22, 3, 4, seed=seed)
 
 
-register(
-    Exercise(
-        name="classes.annealed_mean",
-        lesson=LESSON,
-        minutes=6,
-        reference=library.annealed_mean,
-        cases=(
-            Case("T = 0.38", lambda: (_scores(40, 0.5, 4.5), _some_bins())),
-            Case("T = 1", lambda: (_scores(41, -4, 4), _some_bins(), 1.0)),
-            Case("T = 0.1", lambda: (_scores(42, -2, 2), _some_bins(), 0.1)),
-        ),
-        atol=1e-3,
-        wrong=(
-            Answer(
-                "times T",
-                _decode(lambda x, t: torch.softmax(x * t, dim=1)),
-                "Right at T = 1 only: below 1 your colours get duller. A low temperature should "
-                "sharpen the distribution, so divide by it.",
-            ),
-            Answer(
-                "argmax",
-                lambda x, bins, t=0.38: bins[x.argmax(1)].movedim(-1, 1),
-                "This is the most probable bin, which the mean comes to only as T goes to 0.",
-            ),
-            Answer(
-                "log of logits",
-                _decode(lambda x, t: torch.softmax(x.log() / t, dim=1)),
-                "The logarithm of logits was taken. They are logarithms already, up to a constant, "
-                "and may be negative.",
-            ),
-            Answer(
-                "softmax along a row",
-                _decode(lambda x, t: torch.softmax(x / t, dim=-1)),
-                "The softmax runs over pixels. The probabilities of one pixel's bins add up to 1.",
-            ),
-            Answer(
-                "a and b mixed",
-                _decode(centres=lambda bins: bins.reshape(2, -1).T),
-                "a and b are mixed up: reshaping (Q, 2) to (2, Q) cuts the list in half, it does "
-                "not turn it round.",
-            ),
-            Answer(
-                "T not used",
-                _decode(lambda x, t: torch.softmax(x, dim=1)),
-                "Right at T = 1, but the temperature is not used.",
-            ),
-            Answer(
-                "powers not renormalised",
-                _decode(lambda x, t: torch.softmax(x, dim=1) ** (1 / t)),
-                "Raised to a power, the probabilities no longer add up to 1.",
-            ),
-        ),
-        right=(
-            Answer("einsum", _decode()),
-            Answer("powers, matmul", _decode_by_powers),
-            Answer("a 1 x 1 convolution", _decode_by_convolution),
-            Answer("a loop", _decode_in_a_loop),
-        ),
-    )
+register(Exercise(
+    name="classes.annealed_mean", lesson=LESSON, minutes=6,
+    reference=library.annealed_mean,
+    cases=(
+        Case("T = 0.38", lambda: (_scores(40, 0.5, 4.5), _some_bins())),
+        Case("T = 1", lambda: (_scores(41, -4, 4), _some_bins(), 1.0)),
+        Case("T = 0.1", lambda: (_scores(42, -2, 2), _some_bins(), 0.1)),
+    ),
+    atol=1e-3,
+    wrong=(
+        Answer("times T", _decode(lambda x, t: torch.softmax(x * t, dim=1)),
+               "Right at T = 1 only: below 1 your colours get duller. A low temperature should sharpen the distribution, so divide by it."),
+        Answer("argmax", lambda x, bins, t=0.38: bins[x.argmax(1)].movedim(-1, 1),
+               "This is the most probable bin, which the mean comes to only as T goes to 0."),
+        Answer("log of logits", _decode(lambda x, t: torch.softmax(x.log() / t, dim=1)),
+               "The logarithm of logits was taken. They are logarithms already, up to a constant, and may be negative."),
+        Answer("softmax along a row", _decode(lambda x, t: torch.softmax(x / t, dim=-1)),
+               "The softmax runs over pixels. The probabilities of one pixel's bins add up to 1."),
+        Answer("a and b mixed", _decode(centres=lambda bins: bins.reshape(2, -1).T),
+               "a and b are mixed up: reshaping (Q, 2) to (2, Q) cuts the list in half, it does not turn it round."),
+        Answer("T not used", _decode(lambda x, t: torch.softmax(x, dim=1)),
+               "Right at T = 1, but the temperature is not used."),
+        Answer("powers not renormalised", _decode(lambda x, t: torch.softmax(x, dim=1) ** (1 / t)),
+               "Raised to a power, the probabilities no longer add up to 1."),
+    ),
+    right=(
+        Answer("einsum", _decode()),
+        Answer("powers, matmul", _decode_by_powers),
+        Answer("a 1 x 1 convolution", _decode_by_convolution),
+    ),
+))  # fmt: skip
+
+# --- extra: calibration ---------------------------------------------------------------------------
+
+
+def reliability(predicted: Tensor, happened: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """A reliability plot: how often things happened that were predicted with a probability.
+
+    Parameters
+    ----------
+    predicted, happened : Tensor
+        (M,) probabilities, and (M,) bool.
+    edges : Tensor
+        (B + 1,), rising. A bin holds its lower edge, the last one its upper edge too.
+
+    Returns
+    -------
+    tuple
+        The mean of the predicted probabilities and the share that happened, (B,) each; NaN where a
+        bin is empty.
+
+    Examples
+    --------
+    >>> p, happened = torch.tensor([0.1, 0.3, 0.9]), torch.tensor([False, True, True])
+    >>> reliability(p, happened, torch.tensor([0, 0.5, 1.0]))
+    (tensor([0.2000, 0.9000]), tensor([0.5000, 1.0000]))
+    """
+    number = torch.bucketize(predicted, edges[1:-1], right=True)
+    rows = F.one_hot(number, len(edges) - 1).to(predicted)
+    rows = rows * ((predicted >= edges[0]) & (predicted <= edges[-1]))[:, None]
+    return rows.T @ predicted / rows.sum(0), rows.T @ happened.to(predicted) / rows.sum(0)
+
+
+def split_nan(value: Any, args: tuple) -> Any:
+    """Two results with NaN as numbers and a mask: NaN is a right answer here."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return value
+    mean, share = (torch.as_tensor(part, dtype=torch.float32) for part in value)
+    return {
+        "mean predicted": mean.nan_to_num(0),
+        "share happened": share.nan_to_num(0),
+        "NaN": mean.isnan() & share.isnan(),
+    }
+
+
+def _reliable(
+    mean: Callable = lambda p, low, high: p.mean(),
+    share: Callable = lambda h, m: h.mean(),
+    empty: float = torch.nan,
+    closed: bool = True,
+    pair: Callable = lambda mean, share: (mean, share),
+) -> Callable:
+    """The reliability, in a loop over the bins, with one mistake put in."""
+
+    def answer(predicted, happened, edges):
+        out = torch.full((2, len(edges) - 1), empty)
+        for i, (low, high) in enumerate(pairwise(edges)):
+            inside = (predicted >= low) & (predicted < high)
+            if closed and i == len(edges) - 2:
+                inside |= predicted == high
+            if inside.any():
+                out[0, i] = mean(predicted[inside], low, high)
+                out[1, i] = share(happened[inside].float(), len(predicted))
+        return pair(*out)
+
+    return answer
+
+
+def _forecast(seed: int, low: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Predictions above `low` that came true too rarely, in five bins; certainty is among them."""
+    p = torch.cat([low + (1 - low) * _random(40, seed=seed), torch.ones(3)])
+    return p, _random(43, seed=seed + 1) < p**2, torch.linspace(0, 1, 6)
+
+
+RELIABILITY_CASES = (
+    Case("five bins", lambda: _forecast(50)),
+    Case("empty bins", lambda: _forecast(60, low=0.45)),
 )
+RELIABILITY_MISTAKES = (
+    Answer("middles", _reliable(mean=lambda p, low, high: (low + high) / 2),
+           "These are the middles of the bins. Take the mean of what was predicted within each."),
+    Answer("0 where empty", _reliable(empty=0.0),
+           "An empty bin has no mean: NaN leaves a gap in the plot, 0 draws a false point."),
+    Answer("counts", _reliable(share=lambda h, m: h.sum()),
+           "This is how many things happened. Divide by how many were predicted in that bin."),
+    Answer("share of all", _reliable(share=lambda h, m: h.sum() / m),
+           "Divided by all predictions. Each bin is judged by its own predictions alone."),
+    Answer("1.0 dropped", _reliable(closed=False),
+           "A probability of exactly 1 is lost: the last bin holds its upper edge too."),
+    Answer("turned round", _reliable(pair=lambda mean, share: (share, mean)),
+           "The two results have changed places: what was predicted comes first."),
+)  # fmt: skip
+
+register(Exercise(
+    name="classes.calibration", lesson=LESSON, minutes=6, core=False,
+    reference=reliability,
+    judge=judge_formed(split_nan, reliability, RELIABILITY_CASES, RELIABILITY_MISTAKES),
+    wrong=RELIABILITY_MISTAKES,
+    right=(
+        Answer("a loop", _reliable()),
+        Answer("lists", _reliable(pair=lambda mean, share: [mean.tolist(), share.tolist()])),
+    ),
+))  # fmt: skip
+
+# --- extra: the weights divided out ---------------------------------------------------------------
+
+
+def undo_rebalancing(q: Tensor, w: Tensor) -> Tensor:
+    """The probabilities (M, Q) without the weights w (Q,): proportional to q / w, rows sum to 1."""
+    return F.normalize(q / w, p=1, dim=1)
+
+
+def _predictions(seed: int) -> tuple[Tensor, Tensor]:
+    return torch.softmax(5 * _random(6, 6, seed=seed), dim=1), 0.2 + 3 * _random(6, seed=seed + 1)
+
+
+register(Exercise(
+    name="classes.divide_out", lesson=LESSON, minutes=4, core=False,
+    reference=undo_rebalancing,
+    cases=(Case("six pixels", lambda: _predictions(70)), Case("others", lambda: _predictions(80))),
+    wrong=(
+        Answer("times w", lambda q, w: q * w / (q * w).sum(1, keepdim=True),
+               "Rare colours became more probable still: the weights were applied once more."),
+        Answer("not renormalised", lambda q, w: q / w,
+               "The rows no longer add up to 1."),
+        Answer("over the pixels", lambda q, w: q / w / (q / w).sum(0),
+               "The columns add up to 1. It is the bins of one pixel that must."),
+        Answer("one sum for all", lambda q, w: q / w / (q / w).sum(),
+               "All pixels together add up to 1. Each of them must."),
+        Answer("weights along the pixels", lambda q, w: F.normalize(q / w[:, None], p=1, dim=1),
+               "Nothing has changed: w was divided out of the rows, but each column is a bin."),
+    ),
+    right=(
+        Answer("a sum", lambda q, w: q / w / (q / w).sum(1, keepdim=True)),
+        Answer("logarithms", lambda q, w: torch.softmax(q.log() - w.log(), dim=1)),
+        Answer("einsum", lambda q, w: q / w / torch.einsum("mq,q->m", q, 1 / w)[:, None]),
+    ),
+))  # fmt: skip
