@@ -1,6 +1,7 @@
 """Exercises of lesson 4, colours as classes: encoding, prior, weights, loss, decoding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import update_wrapper
 from itertools import pairwise
 from typing import Any
@@ -44,23 +45,16 @@ class Formed:
         return None if value is None else self.form(value, args)
 
 
-def judge_formed(
-    form: Callable[[Any, tuple], Any],
-    reference: Callable,
-    cases: Sequence[Case],
-    mistakes: Sequence[Answer],
-    atol: float = 1e-4,
-) -> Callable[[Callable], str | None]:
-    """A judge that compares ``form(result, arguments)`` with that of the reference."""
-    known = tuple(Answer(m.name, Formed(m.answer, form), m.hint) for m in mistakes)
-    target = Formed(reference, form)
-    inner = Exercise("", LESSON, 0, target, tuple(cases), atol=atol, rtol=1e-3, wrong=known)
+def register_formed(form: Callable[[Any, tuple], Any], spec: Exercise) -> None:
+    """Register an exercise of which ``form(result, arguments)`` is compared, not the result."""
+    known = tuple(replace(m, answer=Formed(m.answer, form)) for m in spec.wrong)
+    inner = replace(spec, reference=Formed(spec.reference, form), wrong=known)
 
     def judge(answer: Callable) -> str | None:
         verdict = grade_answer(inner, Formed(answer, form))
         return None if verdict.state == "right" else verdict.message
 
-    return judge
+    register(replace(spec, cases=(), judge=judge, time_limit=3 * spec.time_limit))
 
 
 # --- soft encoding --------------------------------------------------------------------------------
@@ -85,10 +79,10 @@ def dense(value: Any, args: tuple) -> Any:
 
 
 def _encode(
-    kernel: Callable = lambda d, sigma: torch.exp(-(d**2) / (2 * sigma**2)),
-    farthest: bool = False,
-    normalised: bool = True,
-    everywhere: bool = False,
+    kernel=lambda d, sigma: torch.exp(-(d**2) / (2 * sigma**2)),
+    farthest=False,
+    normalised=True,
+    everywhere=False,
 ) -> Callable:
     """The encoding with one mistake put in."""
 
@@ -135,32 +129,28 @@ def _some_bins() -> Tensor:
 
 
 # No colour lies as far from its K-th bin as from the next: which of the two to take is free.
-SOFT_CASES = (
-    Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
-    Case("centres of bins, 5 neighbours", lambda: (_some_bins()[[9, 14, 10]], _some_bins(), 5)),
-    Case("between four bins", lambda: (torch.tensor([[5.0, 5], [-5, 15]]), _some_bins(), 4, 8.0)),
-)
-SOFT_MISTAKES = (
-    Answer("d not squared", _encode(lambda d, sigma: torch.exp(-d / (2 * sigma**2))),
-           "The weights fall too slowly: a Gaussian falls with the square of the distance."),
-    Answer("not normalised", _encode(normalised=False),
-           "The weights of a pixel do not add up to 1."),
-    Answer("farthest", _encode(farthest=True),
-           "These are the farthest bins. topk takes the largest values unless told otherwise."),
-    Answer("one-hot", lambda ab, bins, *_: F.one_hot(torch.cdist(ab, bins).argmin(1), len(bins)).float(),
-           "This is a hard encoding: the nearest bin gets everything. Share it among the neighbours."),
-    Answer("without the 2", _encode(lambda d, sigma: torch.exp(-(d**2) / sigma**2)),
-           "The weights fall too fast: the Gaussian has 2 sigma squared below d squared."),
-    Answer("all bins", _encode(everywhere=True),
-           "Every bin gets a weight. Only the nearest neighbours may; all others get 0."),
-)  # fmt: skip
-
-register(Exercise(
+register_formed(dense, Exercise(
     name="classes.soft_encoding", lesson=LESSON, minutes=9,
-    reference=soft_encode,
-    own=(library.soft_encode, library.SoftEncoder),
-    judge=judge_formed(dense, soft_encode, SOFT_CASES, SOFT_MISTAKES),
-    wrong=SOFT_MISTAKES,
+    reference=soft_encode, own=(library.soft_encode, library.SoftEncoder),
+    cases=(
+        Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
+        Case("centres of bins, 5 neighbours", lambda: (_some_bins()[[9, 14, 10]], _some_bins(), 5)),
+        Case("between four bins", lambda: (torch.tensor([[5.0, 5], [-5, 15]]), _some_bins(), 4, 8.0)),
+    ),
+    wrong=(
+        Answer("d not squared", _encode(lambda d, sigma: torch.exp(-d / (2 * sigma**2))),
+               "The weights fall too slowly: a Gaussian falls with the square of the distance."),
+        Answer("not normalised", _encode(normalised=False),
+               "The weights of a pixel do not add up to 1."),
+        Answer("farthest", _encode(farthest=True),
+               "These are the farthest bins. topk takes the largest values unless told otherwise."),
+        Answer("one-hot", lambda ab, bins, *_: F.one_hot(torch.cdist(ab, bins).argmin(1), len(bins)).float(),
+               "This is a hard encoding: the nearest bin gets everything. Share it among the neighbours."),
+        Answer("without the 2", _encode(lambda d, sigma: torch.exp(-(d**2) / sigma**2)),
+               "The weights fall too fast: the Gaussian has 2 sigma squared below d squared."),
+        Answer("all bins", _encode(everywhere=True),
+               "Every bin gets a weight. Only the nearest neighbours may; all others get 0."),
+    ),
     right=(
         Answer("cdist, topk and scatter", _encode()),
         Answer("a sparse pair", _sparse_pair),
@@ -181,15 +171,11 @@ def _along_the_index(bins, sigma):
     return torch.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
 
 
-def _smooth(
-    kernel: Callable = _gaussian,
-    apply: Callable = lambda k, p: k @ (p / k.sum(0)),
-    start: Callable = _share,
-) -> Callable:
+def _smooth(kernel=_gaussian, apply=lambda k, p: k @ (p / k.sum(0))) -> Callable:
     """The smoothing with one mistake put in."""
 
     def answer(counts, bins, sigma=5.0):
-        return apply(kernel(bins, sigma), start(counts))
+        return apply(kernel(bins, sigma), _share(counts))
 
     return answer
 
@@ -217,21 +203,22 @@ register(Exercise(
         Case("one bin at the edge", lambda: (100 * torch.eye(313)[0], library.ab_bins())),
         Case("sigma 12", lambda: (_counts(3), library.ab_bins(), 12.0)),
     ),
-    atol=1e-6,
-    rtol=1e-3,
+    atol=1e-6, rtol=1e-3,
     wrong=(
         Answer("along the index", _smooth(_along_the_index),
-               "Bins with neighbouring numbers were mixed, but these are neighbours in b only. Measure distances in the ab plane."),
+               "Bins with neighbouring numbers were mixed: these are neighbours in b only. Measure in the ab plane."),
         Answer("sigma in bins", _smooth(lambda bins, sigma: _gaussian(bins / 10, sigma)),
                "Ten times too smooth: sigma is in ab units, and bins lie 10 of these apart."),
         Answer("not renormalised", _smooth(apply=lambda k, p: k @ p),
                "The result adds up to more than 1: the Gaussian itself must be divided by its sum."),
         Answer("divided at the end", _smooth(apply=lambda k, p: _share(k @ p)),
-               "The sum is 1, but bins at the edge have lost mass to where no bins are. Divide the Gaussian of each giving bin by its own sum over the bins."),
+               "The sum is 1, but edge bins lost mass to where no bins are. Normalise the Gaussian of each bin that gives."),
         Answer("a mean of the neighbours", _smooth(apply=lambda k, p: _share(k @ p / k.sum(1))),
-               "Here each bin takes the mean of its neighbours. The text asks what each bin hands on: what it gives adds up to what it had."),
+               "Here each bin takes a mean of its neighbours. The text asks what each hands on: all that it had."),
+        Answer("pixels, not shares", lambda counts, *rest: counts.sum() * _smooth()(counts, *rest),
+               "These are still pixels. Shares add up to 1."),
         Answer("add-one", lambda counts, bins, sigma=5.0: _share(counts + 1),
-               "Adding one to each bin treats all empty bins alike. Here a bin gets more where its neighbours in the plane have more."),
+               "Add-one treats all empty bins alike. Smoothing gives more to those with full neighbours."),
         Answer("no smoothing", lambda counts, bins, sigma=5.0: _share(counts),
                "These are the shares as counted: the Gaussian is missing."),
     ),
@@ -252,12 +239,6 @@ def _weigh(
     return lambda p, lam=0.5: scaled(p, 1 / mixed(p, lam))
 
 
-def _weights_in_loops(p, lam=0.5):
-    w = [1 / ((1 - lam) * float(x) + lam / len(p)) for x in p]
-    mean = sum(float(x) * v for x, v in zip(p, w, strict=True))
-    return torch.tensor([v / mean for v in w])
-
-
 def _shares(count: int, seed: int, empty: int = 0) -> Tensor:
     p = _random(count, seed=seed) ** 4 + 1e-3
     p[:empty] = 0
@@ -274,11 +255,11 @@ register(Exercise(
     ),
     wrong=(
         Answer("1/p", _weigh(lambda p, lam: p),
-               "This is 1/p: infinite where a bin is empty. Mix some of the uniform distribution in first."),
+               "This is 1/p: infinite where a bin is empty. Mix in some of the uniform distribution first."),
         Answer("sum of w is 1", _weigh(scaled=lambda p, w: w / w.sum()),
-               "The weights add up to 1. It is the sum of p w that should be 1: the mean weight of a pixel."),
+               "The weights add up to 1. The sum of p w should: the mean weight of a pixel."),
         Answer("mean of w is 1", _weigh(scaled=lambda p, w: w / w.mean()),
-               "The mean over the bins is 1. Take the mean over the pixels: frequent bins count more in it."),
+               "The mean over the bins is 1. Over the pixels it should be: frequent bins count more."),
         Answer("not scaled", _weigh(scaled=lambda p, w: w),
                "The proportions are right, the scale is missing: a loss would be far larger."),
         Answer("lam without 1/Q", _weigh(lambda p, lam: (1 - lam) * p + lam),
@@ -289,7 +270,6 @@ register(Exercise(
     right=(
         Answer("vectors", _weigh()),
         Answer("a dot product", _weigh(scaled=lambda p, w: w / torch.dot(p, w))),
-        Answer("loops", _weights_in_loops),
     ),
 ))  # fmt: skip
 
@@ -319,9 +299,7 @@ def _weight_of_top(weights, logits, indices, z):
 
 
 def _loss(
-    log: Callable = _log_softmax,
-    weigh: Callable = _weight_of_top,
-    total: Callable = lambda loss, w: (w * loss).mean(),
+    log=_log_softmax, weigh=_weight_of_top, total=lambda loss, w: (w * loss).mean()
 ) -> Callable:
     """The loss with one mistake put in."""
 
@@ -355,11 +333,6 @@ def _loss_of_each_bin(logits, indices, z, weights):
 
 def _dense_loss(logits, indices, z, weights):
     target = torch.zeros_like(logits).scatter(1, indices, z)
-    return -(weights[target.argmax(1)] * (target * logits.log_softmax(1)).sum(1)).mean()
-
-
-def _torchs_loss(logits, indices, z, weights):
-    target = torch.zeros_like(logits).scatter(1, indices, z)
     return (weights[target.argmax(1)] * F.cross_entropy(logits, target, reduction="none")).mean()
 
 
@@ -372,58 +345,50 @@ def _batch(seed: int, scale: float = 4.0, bins: int = 7) -> tuple[Tensor, Tensor
     return logits, indices, z, 0.2 + 3 * _random(bins, seed=seed + 3)
 
 
-LOSS_CASES = (
-    Case("a few pixels", lambda: _batch(10)),
-    Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
-    Case("12 bins", lambda: _batch(30, bins=12)),
-)
-LOSS_MISTAKES = (
-    Answer("logits reshaped", _loss_by_rows(_cut, _rows),
-           "The rows of your logits mix pixels: reshaping (N, Q, H, W) to (-1, Q) does not bring the bins to the end. Nothing fails, but the loss is that of other pixels."),
-    Answer("all reshaped", _loss_by_rows(_cut, _cut),
-           "Logits, bins and shares were all cut into rows across pixels: the dimension of the bins must come last before you reshape."),
-    Answer("softmax along a row of pixels", _loss(lambda x: F.log_softmax(x, dim=-1)),
-           "The softmax runs along a row of pixels. It is the bins of one pixel that compete."),
-    Answer("softmax twice", _loss(lambda x: _log_softmax(x.softmax(1))),
-           "Probabilities were taken for logits: the softmax is applied twice."),
-    Answer("no weights", _loss(weigh=lambda w, *_: torch.ones(())),
-           "The weights are not used: a rare colour counts no more than gray."),
-    Answer("each bin's weight", _loss_of_each_bin,
-           "Each bin was given its own weight. A pixel has one weight, that of the bin with its largest share: so the shares of its bins stay as they are."),
-    Answer("weight of the prediction", _loss(weigh=lambda w, logits, indices, z: w[logits.argmax(1)]),
-           "The weight is that of the predicted bin. It must come from the true colour: the bin with the largest share z."),
-    Answer("place for bin", _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
-           "The place of the largest share, 0 to K - 1, is not yet the number of its bin."),
-    Answer("divided by the weights", _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
-           "Divided by the sum of the weights. Divide by the number of pixels, as the text says, or a batch of rare colours counts no more than any other."),
-    Answer("log of p + 1e-5", _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
-           "A small number was added within the logarithm. Where p is smaller still, the gradient all but vanishes: the worst mistakes teach the network least."),
-    Answer("a number", lambda *args: _loss()(*args).item(),
-           "The loss has no gradient: return the tensor itself, not a number made of it."),
-)  # fmt: skip
-
-
-register(Exercise(
+register_formed(with_gradient, Exercise(
     name="classes.cross_entropy", lesson=LESSON, minutes=9,
-    reference=soft_cross_entropy,
-    own=(library.soft_cross_entropy,),
-    judge=judge_formed(with_gradient, soft_cross_entropy, LOSS_CASES, LOSS_MISTAKES, 1e-5),
-    wrong=LOSS_MISTAKES,
+    reference=soft_cross_entropy, own=(library.soft_cross_entropy,),
+    cases=(
+        Case("a few pixels", lambda: _batch(10)),
+        Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
+        Case("12 bins", lambda: _batch(30, bins=12)),
+    ),
+    atol=1e-5, rtol=1e-3,
+    wrong=(
+        Answer("logits reshaped", _loss_by_rows(_cut, _rows),
+               "Your rows mix pixels: a reshape does not bring the bins to the end. Nothing fails, yet the numbers are wrong."),
+        Answer("all reshaped", _loss_by_rows(_cut, _cut),
+               "Logits, bins and shares were all cut into rows across pixels. A row must hold the bins of one pixel."),
+        Answer("softmax along a row of pixels", _loss(lambda x: F.log_softmax(x, dim=-1)),
+               "The softmax runs along a row of pixels. It is the bins of one pixel that compete."),
+        Answer("softmax twice", _loss(lambda x: _log_softmax(x.softmax(1))),
+               "Probabilities were taken for logits: the softmax is applied twice."),
+        Answer("no weights", _loss(weigh=lambda w, *_: torch.ones(())),
+               "The weights are not used: a rare colour counts no more than gray."),
+        Answer("each bin's weight", _loss_of_each_bin,
+               "Each bin was given its own weight. A pixel has one: that of the bin with its largest share."),
+        Answer("weight of the prediction", _loss(weigh=lambda w, logits, indices, z: w[logits.argmax(1)]),
+               "The weight is that of the predicted bin. It must come from the true colour, from the largest share z."),
+        Answer("place for bin", _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
+               "The place of the largest share, 0 to K - 1, is not yet the number of its bin."),
+        Answer("divided by the weights", _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
+               "Divided by the sum of the weights: so a batch of rare colours counts no more. The text asks for the number of pixels."),
+        Answer("log of p + 1e-5", _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
+               "A small number was added within the logarithm. Where p is smaller, the gradient vanishes: the worst mistakes teach least."),
+        Answer("a number", lambda *args: _loss()(*args).item(),
+               "The loss has no gradient: return the tensor itself, not a number made of it."),
+    ),
     right=(
         Answer("gather", _loss()),
         Answer("permuted, then rows", _loss_by_rows(_rows, _rows)),
-        Answer("dense targets", _dense_loss),
-        Answer("F.cross_entropy on dense targets", _torchs_loss),
+        Answer("F.cross_entropy on dense targets", _dense_loss),
     ),
 ))  # fmt: skip
 
 # --- the annealed mean ----------------------------------------------------------------------------
 
 
-def _decode(
-    p: Callable = lambda x, t: torch.softmax(x / t, dim=1),
-    centres: Callable = lambda bins: bins,
-) -> Callable:
+def _decode(p=lambda x, t: torch.softmax(x / t, dim=1), centres=lambda bins: bins) -> Callable:
     """The decoding with one mistake put in."""
 
     def answer(logits, bins, temperature=0.38):
@@ -457,15 +422,15 @@ register(Exercise(
     atol=1e-3,
     wrong=(
         Answer("times T", _decode(lambda x, t: torch.softmax(x * t, dim=1)),
-               "Right at T = 1 only: below 1 your colours get duller. A low temperature should sharpen the distribution, so divide by it."),
+               "Right at T = 1 only: below 1 your colours get duller. A low temperature should sharpen the distribution."),
         Answer("argmax", lambda x, bins, t=0.38: bins[x.argmax(1)].movedim(-1, 1),
                "This is the most probable bin, which the mean comes to only as T goes to 0."),
         Answer("log of logits", _decode(lambda x, t: torch.softmax(x.log() / t, dim=1)),
-               "The logarithm of logits was taken. They are logarithms already, up to a constant, and may be negative."),
+               "The logarithm of logits was taken. They are logarithms already, but for a constant."),
         Answer("softmax along a row", _decode(lambda x, t: torch.softmax(x / t, dim=-1)),
                "The softmax runs over pixels. The probabilities of one pixel's bins add up to 1."),
         Answer("a and b mixed", _decode(centres=lambda bins: bins.reshape(2, -1).T),
-               "a and b are mixed up: reshaping (Q, 2) to (2, Q) cuts the list in half, it does not turn it round."),
+               "a and b are mixed up: a reshape to (2, Q) cuts the list in half, it does not turn it."),
         Answer("T not used", _decode(lambda x, t: torch.softmax(x, dim=1)),
                "Right at T = 1, but the temperature is not used."),
         Answer("powers not renormalised", _decode(lambda x, t: torch.softmax(x, dim=1) ** (1 / t)),
@@ -482,23 +447,11 @@ register(Exercise(
 
 
 def reliability(predicted: Tensor, happened: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """A reliability plot: how often things happened that were predicted with a probability.
+    """Of each bin of predicted probabilities: their mean, and the share that happened, (B,) each.
 
-    Parameters
-    ----------
-    predicted, happened : Tensor
-        (M,) probabilities, and (M,) bool.
-    edges : Tensor
-        (B + 1,), rising. A bin holds its lower edge, the last one its upper edge too.
+    predicted and happened (bool) are (M,), edges (B + 1,) rise: a bin holds its lower edge, the
+    last one its upper edge too. NaN where a bin is empty.
 
-    Returns
-    -------
-    tuple
-        The mean of the predicted probabilities and the share that happened, (B,) each; NaN where a
-        bin is empty.
-
-    Examples
-    --------
     >>> p, happened = torch.tensor([0.1, 0.3, 0.9]), torch.tensor([False, True, True])
     >>> reliability(p, happened, torch.tensor([0, 0.5, 1.0]))
     (tensor([0.2000, 0.9000]), tensor([0.5000, 1.0000]))
@@ -522,11 +475,11 @@ def split_nan(value: Any, args: tuple) -> Any:
 
 
 def _reliable(
-    mean: Callable = lambda p, low, high: p.mean(),
-    share: Callable = lambda h, m: h.mean(),
-    empty: float = torch.nan,
-    closed: bool = True,
-    pair: Callable = lambda mean, share: (mean, share),
+    mean=lambda p, low, high: p.mean(),
+    share=lambda h, m: h.mean(),
+    empty=torch.nan,
+    closed=True,
+    pair=lambda mean, share: (mean, share),
 ) -> Callable:
     """The reliability, in a loop over the bins, with one mistake put in."""
 
@@ -550,30 +503,27 @@ def _forecast(seed: int, low: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     return p, _random(43, seed=seed + 1) < p**2, torch.linspace(0, 1, 6)
 
 
-RELIABILITY_CASES = (
-    Case("five bins", lambda: _forecast(50)),
-    Case("empty bins", lambda: _forecast(60, low=0.45)),
-)
-RELIABILITY_MISTAKES = (
-    Answer("middles", _reliable(mean=lambda p, low, high: (low + high) / 2),
-           "These are the middles of the bins. Take the mean of what was predicted within each."),
-    Answer("0 where empty", _reliable(empty=0.0),
-           "An empty bin has no mean: NaN leaves a gap in the plot, 0 draws a false point."),
-    Answer("counts", _reliable(share=lambda h, m: h.sum()),
-           "This is how many things happened. Divide by how many were predicted in that bin."),
-    Answer("share of all", _reliable(share=lambda h, m: h.sum() / m),
-           "Divided by all predictions. Each bin is judged by its own predictions alone."),
-    Answer("1.0 dropped", _reliable(closed=False),
-           "A probability of exactly 1 is lost: the last bin holds its upper edge too."),
-    Answer("turned round", _reliable(pair=lambda mean, share: (share, mean)),
-           "The two results have changed places: what was predicted comes first."),
-)  # fmt: skip
-
-register(Exercise(
+register_formed(split_nan, Exercise(
     name="classes.calibration", lesson=LESSON, minutes=6, core=False,
     reference=reliability,
-    judge=judge_formed(split_nan, reliability, RELIABILITY_CASES, RELIABILITY_MISTAKES),
-    wrong=RELIABILITY_MISTAKES,
+    cases=(
+        Case("five bins", lambda: _forecast(50)),
+        Case("empty bins", lambda: _forecast(60, low=0.45)),
+    ),
+    wrong=(
+        Answer("middles", _reliable(mean=lambda p, low, high: (low + high) / 2),
+               "These are the middles of the bins. Take the mean of what was predicted within each."),
+        Answer("0 where empty", _reliable(empty=0.0),
+               "An empty bin has no mean: NaN leaves a gap in the plot, 0 draws a false point."),
+        Answer("counts", _reliable(share=lambda h, m: h.sum()),
+               "This is how many things happened. Divide by how many were predicted in that bin."),
+        Answer("share of all", _reliable(share=lambda h, m: h.sum() / m),
+               "Divided by all predictions. Each bin is judged by its own predictions alone."),
+        Answer("1.0 dropped", _reliable(closed=False),
+               "A probability of exactly 1 is lost: the last bin holds its upper edge too."),
+        Answer("turned round", _reliable(pair=lambda mean, share: (share, mean)),
+               "The two results have changed places: what was predicted comes first."),
+    ),
     right=(
         Answer("a loop", _reliable()),
         Answer("lists", _reliable(pair=lambda mean, share: [mean.tolist(), share.tolist()])),
