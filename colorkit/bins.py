@@ -243,8 +243,8 @@ def _cell_middles() -> Tensor:
 
 
 def _cell(ab: Tensor) -> Tensor:
-    """The number of each pixel's cell: int64 (N H W,). Beyond the plane it is the nearest cell."""
-    place = ((ab.float() + LIMIT) * PER_UNIT).clamp_(0, _CELLS - 1).to(torch.int64)
+    """The number of each pixel's cell: int32 (N H W,). Beyond the plane it is the nearest cell."""
+    place = (ab.float() + LIMIT).mul_(PER_UNIT).clamp_(0, _CELLS - 1).to(torch.int32)
     return torch.add(place[:, 1], place[:, 0], alpha=_CELLS).flatten()
 
 
@@ -446,7 +446,9 @@ def entropy(logits: Tensor) -> Tensor:
 # The loss -------------------------------------------------------------------------------------
 
 
-def soft_cross_entropy(logits: Tensor, targets: Targets, weights: Tensor | None = None) -> Tensor:
+def soft_cross_entropy(
+    logits: Tensor, targets: Targets, weights: Tensor | None = None, *, in_place: bool = False
+) -> Tensor:
     """Mean over the pixels of w times the cross-entropy -sum z log p, in nats.
 
     The denominator is the *number of pixels*, not the sum of w: the mean of w is 1 already over
@@ -462,6 +464,10 @@ def soft_cross_entropy(logits: Tensor, targets: Targets, weights: Tensor | None 
         Indices and weights (N, K, H, W); no gradient flows to them.
     weights : Tensor, optional
         (N, 1, H, W), w: at each *pixel*, as `pixel_weights` gives it.
+    in_place : bool
+        Write the gradient over the logits, where one is wanted: they are lost, nothing else is
+        allocated, and the graph cannot be gone through twice. For logits that nobody else needs;
+        should an operation before need them for its own gradient, torch raises.
 
     Returns
     -------
@@ -470,9 +476,9 @@ def soft_cross_entropy(logits: Tensor, targets: Targets, weights: Tensor | None 
 
     Notes
     -----
-    The gradient is w (p - z) / pixels. It is written while the loss is computed, in place over
-    the exponentials, picture by picture on a CPU, so that one buffer of the size of the logits is
-    all that is needed; log p is never cut off.
+    The gradient is w (p - z) / pixels. It is written while the loss is computed, over the
+    exponentials, picture by picture on a CPU, so that one buffer of the size of the logits is all
+    that is needed, or none; log p is never cut off.
     """
     indices, z = targets
     pixels = (logits.shape[0], *logits.shape[2:])
@@ -488,45 +494,51 @@ def soft_cross_entropy(logits: Tensor, targets: Targets, weights: Tensor | None 
             f"weights {tuple(weights.shape)} must be (N, 1, H, W) = "
             f"{(pixels[0], 1, *pixels[1:])}: one a pixel, `pixel_weights` looks them up"
         )
-    return _SoftCrossEntropy.apply(logits, indices, z, weights)
+    return _SoftCrossEntropy.apply(logits, indices, z, weights, in_place)
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits: Tensor, indices: Tensor, z: Tensor, weights: Tensor) -> Tensor:
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        ctx.save_for_backward(logits, indices, z, weights)
-        ctx.gradient = gradient
-        return _loss_and_gradient(logits, indices, z, weights, gradient)
+    def forward(
+        ctx, logits: Tensor, indices: Tensor, z: Tensor, weights: Tensor, in_place: bool
+    ) -> Tensor:
+        ctx.gradient = None
+        if ctx.needs_input_grad[0]:
+            ctx.gradient = logits.detach() if in_place else torch.empty_like(logits)
+        if not in_place:
+            ctx.save_for_backward(logits, indices, z, weights)
+        return _loss_and_gradient(logits, indices, z, weights, ctx.gradient)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, outer: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx, outer: Tensor) -> tuple[Tensor | None, ...]:
         gradient, ctx.gradient = ctx.gradient, None  # given away: whoever gets it may write to it
         if gradient is None:  # a second backward of a graph that was retained
+            if not ctx.saved_tensors:
+                raise RuntimeError("in_place has no second backward: the logits are overwritten")
             gradient = torch.empty_like(ctx.saved_tensors[0])
             _loss_and_gradient(*ctx.saved_tensors, gradient)
         if outer.device.type != "cpu" or outer != 1:  # to ask a GPU would be to wait for it
             gradient *= outer.to(gradient.dtype)
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 def _loss_and_gradient(
     logits: Tensor, indices: Tensor, z: Tensor, weights: Tensor, gradient: Tensor | None
 ) -> Tensor:
-    """The loss; its gradient is written into `gradient`, if given."""
+    """The loss; its gradient is written into `gradient`, if given, which may be the logits."""
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     count = max(weights.numel(), 1)
     total = logits.new_zeros((), dtype=dtype)
     at_once = 1 if logits.device.type == "cpu" else max(len(logits), 1)  # what a cache holds
     for start in range(0, len(logits), at_once):
         part = slice(start, start + at_once)
-        x, index, target = logits[part].to(dtype), indices[part], z[part].to(dtype)
-        share = weights[part].to(dtype) / count
+        x, index, target = logits[part].detach().to(dtype), indices[part], z[part].to(dtype)
+        target = target * (share := weights[part].to(dtype) / count)
         direct = gradient is not None and gradient.dtype == dtype
+        at_targets = x.gather(1, index)
         p, sums, log_sums = _exponentials(x, gradient[part] if direct else None)
-        target = target * share
-        total -= (target * (x.gather(1, index) - log_sums)).sum()
+        total -= (target * (at_targets - log_sums)).sum()
         if gradient is not None:
             p.mul_(share / sums).scatter_add_(1, index, target.neg_())
             if not direct:
@@ -537,12 +549,14 @@ def _loss_and_gradient(
 def _exponentials(x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """exp(x - c), its sums over the bins, and log sum exp(x); c is 0 or the largest of a pixel.
 
-    The shift keeps the exponential finite, so where no logit is large it can be left out.
+    The shift keeps exponentials finite and their sums above 0. Where neither is in danger, it is
+    left out.
     """
-    if x.device.type == "cpu" and x.max() < 60:
-        p = torch.exp(x, out=out)
-        sums = p.sum(1, keepdim=True)
-        if sums.min() > 1e-20:
+    if x.device.type == "cpu" and x.numel():
+        low, high = x.aminmax()
+        if low > -80 and high < 80:
+            p = torch.exp(x, out=out)
+            sums = p.sum(1, keepdim=True)
             return p, sums, sums.log()
     top = x.amax(1, keepdim=True)
     p = torch.sub(x, top, out=out).exp_()

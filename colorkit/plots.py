@@ -363,3 +363,65 @@ def swatches(
             ax.axvline(k - 0.5, color="white", lw=4)
     ax.spines[:].set_visible(False)
     return fig
+
+
+def ab_plane(histogram: torch.Tensor, bins: torch.Tensor | None = None, title: str = "") -> Figure:
+    """How many pixels have each ab, in log scale, with the bins drawn over it as squares.
+
+    Parameters
+    ----------
+    histogram : Tensor
+        (660, 660), from `colorkit.bins.ab_histogram` or a prior's `histogram`.
+    bins : Tensor, optional
+        (Q, 2), their centres.
+    title : str
+    """
+    from colorkit.bins import LIMIT
+
+    counts = histogram.double().reshape(2 * LIMIT, histogram.shape[0] // (2 * LIMIT), 2 * LIMIT, -1)
+    counts = counts.sum((1, 3))  # a cell a unit
+    fig, ax = plt.subplots(figsize=(5.6, 5), layout="constrained")
+    image = ax.imshow(
+        counts.where(counts > 0, torch.nan).T.numpy(),
+        origin="lower",
+        extent=(-LIMIT, LIMIT, -LIMIT, LIMIT),
+        norm="log",
+        cmap="viridis",
+        interpolation="nearest",
+    )
+    fig.colorbar(image, label="pixels in a square of 1 x 1", shrink=0.8)
+    if bins is not None:
+        draw_bins(ax, bins)
+    ax.set(xlabel="a (green to red)", ylabel="b (blue to yellow)", title=title)
+    return fig
+
+
+def draw_bins(ax, bins: torch.Tensor, values: torch.Tensor | None = None):
+    """Draw the bins of the ab plane as squares: outlines, or filled by a value each in log scale.
+
+    Parameters
+    ----------
+    bins : Tensor
+        (Q, 2), centres on a square grid.
+    values : Tensor, optional
+        (Q,), such as a prior or weights; 0 and less stay empty.
+
+    Returns
+    -------
+    PatchCollection
+        For a colour bar.
+    """
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    step = float(bins[:, 1].unique().diff().min())
+    squares = [Rectangle((a - step / 2, b - step / 2), step, step) for a, b in bins.tolist()]
+    if values is None:
+        made = PatchCollection(squares, facecolor="none", edgecolor="gray", linewidth=0.4)
+    else:
+        made = PatchCollection(squares, norm="log", cmap="viridis", edgecolor="white", lw=0.3)
+        made.set_array(values.double().where(values > 0, torch.nan).cpu().numpy())
+    ax.add_collection(made)
+    ax.set_aspect("equal")
+    ax.autoscale_view()
+    return made

@@ -93,9 +93,10 @@ def independent_encoding(ab, bins, k, sigma=5.0):
 @pytest.mark.parametrize("k", [1, 5, 10])
 def test_exact_encodings_are_the_definition(bins, photo_ab, k):
     beyond = torch.tensor([[150.0, -150.0], [-300.0, 5.0], [99.0, -112.0]]).T.reshape(1, 2, 1, 3)
+    encoder = SoftEncoder(neighbours=k)
     for ab in (photo_ab, beyond, torch.rand(1, 2, 64, 64) * 218 - 109):
         distances, expected = independent_encoding(ab, bins, k)
-        for targets in (SoftEncoder(neighbours=k).exact(ab), soft_encode(ab, bins, k)):
+        for targets in (encoder.exact(ab), soft_encode(ab, bins, k)):
             indices = targets.indices.movedim(1, -1).reshape(-1, k)
             weights, order = targets.weights.movedim(1, -1).reshape(-1, k).sort(descending=True)
             np.testing.assert_allclose(weights, expected, atol=1e-5)
@@ -382,6 +383,41 @@ def test_bf16_logits_are_summed_in_float32(encoder, photo_ab):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert logits.grad.dtype == torch.bfloat16
     torch.testing.assert_close(logits.grad.float(), exact.grad, rtol=0.01, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_in_place_the_logits_become_the_gradient(dtype, scale):
+    targets, weights = random_targets(2, 313, 10, 3, 4), torch.rand(2, 1, 3, 4)
+    found = []
+    for in_place in (False, True):
+        leaf = logits_of(scale=scale).to(dtype).requires_grad_()
+        logits = leaf * 1
+        loss = soft_cross_entropy(logits, targets, weights, in_place=in_place)
+        (2 * loss).backward()
+        found.append((loss, leaf.grad))
+        if in_place:
+            assert torch.equal(logits, leaf.grad)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+def test_in_place_on_logits_that_are_needed_raises():
+    leaf = logits_of().requires_grad_()
+    loss = soft_cross_entropy(leaf.exp(), random_targets(2, 313, 10, 3, 4), in_place=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+    loss = soft_cross_entropy(leaf * 1, random_targets(2, 313, 10, 3, 4), in_place=True)
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="no second backward"):
+        loss.backward()
+
+
+def test_without_a_gradient_nothing_is_overwritten():
+    logits = logits_of()
+    before = logits.clone()
+    soft_cross_entropy(logits, random_targets(2, 313, 10, 3, 4), in_place=True)
+    assert torch.equal(logits, before)
 
 
 def test_logits_stay_as_they_are(encoder, photo_ab):

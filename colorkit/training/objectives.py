@@ -93,7 +93,7 @@ class Classification:
         logits = model(L)
         targets = self.encoder(middle_pixels(ab, logits.shape[2:]))
         weights = None if self.weights is None else pixel_weights(targets, self.weights)
-        return soft_cross_entropy(logits, targets, weights)
+        return soft_cross_entropy(logits, targets, weights, in_place=True)
 
 
 def middle_pixels(ab: Tensor, size: tuple[int, int]) -> Tensor:
