@@ -151,12 +151,8 @@ register_formed(dense, Exercise(
         Answer("all bins", _encode(everywhere=True),
                "Every bin gets a weight. Only the nearest neighbours may; all others get 0."),
     ),
-    right=(
-        Answer("cdist, topk and scatter", _encode()),
-        Answer("a sparse pair", _sparse_pair),
-        Answer("loops", _encode_in_loops),
-        Answer("ties from the end", _encode_from_the_end),
-    ),
+    right=(Answer("cdist, topk and scatter", _encode()), Answer("a sparse pair", _sparse_pair),
+           Answer("loops", _encode_in_loops), Answer("ties from the end", _encode_from_the_end)),
 ))  # fmt: skip
 
 # --- the prior ------------------------------------------------------------------------------------
@@ -222,10 +218,7 @@ register(Exercise(
         Answer("no smoothing", lambda counts, bins, sigma=5.0: _share(counts),
                "These are the shares as counted: the Gaussian is missing."),
     ),
-    right=(
-        Answer("one matrix", _smooth()),
-        Answer("loops", _smooth_in_loops),
-    ),
+    right=(Answer("one matrix", _smooth()), Answer("loops", _smooth_in_loops)),
 ))  # fmt: skip
 
 # --- the weights ----------------------------------------------------------------------------------
@@ -267,10 +260,8 @@ register(Exercise(
         Answer("lam swapped", _weigh(lambda p, lam: lam * p + (1 - lam) / len(p)),
                "lam and 1 - lam have changed places: lam = 1 should give equal weights."),
     ),
-    right=(
-        Answer("vectors", _weigh()),
-        Answer("a dot product", _weigh(scaled=lambda p, w: w / torch.dot(p, w))),
-    ),
+    right=(Answer("vectors", _weigh()),
+           Answer("a dot product", _weigh(scaled=lambda p, w: w / torch.dot(p, w)))),
 ))  # fmt: skip
 
 # --- the loss -------------------------------------------------------------------------------------
@@ -294,13 +285,11 @@ def _log_softmax(logits):
     return F.log_softmax(logits, dim=1)
 
 
-def _weight_of_top(weights, logits, indices, z):
+def _top_weight(weights, logits, indices, z):
     return weights[indices.gather(1, z.argmax(1, keepdim=True))].squeeze(1)
 
 
-def _loss(
-    log=_log_softmax, weigh=_weight_of_top, total=lambda loss, w: (w * loss).mean()
-) -> Callable:
+def _loss(log=_log_softmax, weigh=_top_weight, total=lambda x, w: (w * x).mean()) -> Callable:
     """The loss with one mistake put in."""
 
     def answer(logits, indices, z, weights):
@@ -310,19 +299,18 @@ def _loss(
     return answer
 
 
-def _rows(x):
-    return x.movedim(1, -1).reshape(-1, x.shape[1])
+def _rows(x, permuted=True):
+    return (x.movedim(1, -1) if permuted else x).reshape(-1, x.shape[1])
 
 
-def _cut(x):
-    return x.reshape(-1, x.shape[1])
-
-
-def _loss_by_rows(logits_to_rows: Callable, targets_to_rows: Callable) -> Callable:
+def _loss_by_rows(logits_permuted=True, targets_permuted=True) -> Callable:
     def answer(logits, indices, z, weights):
-        x, i, t = logits_to_rows(logits), targets_to_rows(indices), targets_to_rows(z)
+        x, (i, t) = (
+            _rows(logits, logits_permuted),
+            (_rows(y, targets_permuted) for y in (indices, z)),
+        )
         loss = -(_log_softmax(x).gather(1, i) * t).sum(1)
-        return (_weight_of_top(weights, x, i, t) * loss).mean()
+        return (_top_weight(weights, x, i, t) * loss).mean()
 
     return answer
 
@@ -355,9 +343,9 @@ register_formed(with_gradient, Exercise(
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
-        Answer("logits reshaped", _loss_by_rows(_cut, _rows),
-               "Your rows mix pixels: a reshape does not bring the bins to the end. Nothing fails, yet the numbers are wrong."),
-        Answer("all reshaped", _loss_by_rows(_cut, _cut),
+        Answer("logits reshaped", _loss_by_rows(False),
+               "Your rows of logits mix pixels: a reshape does not bring the bins to the end. Yet nothing fails."),
+        Answer("all reshaped", _loss_by_rows(False, False),
                "Logits, bins and shares were all cut into rows across pixels. A row must hold the bins of one pixel."),
         Answer("softmax along a row of pixels", _loss(lambda x: F.log_softmax(x, dim=-1)),
                "The softmax runs along a row of pixels. It is the bins of one pixel that compete."),
@@ -372,17 +360,16 @@ register_formed(with_gradient, Exercise(
         Answer("place for bin", _loss(weigh=lambda w, logits, indices, z: w[z.argmax(1)]),
                "The place of the largest share, 0 to K - 1, is not yet the number of its bin."),
         Answer("divided by the weights", _loss(total=lambda loss, w: (w * loss).sum() / w.sum()),
-               "Divided by the sum of the weights: so a batch of rare colours counts no more. The text asks for the number of pixels."),
+               "Divided by the sum of the weights. Divide by the number of pixels: rare colours are to count more."),
+        Answer("mean over K too", lambda *args: _loss()(*args) / args[2].shape[1],
+               "Too small by a factor of K: within a pixel add over the bins, then take the mean over pixels."),
         Answer("log of p + 1e-5", _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
-               "A small number was added within the logarithm. Where p is smaller, the gradient vanishes: the worst mistakes teach least."),
+               "A number was added to p. Where p is smaller, the gradient vanishes: the worst mistakes teach least."),
         Answer("a number", lambda *args: _loss()(*args).item(),
                "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
-    right=(
-        Answer("gather", _loss()),
-        Answer("permuted, then rows", _loss_by_rows(_rows, _rows)),
-        Answer("F.cross_entropy on dense targets", _dense_loss),
-    ),
+    right=(Answer("gather", _loss()), Answer("permuted, then rows", _loss_by_rows()),
+           Answer("F.cross_entropy on dense targets", _dense_loss)),
 ))  # fmt: skip
 
 # --- the annealed mean ----------------------------------------------------------------------------
@@ -407,17 +394,13 @@ def _decode_by_convolution(logits, bins, temperature=0.38):
     return F.conv2d(torch.softmax(logits / temperature, 1), bins.T[:, :, None, None])
 
 
-def _scores(seed: int, low: float, high: float) -> Tensor:
-    return low + (high - low) * _random(2, 22, 3, 4, seed=seed)
-
-
 register(Exercise(
     name="classes.annealed_mean", lesson=LESSON, minutes=6,
     reference=library.annealed_mean,
     cases=(
-        Case("T = 0.38", lambda: (_scores(40, 0.5, 4.5), _some_bins())),
-        Case("T = 1", lambda: (_scores(41, -4, 4), _some_bins(), 1.0)),
-        Case("T = 0.1", lambda: (_scores(42, -2, 2), _some_bins(), 0.1)),
+        Case("T = 0.38", lambda: (0.5 + 4 * _random(2, 22, 3, 4, seed=40), _some_bins())),
+        Case("T = 1", lambda: (8 * _random(2, 22, 3, 4, seed=41) - 4, _some_bins(), 1.0)),
+        Case("T = 0.1", lambda: (4 * _random(2, 22, 3, 4, seed=42) - 2, _some_bins(), 0.1)),
     ),
     atol=1e-3,
     wrong=(
@@ -436,11 +419,8 @@ register(Exercise(
         Answer("powers not renormalised", _decode(lambda x, t: torch.softmax(x, dim=1) ** (1 / t)),
                "Raised to a power, the probabilities no longer add up to 1."),
     ),
-    right=(
-        Answer("einsum", _decode()),
-        Answer("powers, matmul", _decode_by_powers),
-        Answer("a 1 x 1 convolution", _decode_by_convolution),
-    ),
+    right=(Answer("einsum", _decode()), Answer("powers, matmul", _decode_by_powers),
+           Answer("a 1 x 1 convolution", _decode_by_convolution)),
 ))  # fmt: skip
 
 # --- extra: calibration ---------------------------------------------------------------------------
@@ -524,10 +504,8 @@ register_formed(split_nan, Exercise(
         Answer("turned round", _reliable(pair=lambda mean, share: (share, mean)),
                "The two results have changed places: what was predicted comes first."),
     ),
-    right=(
-        Answer("a loop", _reliable()),
-        Answer("lists", _reliable(pair=lambda mean, share: [mean.tolist(), share.tolist()])),
-    ),
+    right=(Answer("a loop", _reliable()),
+           Answer("lists", _reliable(pair=lambda mean, share: [mean.tolist(), share.tolist()]))),
 ))  # fmt: skip
 
 # --- extra: the weights divided out ---------------------------------------------------------------
@@ -558,9 +536,7 @@ register(Exercise(
         Answer("weights along the pixels", lambda q, w: F.normalize(q / w[:, None], p=1, dim=1),
                "Nothing has changed: w was divided out of the rows, but each column is a bin."),
     ),
-    right=(
-        Answer("a sum", lambda q, w: q / w / (q / w).sum(1, keepdim=True)),
-        Answer("logarithms", lambda q, w: torch.softmax(q.log() - w.log(), dim=1)),
-        Answer("einsum", lambda q, w: q / w / torch.einsum("mq,q->m", q, 1 / w)[:, None]),
-    ),
+    right=(Answer("a sum", lambda q, w: q / w / (q / w).sum(1, keepdim=True)),
+           Answer("logarithms", lambda q, w: torch.softmax(q.log() - w.log(), dim=1)),
+           Answer("einsum", lambda q, w: q / w / torch.einsum("mq,q->m", q, 1 / w)[:, None])),
 ))  # fmt: skip
