@@ -117,20 +117,21 @@ def failures(
     DataFrame
         A row an object, in ab units, larger is worse:
         ``bias``: how much nearer to the most probable colour than to the true one, where these
-        differ; ``desaturation``: chroma missing; ``inconsistency``: spread of the error within the
-        object; ``bleeding``: error just outside the object over that farther out; ``edges``: error
-        just inside its edge over that of its middle.
+        differ; ``desaturation``: chroma missing. The other three are measured against the oracle,
+        so that chance does not count: ``inconsistency``: spread of the distance within the object;
+        ``bleeding``: distance just outside the object less that farther out; ``edges``: distance
+        just inside its edge less that of its middle.
     """
     rows = []
     given = _all_colors(colorizer, world)
     for row, (_, at) in enumerate(objects.table.iterrows()):
-        truth, guess = world.ab[at.picture], given[at.picture]
+        away = given[at.picture] - world.oracle_mean(at.picture)[0]
         where = objects.visible[row : row + 1]
-        error = (guess - truth).norm(dim=0)
+        error = away.norm(dim=0)
         inside, outside = _shrunk(where), _grown(where)
         mean, true = objects.ab[name][row], objects.possible[row][at.drawn]
         likely = objects.possible[row][objects.probs[row].argmax()]
-        spread = (guess - truth)[:, where[0, 0]].std(dim=1, correction=0).norm()
+        spread = away[:, where[0, 0]].std(dim=1, correction=0).norm()
         rows.append(
             {
                 "bias": (mean - true).norm() - (mean - likely).norm(),

@@ -62,5 +62,5 @@ def test_figure_and_table_have_a_column_a_ward(charts):
 
 
 def test_an_unknown_ward_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match="no ward 'Z'.*A, B"):
+    with pytest.raises(ValueError, match=r"no ward 'Z'.*A, B"):
         examine("Z")

@@ -80,9 +80,9 @@ def test_each_failure_is_largest_where_it_was_made(world, objects):
 
 
 def test_a_world_without_such_objects_is_refused():
+    world = orchard(1, 32, seed=0)
+    world.things = ()
     with pytest.raises(ValueError, match="no object"):
-        world = orchard(1, 32, seed=0)
-        world.things = ()
         object_colors(world, {})
 
 

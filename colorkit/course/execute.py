@@ -30,7 +30,7 @@ from colorkit.files import write_whole
 MAX_BYTES = 1_000_000
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 INTERACTIVE = "An interactive control: run this cell to use it."
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.5  # reading the memory of a large process takes some milliseconds
 
 
 @dataclass(frozen=True)
