@@ -77,7 +77,8 @@ def on_bins(
         norm = LogNorm(some.min(), some.max()) if log else Normalize(0, some.max())
         drawn = ax.scatter(
             a, b, c=value.masked_fill(value <= 0, torch.nan).numpy(), marker="s", norm=norm,
-            s=(22 if around is None else 900), edgecolors="0.8", linewidths=0.4, plotnonfinite=False,
+            s=(22 if around is None else 900), edgecolors="0.8", linewidths=0.4,
+            plotnonfinite=False,
         )  # fmt: skip
         ax.set(
             title=title, aspect="equal",

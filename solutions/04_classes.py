@@ -41,45 +41,18 @@ import pandas as pd
 import torch
 from IPython.display import display
 
+from colorkit import ab_plots, models, objects
 from colorkit import bins as ab_classes
-from colorkit import models
-from colorkit.ab_plots import (
-    histograms_with_bins,
-    intervals,
-    object_by_models,
-    on_bins,
-    panels,
-    probabilities_figure,
-    reliability_figure,
-    weight_maps,
-)
-from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
-from colorkit.course.classes import (
-    Truth,
-    Watch,
-    Weighted,
-    named_right,
-    rare_and_common,
-    reshaped_weights,
-    train_namer,
-)
-from colorkit.course.pictures import lesson_pictures
-
-# %%
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
+from colorkit.course import check, classes, exercise, predict, record, reveal, settings
+from colorkit.course.pictures import lesson_pictures
+from colorkit.course.recording import show_records
 from colorkit.data.photographs import BUNDLED, photograph
 from colorkit.data.worlds.portraits import HAIR, TONES, portraits
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, paired_difference, score_models, table
 from colorkit.losses import l2
 from colorkit.metrics import auc, colorfulness, share_within
-from colorkit.objects import (
-    nearest_probabilities,
-    object_colors,
-    predicted_probabilities,
-    rebalanced_probabilities,
-    total_variation,
-)
 from colorkit.plots import colorings, error_figure, show
 from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
@@ -126,7 +99,7 @@ photographs = [split_lab(rgb_to_lab(photograph(name, cfg.photo_size))) for name 
 bins = ab_classes.ab_bins(step=10)
 prior = ab_classes.estimate_prior(pictures.batches("train"), bins)
 show(
-    histograms_with_bins(
+    ab_plots.histograms_with_bins(
         {"training pictures": prior.histogram, "photographs": ab_classes.ab_histogram(photographs)},
         bins,
     ),
@@ -148,9 +121,9 @@ record("first_loss", math.log(len(bins)), unit="nats")
 
 # %%
 if world:
-    objects = object_colors(world, {})
-    apples = objects.table.kind.eq("apple").to_numpy()
-    truth = objects.ab["truth"][apples]
+    fruits = objects.object_colors(world, {})
+    apples = fruits.table.kind.eq("apple").to_numpy()
+    truth = fruits.ab["truth"][apples]
     at_mean = ((truth - truth.mean(0)).norm(dim=1) <= 10).float().mean().item()
     print(f"{len(truth)} apples; the mean of their colours is {truth.mean(0).round().tolist()}")
     record("apples_at_mean", at_mean, unit="of the apples within 10 of their mean colour")
@@ -187,7 +160,7 @@ colour = torch.tensor([[43.0, 26.0]])
 soft = soft_encode(colour, bins)
 hard = soft_encode(colour, bins, neighbours=1)
 show(
-    on_bins({"hard": hard[0], "soft": soft[0]}, bins, log=False, around=colour[0]),
+    ab_plots.on_bins({"hard": hard[0], "soft": soft[0]}, bins, log=False, around=colour[0]),
     alt="The bins around one colour, as squares. Hard: one square has all the weight. Soft: ten "
     "squares share it, the nearest has most.",
 )
@@ -255,7 +228,7 @@ counts = prior.counts.float()
 p = smooth_prior(counts, bins)
 w = rebalance(p, lam=cfg.lam)
 show(
-    on_bins({"counted": counts / counts.sum(), "smoothed: p": p, "weights: w": w}, bins),
+    ab_plots.on_bins({"counted": counts / counts.sum(), "smoothed: p": p, "weights: w": w}, bins),
     alt="Three maps of the bins. Counted: islands with white, empty bins between them. Smoothed: the "
     "islands have soft shores. Weights: the reverse, low near gray and in the islands, high outside.",
 )
@@ -342,13 +315,6 @@ check("classes.annealed_mean")
 # Now train: **regression** with L2, **classes**, and **classes rebalanced**. The same encoder, the same
 # pictures in the same order, as many of them. Only the question differs.
 
-# %%
-predict(
-    "classes.winner",
-    "Which will have most pixels within 10 of the true colour?",
-    ["L2", "classes", "rebalanced", "all alike"],
-)
-
 
 # %%
 def train(net, objective, pair, steps, seed=cfg.seed, callbacks=()):
@@ -375,8 +341,6 @@ nets = {
 
 # %%
 temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
-
-# %%
 L, ab = pictures.val
 logits = nets["classes"].logits(L)
 true_colorfulness = colorfulness(lab_to_rgb(join_lab(L, ab))).mean()
@@ -389,7 +353,7 @@ for T in cfg.temperatures:
 columns = ["AuC", "within 10", "colorfulness, of the truth's"]
 by_T = pd.DataFrame(rows, columns=["T", *columns]).set_index("T")
 show(
-    panels(by_T, {name: [name] for name in columns}),
+    ab_plots.panels(by_T, {name: [name] for name in columns}),
     alt="Three curves over the temperature. AuC is highest at the mean, T = 1, and falls a little "
     "towards the mode; the share within 10 and the colorfulness rise as T falls.",
 )
@@ -409,19 +373,28 @@ record(
 
 # %%
 rivals = {
-    "truth": Truth(pictures.test),
+    "truth": classes.Truth(pictures.test),
     "gray": models.Gray(),
     "random": models.RandomPicture(pictures.batches("train"), seed=cfg.seed),
 }
 scores = score_models(rivals | nets, pictures.batches())
 results = table(scores)[["auc", "auc_rebalanced", "within_10", "colorfulness_ratio"]]
 if world:
-    namer = train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
+    namer = classes.train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
     planes = {name: model.colorize(pictures.test[0]) for name, model in (rivals | nets).items()}
-    things = object_colors(world, {}, several=False)
-    named = named_right(namer, world, things, planes)
+    things = objects.object_colors(world, {}, several=False)
+    named = classes.named_right(namer, world, things, planes)
     results = results.assign(named=[named[name].mean().item() for name in results.index])
 display(results.round(3))
+show(
+    error_figure(error_curves(scores)),
+    alt="Cumulative error of pixels: classes and rebalanced start above L2, with more pixels "
+    "within 10, and cross below it later: they have more pixels that are far off.",
+)
+show(
+    error_figure(error_curves(scores, of="pictures")),
+    alt="Cumulative mean error of pictures: the order of the models is the same or closer.",
+)
 
 # %%
 pairs = [("classes", "L2"), ("rebalanced", "L2"), ("rebalanced", "classes"), ("L2", "gray")]
@@ -434,7 +407,7 @@ for a, b in pairs:
         leads[f"{a} - {b}: named right"] = pd.Series(difference._asdict())
 leads = pd.DataFrame(leads).T[["difference", "low", "high"]].astype(float)
 show(
-    intervals(leads, "difference, with its 95% interval"),
+    ab_plots.intervals(leads, "difference, with its 95% interval"),
     alt="Differences of pairs of models with their intervals, a row each, beside the line of zero. "
     "Classes lead L2 in the share within 10; rebalanced leads both in rebalanced AuC.",
 )
@@ -443,18 +416,6 @@ for name in nets:
     record(f"within_10_{name.lower()}", results.within_10[name])
 record("lead_classes", leads.low["classes - L2: within_10"], unit="lower end, share within 10")
 record("lead_rebalanced", leads.low["rebalanced - classes: auc_rebalanced"], unit="lower end")
-reveal("classes.winner", results.within_10[list(nets)].idxmax(), "The table above has the shares.")
-
-# %%
-show(
-    error_figure(error_curves(scores)),
-    alt="Cumulative error of pixels: classes and rebalanced start above L2, with more pixels "
-    "within 10, and cross below it later: they have more pixels that are far off.",
-)
-show(
-    error_figure(error_curves(scores, of="pictures")),
-    alt="Cumulative mean error of pictures: the order of the models is the same or closer.",
-)
 
 # %% [markdown]
 # Look where the curves cross. Who decides is right more often, *and* farther off when wrong. Over pictures,
@@ -477,20 +438,22 @@ predict(
 
 # %%
 if world:
-    objects = object_colors(world, nets)
-    predicted = {"L2": nearest_probabilities(objects, "L2")}
+    fruits = objects.object_colors(world, nets)
+    predicted = {"L2": objects.nearest_probabilities(fruits, "L2")}
     for name in ("classes", "rebalanced"):
-        predicted[name] = predicted_probabilities(world, objects, nets[name])
-    wrong = pd.DataFrame({name: total_variation(objects, q) for name, q in predicted.items()})
-    by_kind = wrong.groupby(objects.table.kind).mean()
+        predicted[name] = objects.predicted_probabilities(world, fruits, nets[name])
+    wrong = pd.DataFrame(
+        {name: objects.total_variation(fruits, q) for name, q in predicted.items()}
+    )
+    by_kind = wrong.groupby(fruits.table.kind).mean()
     display(by_kind.round(2))
-    best = objects.table[objects.table.kind == "apple"].pixels.idxmax()
-    at, known = int(objects.table.picture[best]), objects.probs[best]
+    best = fruits.table[fruits.table.kind == "apple"].pixels.idxmax()
+    at, known = int(fruits.table.picture[best]), fruits.probs[best]
     L, ab = (plane[at : at + 1] for plane in pictures.test)
     show(
-        object_by_models(
+        ab_plots.object_by_models(
             L, {"truth": ab} | {name: net.colorize(L) for name, net in nets.items()},
-            objects.visible[best : best + 1], objects.possible[best],
+            fruits.visible[best : best + 1], fruits.possible[best],
             {name: q[best] for name, q in predicted.items()}, known,
         ),
         alt="One apple in truth and by three models, below each the distribution. L2: a dull colour, "
@@ -513,13 +476,13 @@ if world:
 # %%
 if world:
     net, wanted = nets["rebalanced"], {}
-    wanted["p w"] = rebalanced_probabilities(world, objects, net, w)
-    undone = predicted_probabilities(world, objects, net, weights=w)
-    p_true = [torch.cat([p, p.new_zeros(1)]) for p in objects.probs]
+    wanted["p w"] = objects.rebalanced_probabilities(world, fruits, net, w)
+    undone = objects.predicted_probabilities(world, fruits, net, weights=w)
+    p_true = [torch.cat([p, p.new_zeros(1)]) for p in fruits.probs]
     flat = {k: torch.cat(list(v)) for k, v in predicted.items()}
     true, target = torch.cat(p_true), torch.cat(wanted["p w"])
     show(
-        probabilities_figure(
+        ab_plots.probabilities_figure(
             {
                 "classes against p": (true, flat["classes"]),
                 "rebalanced against p": (true, flat["rebalanced"]),
@@ -531,9 +494,9 @@ if world:
         alt="Predicted over known probabilities, four panels. Classes lie about the diagonal, a bit "
         "flat. Rebalanced is off p, nearer to p times w, and divided by w comes back towards p.",
     )
-    against_q = total_variation(objects, predicted["rebalanced"], wanted["p w"]).mean()
+    against_q = objects.total_variation(fruits, predicted["rebalanced"], wanted["p w"]).mean()
     record("total_variation_pw", against_q, unit="rebalanced, against p w")
-    back = total_variation(objects, undone).mean()
+    back = objects.total_variation(fruits, undone).mean()
     record("total_variation_undone", back, unit="rebalanced, divided by w, against p")
 
 # %% [markdown] tags=["extra"]
@@ -565,6 +528,7 @@ def reliability(predicted, happened, edges):
     ### END SOLUTION
 
 
+# %% tags=["extra"]
 check("classes.calibration")
 
 
@@ -578,18 +542,22 @@ def undo_rebalancing(q, w):
     ### END SOLUTION
 
 
+# %% tags=["extra"]
 check("classes.divide_out")
 
 # %% tags=["extra"]
 if world:
     dice = torch.cat(
-        [torch.arange(len(p) + 1) == k for p, k in zip(objects.probs, objects.table.drawn)]
+        [
+            torch.arange(len(p) + 1) == k
+            for p, k in zip(fruits.probs, fruits.table.drawn, strict=True)
+        ]
     )
     edges = torch.linspace(0, 1, 6)
     curves = {k: reliability(torch.cat(list(v)), dice, edges) for k, v in predicted.items()}
     curves["rebalanced / w"] = reliability(torch.cat(list(undone)), dice, edges)
     show(
-        reliability_figure(curves),
+        ab_plots.reliability_figure(curves),
         alt="Share that happened over the predicted probability, with the diagonal. Classes follow it; "
         "L2, which always bets all or nothing, and rebalanced lie off it.",
     )
@@ -608,25 +576,23 @@ small_prior = smooth_prior(
     ab_classes.estimate_prior(small.batches("train"), bins).counts.float(), bins
 )
 rules = {f"lambda {lam}": (lam, ab_classes.pixel_weights) for lam in cfg.lambdas}
-rules |= {"A": (0.5, reshaped_weights), "B": (0.5, ab_classes.pixel_weights)}
+rules |= {"A": (0.5, classes.reshaped_weights), "B": (0.5, ab_classes.pixel_weights)}
 swept = {}
 for name, (lam, rule) in rules.items():
     seed = cfg.seed + (name == "B")  # another start than the row of lambda 0.5
-    objective = Weighted(bins, rebalance(small_prior, lam), rule)
+    objective = classes.Weighted(bins, rebalance(small_prior, lam), rule)
     net = models.Classifier(start(seed), bins)
     swept[name] = train(net, objective, small.train, cfg.small_steps, seed)
-sweep = rare_and_common(swept, small.test, small_prior, bins)
+sweep = classes.rare_and_common(swept, small.test, small_prior, bins)
 display(sweep.round(3))
-
-# %%
 predict("classes.broken", "Whose weights are wrong?", ["A", "B"])
 
 # %%
 L, ab = (plane[:6] for plane in pictures.test)
 targets = ab_classes.soft_encode(ab, bins)
-maps = {"A": reshaped_weights(targets, w), "B": ab_classes.pixel_weights(targets, w)}
+maps = {"A": classes.reshaped_weights(targets, w), "B": ab_classes.pixel_weights(targets, w)}
 show(
-    weight_maps(L, ab, maps),
+    ab_plots.weight_maps(L, ab, maps),
     alt="Six pictures; below them the weights that A and B give their pixels. B's follow the things: "
     "rare colours are bright. A's are stripes that have nothing to do with the picture.",
 )
@@ -665,12 +631,12 @@ predict(
 
 # %%
 few = tuple(plane[: cfg.few] for plane in small.train)
-watch = Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
+watch = classes.Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
 net = models.Classifier(models.ResNetColorizer(18, "worlds", width=cfg.width), bins)
 train(net, Classification(bins), few, cfg.watch_steps, callbacks=[watch])
 watched = watch.frame()
 show(
-    panels(
+    ab_plots.panels(
         watched,
         {
             "cross-entropy (nats)": ["seen", "unseen"],
@@ -715,16 +681,22 @@ predict(
 # %%
 faces, shares = {}, {"90/10": (0.9, 0.1), "50/50": (0.5, 0.5)}
 judged = portraits(
-    cfg.faces_held_out, 32, cfg.seed + 7, dict(zip(cfg.tones, shares["50/50"])), spread=cfg.spread
+    cfg.faces_held_out,
+    32,
+    cfg.seed + 7,
+    dict(zip(cfg.tones, shares["50/50"], strict=True)),
+    spread=cfg.spread,
 )
 for mix, share in shares.items():
-    seen = portraits(cfg.faces, 32, cfg.seed + 8, dict(zip(cfg.tones, share)), spread=cfg.spread)
+    seen = portraits(
+        cfg.faces, 32, cfg.seed + 8, dict(zip(cfg.tones, share, strict=True)), spread=cfg.spread
+    )
     face_prior = ab_classes.estimate_prior([(seen.L, seen.ab)], bins)
     for kind, lam in (("plain", 1.0), ("rebalanced", cfg.lam)):
         objective = Classification(bins, rebalance(face_prior.p, lam))
         net = models.Classifier(start(), bins)
         faces[f"{mix}, {kind}"] = train(net, objective, (seen.L, seen.ab), cfg.face_steps)
-looks = object_colors(judged, faces)
+looks = objects.object_colors(judged, faces)
 tone = judged.labels[looks.table.picture.to_numpy()]
 skin = torch.from_numpy((looks.table.kind == "skin").to_numpy())
 
@@ -764,7 +736,7 @@ for question, (a, b) in questions.items():
         change[f"{group}: {question}"] = pd.Series(difference._asdict())
 change = pd.DataFrame(change).T
 show(
-    intervals(change, "change of the skin's ab error, with its 95% interval"),
+    ab_plots.intervals(change, "change of the skin's ab error, with its 95% interval"),
     alt="Four changes with intervals. 50/50 lowers the error of the rare tone and raises that of the "
     "common one; rebalancing colours changes the rare tone's error less or not at all.",
 )

@@ -1,4 +1,4 @@
-"""What lesson 4 measures: a namer of fruit, rare and common colours, a run watched, broken weights."""
+"""What lesson 4 measures: a namer of fruit, rare and common colours, a watched run, bad weights."""
 
 from collections.abc import Callable, Mapping
 
@@ -140,7 +140,10 @@ def rare_and_common(
     frame = table(score_models(models, zip(L.split(50), ab.split(50), strict=True)))
     for name, model in models.items():
         near = torch.cat(
-            [ab_error(model.colorize(x), y) <= 10 for x, y in zip(L.split(50), ab.split(50))]
+            [
+                ab_error(model.colorize(x), y) <= 10
+                for x, y in zip(L.split(50), ab.split(50), strict=True)
+            ]
         ).double()
         frame.loc[name, "rare"] = near[seldom].mean().item()
         frame.loc[name, "common"] = near[~seldom].mean().item()
