@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.bins import Targets, soft_cross_entropy
+from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
 from colorkit.color import join_lab
 from colorkit.course.pictures import Pair
 from colorkit.data.worlds import World
@@ -168,13 +168,12 @@ class Watch:
         """Score, where due; `fit` calls this."""
         if run.step % self.every:
             return
-        net, loss = run.model, Classification(run.model.bins)
-        entropy = {}
+        net, entropy = run.model, {}
         net.eval()
         with torch.no_grad():
             for name, pair in self.pairs.items():
                 L, ab = (plane.to(run.device) for plane in pair)
-                entropy[name] = float(loss(net, (L, ab)))
+                entropy[name] = float(run.loss(net, (L, ab)))
         net.train()
         L, ab = self.pairs["unseen"]
         scores = table(score_models({"net": net}, [(L, ab)])).loc["net"]
@@ -198,20 +197,26 @@ def reshaped_weights(targets: Targets, weights: Tensor) -> Tensor:
     return weights.to(rows)[rows.argmax(1)].view(count, 1, *size)
 
 
-class Weighted(Classification):
-    """Classification whose weights of pixels are made by a rule of one's own.
+class Weighted:
+    """An objective with weights of the bins, and a rule that makes weights of pixels from them.
 
     Parameters
     ----------
+    base : Classification
+        Its table of the soft encoding, which takes a second to make, is shared.
+    weights : Tensor
+        (Q,).
     rule : callable
-        ``rule(targets, weights)`` gives (N, 1, H, W), as `colorkit.bins.pixel_weights` does.
+        ``rule(targets, weights)`` gives (N, 1, H, W).
     """
 
     def __init__(
-        self, bins: Tensor, weights: Tensor, rule: Callable[[Targets, Tensor], Tensor]
+        self,
+        base: Classification,
+        weights: Tensor,
+        rule: Callable[[Targets, Tensor], Tensor] = pixel_weights,
     ) -> None:
-        super().__init__(bins, weights)
-        self.rule = rule
+        self.encoder, self.weights, self.rule = base.encoder, weights, rule
 
     def __call__(self, model: nn.Module, batch: Pair) -> Tensor:
         L, ab = batch
