@@ -107,6 +107,24 @@ def object_colors(
     return ObjectColors(table, ab, tuple(possible), tuple(probs), torch.cat(visible))
 
 
+def chroma_ratio(objects: ObjectColors, ab: Tensor, truth: Tensor) -> float:
+    """Chroma inside the objects, as a share of the truth's: 1 is as vivid as things are.
+
+    Parameters
+    ----------
+    ab, truth : Tensor
+        (N, 2, H, W), of all pictures of the world. Means are over pixels, then over objects.
+    """
+    picture = objects.table.picture.tolist()
+    where = objects.visible.float()  # (M, 1, H, W)
+    pixels = where.sum((1, 2, 3))
+    chroma = [
+        ((plane.norm(dim=1, keepdim=True)[picture] * where).sum((1, 2, 3)) / pixels).mean()
+        for plane in (ab, truth)
+    ]
+    return (chroma[0] / chroma[1]).item()
+
+
 def failures(
     world: World, objects: ObjectColors, name: str, colorizer: HasColorize
 ) -> pd.DataFrame:
