@@ -74,7 +74,8 @@ def on_bins(
     for ax, (title, value) in zip(axes[0], values.items(), strict=True):
         value = value.detach().cpu().double()
         some = value[value > 0]
-        norm = LogNorm(some.min(), some.max()) if log else Normalize(0, some.max())
+        lowest = max(some.min(), 1e-6 * some.max())  # what is less is drawn as that
+        norm = LogNorm(lowest, some.max(), clip=True) if log else Normalize(0, some.max())
         drawn = ax.scatter(
             a, b, c=value.masked_fill(value <= 0, torch.nan).numpy(), marker="s", norm=norm,
             s=(22 if around is None else 900), edgecolors="0.8", linewidths=0.4,

@@ -14,7 +14,8 @@
 # In lesson 3 networks painted apples brown, and were right: brown is the best answer to the question
 # that squared error asks. Today you ask another question. The same network, with another loss, says how
 # probable *each* colour is. Then apples turn red or green, and because our world is made, you can check
-# whether the probabilities are true. They nearly are, until you make rare colours count more.
+# whether the probabilities are true. Then you make rare colours count more, and see what that wins and
+# what it costs.
 #
 # **After this lesson you can**
 #
@@ -103,9 +104,9 @@ show(
         {"training pictures": prior.histogram, "photographs": ab_classes.ab_histogram(photographs)},
         bins,
     ),
-    alt="Two maps of the ab plane in log scale. The made pictures form separate islands and arcs of "
-    "red, yellow, green and blue; the photographs one cloud around gray with arms. Dots of a grid "
-    "cover both and reach farther.",
+    alt="Two maps of the ab plane in log scale. The made pictures form some forty rays from gray in "
+    "all directions; the photographs a cloud of browns and oranges, with an arm to violet. Dots of a "
+    "grid cover both and reach farther.",
 )
 reachable = int(ab_classes.reachable_bins(bins).sum())
 print(
@@ -114,10 +115,10 @@ print(
 record("first_loss", math.log(len(bins)), unit="nats")
 
 # %% [markdown]
-# Two things to see. **Gray rules**: near the middle a colour is a thousand times as frequent as out
-# there. And the colours that one kind of thing can have lie on **islands**. Islands are not convex: the
-# mean of red and green lies in the water between them. L2 answers with that mean, a colour that nobody has.
-# How many apples have it? Let us count.
+# Two things to see. **Dull colours rule**: near the middle a colour is a hundred times as frequent as
+# out there. And our things have their colours on **rays**: red is one, green another, dark near gray
+# and vivid farther out. Such a set is not convex: the mean of red and green lies between the rays. L2
+# answers with that mean, a colour that nobody has. How many apples have it? Let us count.
 
 # %%
 if world:
@@ -229,8 +230,9 @@ p = smooth_prior(counts, bins)
 w = rebalance(p, lam=cfg.lam)
 show(
     ab_plots.on_bins({"counted": counts / counts.sum(), "smoothed: p": p, "weights: w": w}, bins),
-    alt="Three maps of the bins. Counted: islands with white, empty bins between them. Smoothed: the "
-    "islands have soft shores. Weights: the reverse, low near gray and in the islands, high outside.",
+    alt="Three maps of the bins. Counted: about a hundred bins around gray, the others empty. "
+    "Smoothed: all bins have something, less farther out. Weights: the reverse, low where colours "
+    "are frequent, and equally high outside.",
 )
 print(f"weights from {w.min():.2f} to {w.max():.1f}; gray has {w[bins.norm(dim=1).argmin()]:.2f}")
 record("largest_weight", w.max(), unit="times the mean weight of a pixel")
@@ -264,7 +266,8 @@ check("classes.cross_entropy")
 # %% [markdown]
 # Is it the loss that we shall train with? `Classification` of colorkit computes the same, with a gradient
 # written by hand, in a third of the time. It gets a network with a **head over the bins**: 313 channels
-# instead of 2, at a quarter of the height and width, since the eye sees colour coarsely.
+# instead of 2, at half of the height and width: the eye sees colour coarsely. (The paper takes a
+# quarter, of larger pictures.)
 
 
 # %%
@@ -274,7 +277,12 @@ def start(seed=cfg.seed):
     return models.ResNetColorizer(18, "worlds", width=cfg.width)
 
 
-untrained = models.Classifier(start(), bins)
+def classifier(seed=cfg.seed):
+    """The same encoder, with a head over the bins."""
+    return models.Classifier(start(seed), bins, scale=2)
+
+
+untrained = classifier()
 L, ab = (plane[:8] for plane in pictures.train)
 logits = untrained.logits(L)
 indices, z = ab_classes.soft_encode(middle_pixels(ab, logits.shape[2:]), bins)
@@ -327,12 +335,8 @@ def train(net, objective, pair, steps, seed=cfg.seed, callbacks=()):
 
 nets = {
     "L2": train(start(), Regression(l2), pictures.train, cfg.steps),
-    "classes": train(
-        models.Classifier(start(), bins), Classification(bins), pictures.train, cfg.steps
-    ),
-    "rebalanced": train(
-        models.Classifier(start(), bins), Classification(bins, w), pictures.train, cfg.steps
-    ),
+    "classes": train(classifier(), Classification(bins), pictures.train, cfg.steps),
+    "rebalanced": train(classifier(), Classification(bins, w), pictures.train, cfg.steps),
 }
 
 # %% [markdown]
@@ -356,8 +360,8 @@ for T in cfg.temperatures:
 by_T = pd.DataFrame(rows).set_index("T").astype(float)
 show(
     ab_plots.panels(by_T, {name: [name] for name in by_T}),
-    alt="Curves over the temperature. AuC is highest at the mean, T = 1, and falls a little towards "
-    "the mode; the share within 10, the colorfulness and the chroma of things rise as T falls.",
+    alt="Curves over the temperature. AuC and the share within 10 are highest in between, at T about "
+    "0.5; the colorfulness and the chroma of things rise all the way as T falls.",
 )
 record("colorfulness_mean", by_T.colorfulness[1.0], unit="of the truth's, at T = 1")
 record("colorfulness_cold", by_T.colorfulness[0.1], unit="of the truth's, at T = 0.1")
@@ -379,8 +383,9 @@ if world:
     record("chroma_cold", vivid["classes, T = 0.1"], unit="of the truth's, for things")
 
 # %% [markdown]
-# AuC, a distance in disguise, prefers the mean, the dull answer. The other two prefer a decision. No
-# number will choose T for you: it is a choice between being safe and being vivid.
+# Right most often is who stands in between: the mean mixes colours that exclude each other, the mode
+# leaps. The other two only rise as T falls, and would praise vivid nonsense too. No number will choose
+# T for you: it is a choice between being safe and being vivid.
 #
 # ## The table
 #
@@ -474,7 +479,7 @@ if world:
             {name: q[best] for name, q in predicted.items()}, known,
         ),
         alt="One apple in truth and by three models, below each the distribution. L2: a dull colour, "
-        "no distribution but one bar of other. Classes: bars of red, green and yellow near the "
+        "no distribution but one bar. Classes: bars of red, green and yellow near the "
         "frames of the true probabilities. Rebalanced: more on what is rare.",
     )  # fmt: skip
     for name in nets:
@@ -509,7 +514,7 @@ if world:
             "known probability",
         ),
         alt="Predicted over known probabilities, four panels. Classes lie about the diagonal, a bit "
-        "flat. Rebalanced is off p, nearer to p times w, and divided by w comes back towards p.",
+        "flatter: what is certain is predicted with less. Rebalanced lies nearest to p times w.",
     )
     against_q = objects.total_variation(fruits, predicted["rebalanced"], wanted["p w"]).mean()
     record("total_variation_pw", against_q, unit="rebalanced, against p w")
@@ -575,8 +580,8 @@ if world:
     curves["rebalanced / w"] = reliability(torch.cat(list(undone)), dice, edges)
     show(
         ab_plots.reliability_figure(curves),
-        alt="Share that happened over the predicted probability, with the diagonal. Classes follow it; "
-        "L2, which always bets all or nothing, and rebalanced lie off it.",
+        alt="Share that happened over the predicted probability, with the diagonal. The classifiers "
+        "follow it; L2, which always bets all or nothing, lies far off.",
     )
 
 # %% [markdown]
@@ -598,7 +603,7 @@ unweighted, swept = Classification(bins), {}
 for name, (lam, rule) in rules.items():
     seed = cfg.seed + (name == "B")  # another start than the row of lambda 0.5
     objective = classes.Weighted(unweighted, rebalance(small_prior, lam), rule)
-    net = models.Classifier(start(seed), bins)
+    net = classifier(seed)
     swept[name] = train(net, objective, small.train, cfg.small_steps, seed)
 sweep = classes.rare_and_common(swept, small.test, small_prior, bins)
 display(sweep.round(3))
@@ -611,7 +616,7 @@ maps = {"A": classes.reshaped_weights(targets, w), "B": ab_classes.pixel_weights
 show(
     ab_plots.weight_maps(L, ab, maps),
     alt="Six pictures; below them the weights that A and B give their pixels. B's follow the things: "
-    "rare colours are bright. A's are stripes that have nothing to do with the picture.",
+    "rare colours are bright. A's are the same high weight nearly everywhere, with stray dots.",
 )
 gain = {name: sweep.rare[name] - sweep.rare[f"lambda {cfg.lambdas[-1]}"] for name in "AB"}
 print({name: f"mean weight {weights.mean():.2f}" for name, weights in maps.items()})
@@ -627,8 +632,9 @@ reveal(
 
 # %% [markdown]
 # A's line is `z.reshape(-1, 313)` with z of shape (N, 313, h, w). It reshapes, it does not *permute*: a row
-# then holds one bin at 313 pixels, not 313 bins at one pixel. Shapes fit, the loss falls, and the
-# rebalancing does nothing but add noise. So look at weights **as a picture**, once.
+# then holds one bin at 313 pixels, not 313 bins at one pixel. Shapes fit, the loss falls, and nothing
+# is rebalanced: all pixels get the weight of a bin that hardly occurs. So look at weights **as a
+# picture**, once, and at their mean over the pixels, which should be about 1.
 #
 # **When not to rebalance**: where the probabilities themselves are what you need; where mistakes on common
 # things cost most; and where "rare" is mostly noise: a JPEG's stray pixels are rare as well.
@@ -649,7 +655,7 @@ predict(
 # %%
 few = tuple(plane[: cfg.few] for plane in small.train)
 watch = classes.Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
-net = models.Classifier(models.ResNetColorizer(18, "worlds", width=cfg.width), bins)
+net = classifier()
 train(net, unweighted, few, cfg.watch_steps, callbacks=[watch])
 watched = watch.frame()
 show(
@@ -711,7 +717,7 @@ for mix, share in shares.items():
     face_prior = ab_classes.estimate_prior([(seen.L, seen.ab)], bins)
     for kind, lam in (("plain", 1.0), ("rebalanced", cfg.lam)):
         objective = Classification(bins, rebalance(face_prior.p, lam))
-        net = models.Classifier(start(), bins)
+        net = classifier()
         faces[f"{mix}, {kind}"] = train(net, objective, (seen.L, seen.ab), cfg.face_steps)
 looks = objects.object_colors(judged, faces)
 tone = judged.labels[looks.table.picture.to_numpy()]
@@ -754,8 +760,8 @@ for question, (a, b) in questions.items():
 change = pd.DataFrame(change).T
 show(
     ab_plots.intervals(change, "change of the skin's ab error, with its 95% interval"),
-    alt="Four changes with intervals. 50/50 lowers the error of the rare tone and raises that of the "
-    "common one; rebalancing colours changes the rare tone's error less or not at all.",
+    alt="Four changes with intervals. 50/50 lowers the error of the rare tone most; rebalancing colours "
+    "lowers it less. The common tone's error changes little.",
 )
 record("bias_gap", by_tone["rare tone"].iloc[0] - by_tone["common tone"].iloc[0], unit="ab units")
 record("bias_balanced_data", change.difference.iloc[0], unit="ab units, rare tone")
@@ -766,10 +772,11 @@ answer = "yes" if helped > 0.8 else "partly" if helped > 0.2 else "no"
 reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes.")
 
 # %% [markdown]
-# Rebalancing counts *colours*, and skin of both tones lies in few bins, none of them rare. Nobody told it of groups.
-# A network trained on 90/10 guesses the common tone wherever brightness leaves it open: that is calibrated,
-# for *its* data, and unfair to the tenth. Better data help more than a cleverer loss. And gray hair goes blond as
-# in the report on portraits: both are about equally bright, and blond is more frequent. Only somebody who *counts by
+# A network trained on 90/10 guesses the common tone wherever brightness leaves it open: that is
+# calibrated, for *its* data, and unfair to the tenth. Better data mend part of it. Rebalancing counts
+# *colours* and knows nothing of groups: it helps as far as the rare group's colours are rare themselves,
+# and would not help a group whose colours the others share. And gray hair goes blond as in the report on
+# portraits: both are about equally bright, and blond is more frequent. Only somebody who *counts by
 # group* will see either: the mean error hides both.
 #
 # ## Recap
