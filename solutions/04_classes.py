@@ -24,7 +24,7 @@
 # - weigh rare classes, and say what that wins, what it costs, and when not to do it;
 # - tell whether predicted probabilities can be believed, and whether a rare *group* is served badly.
 #
-# **It takes** about 85 minutes: five exercises, some minutes of computing. **It needs** lesson 3,
+# **It takes** about an hour: five exercises, some minutes of computing. **It needs** lesson 3,
 # softmax and cross-entropy. These two first, in two minutes.
 
 # %% tags=["bootstrap"]
@@ -365,12 +365,6 @@ show(
 )
 record("colorfulness_mean", by_T.colorfulness[1.0], unit="of the truth's, at T = 1")
 record("colorfulness_cold", by_T.colorfulness[0.1], unit="of the truth's, at T = 0.1")
-
-# %% [markdown]
-# The last two count in shares of the truth's. And what would somebody do who knows all dice? Answer with
-# the mean, if squared error is what counts: the **oracle** of lesson 3. Is L2 as dull as that?
-
-# %%
 if world:
     vivid = {
         "oracle": objects.chroma_ratio(fruits, models.Oracle(world).colorize(L), ab),
@@ -384,8 +378,11 @@ if world:
 
 # %% [markdown]
 # Right most often is who stands in between: the mean mixes colours that exclude each other, the mode
-# leaps. The other two only rise as T falls, and would praise vivid nonsense too. No number will choose
-# T for you: it is a choice between being safe and being vivid.
+# leaps. The other two count in shares of the truth's; they only rise as T falls, and would praise vivid
+# nonsense too. No number will choose T for you: it is a choice between being safe and being vivid.
+#
+# The last line printed compares with the **oracle** of lesson 3, who knows all dice and answers with the
+# mean. L2 is about as dull as that: it is not a bad network, it answers the question it was asked.
 #
 # ## The table
 #
