@@ -480,16 +480,20 @@ if world:
     )  # fmt: skip
     for name in nets:
         record(f"total_variation_{name.lower()}", wrong[name].mean(), unit="mean over objects")
+    record("total_variation_worst", by_kind.classes.max(), unit="classes, the kind they know least")
     reveal("classes.calibration", wrong.mean().idxmin(), f"{wrong.mean().min():.2f} is the least.")
 
 # %% [markdown]
 # This is the picture of the lesson. Nobody told the network that half of all apples are red. It paid for
 # its mistakes, and the cheapest way to pay is to know.
 #
-# And rebalanced? It does not err, it answers *another* question: what is the colour, if rare colours counted
-# w times? Then an apple should get q, in proportion to p w. Does it? And if we divide what it predicts
-# by w, and normalise, do the true probabilities come back? Each dot below is one possible colour of one
-# object; red dashes are means.
+# And rebalanced? If it comes as near, or nearer, that is because colours of things are rarer than those of
+# grounds: they count more, so in equal time it learns things better, and leaves less to the rest. But it
+# aims at something else. It answers *another* question: what is the colour, if rare colours counted w
+# times? Then an apple should get q, in proportion to p w. Does it? And if we divide what it predicts by
+# w, and normalise, do the true probabilities come back? In a run as short as this, what is not learned
+# yet weighs more than w does: expect steps in the right direction. Each dot below is one possible colour
+# of one object; red dashes are means.
 
 # %%
 if world:
@@ -781,7 +785,7 @@ reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes
 # - Soft targets know that bins have neighbours; a smoothed prior knows it too.
 # - From a distribution to a colour: T = 1 is the mean, T near 0 the mode. A choice, not a truth.
 # - Cross-entropy is cheapest at the true probabilities: here they can be checked, and are nearly right.
-# - Rebalancing answers another question: p w instead of p. Divide by w, and it comes back, nearly.
+# - Rebalancing answers another question: p w instead of p. What it predicts lies nearer to that.
 # - Look at weights as a picture; count by group; stop by what you need.
 #
 # **Questions without answers here**
