@@ -147,19 +147,21 @@ class GameWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Limits:
-    """When to warn: where a sign holds for so many steps in a row.
+    """When to warn: from which means on.
 
     ``won`` and ``beaten`` are accuracies of the critic on true against generated, ``gray`` one on
     true against gray pictures; ``share`` is the adversarial share of the gradient, ``variety`` how
-    much generated colours vary from picture to picture, 1 being as much as the true ones.
+    much generated colours vary from picture to picture, 1 being as much as the true ones. Means
+    are over the last ``steps`` steps, and of a victory over ``won_steps``.
     """
 
-    won: float = 0.98
+    won: float = 0.95
     beaten: float = 0.55
     gray: float = 0.75
     share: float = 0.03
     variety: float = 0.1
-    steps: int = 40
+    steps: int = 100
+    won_steps: int = 20
 
 
 SIGNS = {
@@ -178,7 +180,9 @@ SIGNS = {
     "masked": "lam masks the adversarial term, which is {share:.1%} of the gradient at the "
     "generator's output: this is training by the pixel loss. Lower lam",
 }
-MEASURES = ("adversarial", "pixel", "accuracy", "share", "generator_norm", "critic_norm")
+MEASURES = (
+    *("adversarial", "pixel", "accuracy", "share", "generator_norm", "critic_norm", "variety"),
+)
 
 
 @dataclass
@@ -191,34 +195,42 @@ class Watch:
 
     limits: Limits = field(default_factory=Limits)
     warnings: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIGNS, 0))
+    recent: dict[str, list[float]] = field(default_factory=dict)
     practice: int = 0  # steps of the critic
 
     def see(self, step: int, row: dict, table: Tensor) -> None:
-        """Take in a row of the history and the steps in it, (n, 6) as in `MEASURES`."""
+        """Take in a row of the history and the steps in it, (n, 7) as in `MEASURES`."""
         at, limits = dict(zip(MEASURES, table.unbind(1), strict=True)), self.limits
         judged = ~at["accuracy"].isnan()
-        playing = at["accuracy"][judged & ~at["generator_norm"].isnan()]
-        learning = at["accuracy"][judged & ~at["critic_norm"].isnan()]
-        self.practice += len(learning)
-        ready = self.practice > limits.steps
-        low = ready and bool(learning.mean() <= limits.beaten)
-        sound = row.get("gray", 0.0) >= limits.gray
-        self._count("won", playing, bool(playing.mean() >= limits.won), step, row)
-        self._count("beaten", learning, low and sound, step, row)
-        self._count("dead", learning, low and not sound, step, row)
-        flat = row.get("variety", 1.0) < limits.variety
-        self._count("collapsed", playing, ready and flat, step, row)
-        self._count("masked", playing, ready and row.get("share", 1.0) < limits.share, step, row)
+        playing, learning = (
+            judged & ~at[f"{player}_norm"].isnan() for player in ("generator", "critic")
+        )
+        self.practice += int(learning.sum())
+        won = self._mean("won", at["accuracy"][playing], limits.won_steps)
+        if won is not None and won >= limits.won:
+            self._warn("won", step, accuracy=won)
+        if self.practice <= limits.steps:
+            return
+        low = self._mean("low", at["accuracy"][learning], limits.steps)
+        gray = self._mean("gray", learning[learning] * row.get("gray", 0.0), limits.steps)
+        if low is not None and low <= limits.beaten:
+            name = "beaten" if gray >= limits.gray else "dead"
+            self._warn(name, step, accuracy=low, gray=gray)
+        for name, measure in (("collapsed", "variety"), ("masked", "share")):
+            mean = self._mean(name, at[measure][playing], limits.steps)
+            if mean is not None and mean < getattr(limits, measure):
+                self._warn(name, step, **{measure: mean})
 
-    def _count(self, name: str, accuracies: Tensor, sign: bool, step: int, row: dict) -> None:
-        if not len(accuracies):
+    def _mean(self, name: str, values: Tensor, steps: int) -> float | None:
+        """The mean of the last steps; None where they are too few."""
+        self.recent[name] = [*self.recent.get(name, ()), *values.tolist()][-steps:]
+        enough = len(values) and len(self.recent[name]) == steps
+        return sum(self.recent[name]) / steps if enough else None
+
+    def _warn(self, name: str, step: int, **numbers: float) -> None:
+        if name in self.warnings:
             return
-        self.counts[name] = self.counts[name] + len(accuracies) if sign else 0
-        if self.counts[name] < self.limits.steps or name in self.warnings:
-            return
-        text = SIGNS[name].format(**row | {"accuracy": float(accuracies.mean())})
-        self.warnings[name] = f"step {step}: {text}."
+        self.warnings[name] = f"step {step}: {SIGNS[name].format(**numbers)}."
         if distributed.is_main():
             warnings.warn(self.warnings[name], GameWarning, stacklevel=2)
 
@@ -234,7 +246,7 @@ class Game:
         ``watch.warnings`` keeps what it warned of.
     """
 
-    columns = (*MEASURES, "critic_loss", "gray", "variety")
+    columns = (*MEASURES, "critic_loss", "gray")
 
     def __init__(self, run: Run, critic: nn.Module, rules: Rules, limits: Limits) -> None:
         self.network, self.rules, self.watch = critic, rules, Watch(limits)
@@ -245,7 +257,7 @@ class Game:
         self.wrapped = distributed.wrap(critic, run.device)
         self.losses: list[float] = []
         self.window: list[Tensor] = []
-        self.last: tuple[Tensor, Tensor, Tensor, bool] | None = None
+        self.last: Batch | None = None  # for the probe, where the critic plays
 
     def play(self, run: Run, batch: Batch, stop: threading.Event) -> None:
         """One step: the critic's move, then the generator's, each if it is its turn."""
@@ -255,14 +267,15 @@ class Game:
 
     def _moves(self, run: Run, batch: Batch, stop: threading.Event) -> Tensor:
         L, ab = batch
-        turn, seen = SCHEDULES[self.rules.schedule](run.epoch, self.rules), {}
+        turn = SCHEDULES[self.rules.schedule](run.epoch, self.rules)
         with torch.set_grad_enabled(turn.generator), run.precision.autocast(run.device):
             made = run.network(L)
         fake = made.detach().to(ab.dtype)
+        seen = {"variety": _variety(fake) / _variety(ab)}
         if turn.adversarial:
             seen |= self._critic_move(run, L, ab, fake, turn.critic)
         seen |= self._generator_move(run, (L, ab), made, turn, stop)
-        self.last = L, ab, fake, turn.adversarial
+        self.last = batch if turn.adversarial else None
         values = [seen.get(name, math.nan) for name in MEASURES]
         return torch.stack([torch.as_tensor(x, device=run.device).float() for x in values])
 
@@ -321,10 +334,12 @@ class Game:
 
     @torch.no_grad()
     def row(self, run: Run) -> dict:
-        """The columns of a row: means over its steps, and two probes on the last batch."""
+        """The columns of a row: means over its steps, and the probe on the last batch."""
         table = torch.stack(self.window).cpu()
-        means = dict(zip(MEASURES, table.nanmean(0).tolist(), strict=True)) | self._probes(run)
+        means = dict(zip(MEASURES, table.nanmean(0).tolist(), strict=True))
         row = {name: value for name, value in means.items() if not math.isnan(value)}
+        if self.last:
+            row["gray"] = self._probe(run, *self.last)
         if self.losses:
             row["critic_loss"] = sum(self.losses) / len(self.losses)
         self.watch.see(run.step, row, table)
@@ -332,16 +347,12 @@ class Game:
         self.losses.clear()
         return row
 
-    def _probes(self, run: Run) -> dict:
-        L, ab, fake, adversarial = self.last
-        spreads = [x.float().var(0, correction=0).mean().sqrt() for x in (fake, ab)]
-        variety, gray = spreads[0] / spreads[1], torch.full_like(spreads[0], math.nan)
-        if adversarial:
-            with evaluating(self.network):
-                pair = [self._judge(run, self.network, L, x) for x in (ab, torch.zeros_like(ab))]
-            gray = accuracy(*pair, self.gan.threshold)
-        both = distributed.all_reduce(torch.stack([gray, variety])) / distributed.world_size()
-        return dict(zip(("gray", "variety"), both.tolist(), strict=True))
+    def _probe(self, run: Run, L: Tensor, ab: Tensor) -> float:
+        """The critic's accuracy on true against gray pictures."""
+        with evaluating(self.network):
+            true, gray = (self._judge(run, self.network, L, x) for x in (ab, torch.zeros_like(ab)))
+        share = accuracy(true, gray, self.gan.threshold)
+        return float(distributed.all_reduce(share)) / distributed.world_size()
 
     def state_dict(self) -> dict:
         """For the checkpoint: all that the steps to come depend on."""
@@ -350,8 +361,9 @@ class Game:
             "optimizer": self.optimizer.state_dict(),
             "window": [values.tolist() for values in self.window],
             "losses": list(self.losses),
-            "watch": {"warnings": dict(self.watch.warnings), "counts": dict(self.watch.counts)},
-            "practice": self.watch.practice,
+            "watch": {
+                name: getattr(self.watch, name) for name in ("warnings", "recent", "practice")
+            },
         }
 
     def load_state_dict(self, state: dict, path: Path) -> None:
@@ -362,7 +374,7 @@ class Game:
         device = next(self.network.parameters()).device
         self.window = [torch.tensor(values, device=device) for values in state["window"]]
         self.losses = state["losses"]
-        self.watch = Watch(self.watch.limits, **state["watch"], practice=state["practice"])
+        self.watch = Watch(self.watch.limits, **state["watch"])
 
 
 def fit_adversarial(
@@ -412,8 +424,8 @@ def fit_adversarial(
         ``accuracy``, the critic's on true against generated logits, balanced; ``gray``, the same
         on true against gray pictures; ``share``, the adversarial part of the gradient at the
         generator's output, as norms; ``generator_norm`` and ``critic_norm``, of the gradients of
-        the weights before clipping; ``variety``, as in `Limits`. ``gray`` and ``variety`` are of
-        the last batch. Where nobody plays, a column is empty.
+        the weights before clipping; ``variety``, as in `Limits`. ``gray`` is of the last batch.
+        Where nobody plays, a column is empty.
 
     Warns
     -----
@@ -441,6 +453,11 @@ def fit_adversarial(
         return conduct(run, resume)
     finally:
         critic.eval()
+
+
+def _variety(ab: Tensor) -> Tensor:
+    """How far colours lie from the mean colour of their place over the batch, in ab units."""
+    return ab.float().var(0, correction=0).mean().sqrt()
 
 
 def _norm(model: nn.Module) -> Tensor:
