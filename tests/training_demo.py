@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from colorkit.models import PatchCritic
+from colorkit.training.adversarial import Rules, fit_adversarial
 from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import Weighted, fit
 from colorkit.training.options import Options
@@ -89,6 +91,22 @@ def plain_mse(model, batch):
 
 def double_net() -> Net:
     return Net(norm=False, dropout=0.0).double()
+
+
+def double_game(folder: Path):
+    """A game that alternates, in float64; 8-bit pictures become float32 Lab, so these are cast."""
+    torch.manual_seed(1)
+    data = TensorBatches(pictures(), 4)
+    return fit_adversarial(
+        double_net(),
+        PatchCritic(4, 16, spectral_norm=True).double(),
+        lambda epoch, start: ([x.double() for x in batch] for batch in data(epoch, start)),
+        Options(steps=20, lr=0.01, precision="float32", log_every=5),
+        Rules(schedule="alternate", lam=0.02),
+        callbacks=(),
+        folder=folder,
+        device="cpu",
+    )
 
 
 def tensor_batches(**options) -> TensorBatches:
