@@ -139,7 +139,8 @@ def draw_curves(ax, run, log: bool = True) -> None:
         right = ax.twinx()
         right.plot(steps, shares, color="#228833", lw=1.2, label="critic's accuracy")
         right.axhline(0.5, color="#228833", lw=0.8, ls=":")
-        right.set(ylim=(0, 1), ylabel="critic's accuracy")
+        right.set(ylim=(0, 1))
+        right.set_ylabel("critic's accuracy", color="#228833")
 
 
 @torch.no_grad()
