@@ -1,9 +1,14 @@
 """Critics, GAN losses and the game: what they compute, resume, and warn of."""
 
 import math
+import os
 import re
+import subprocess
+import sys
+import time
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,8 +31,9 @@ from colorkit.training.fit import Diverged, fit
 from colorkit.training.history import History
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
-from tests.training_demo import Net, pictures
+from tests.training_demo import Net, pictures, play
 
+ROOT = Path(__file__).parents[1]
 CRITICS = [WholeCritic(4), PatchCritic(4, 16), PatchCritic(4, 34), PatchCritic(4, 70)]
 
 
@@ -173,28 +179,6 @@ def test_a_loss_that_does_not_exist_is_named():
 # The game
 
 
-def play(
-    folder=None, *, schedule="both", steps=30, callbacks=(), resume=True, limits=None, **changes
-):
-    """A game of two tiny players, with everything that has a state: dropout, norms, crops."""
-    torch.manual_seed(1)
-    rules = {"critic_lr": 2e-3, "lam": 0.2} | changes.pop("rules", {})
-    options = {"lr": 1e-3, "validate_every": 10, "checkpoint_every": 4, "log_every": 3} | changes
-    return fit_adversarial(
-        Net(),
-        PatchCritic(4, 16, spectral_norm=True),
-        TensorBatches(pictures(), 5, crop=6, seed=3),
-        Options(steps=steps, **options),
-        Rules(schedule=schedule, **rules),
-        limits=limits,
-        validation=in_order(pictures(7, seed=9), 3),
-        callbacks=callbacks,
-        folder=folder,
-        resume=resume and folder is not None,
-        device="cpu",
-    )
-
-
 def equal(one, other):
     return all(
         torch.equal(a, b)
@@ -288,6 +272,19 @@ def test_a_game_that_broke_off_ends_with_the_same_weights(tmp_path, schedule, st
     assert equal(run, whole)
     assert without_time(run) == without_time(whole)
     assert run.game.watch == whole.game.watch
+
+
+def test_killed_in_an_alternation_a_game_ends_with_the_same_weights(tmp_path):
+    log = tmp_path / "steps.txt"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.training_demo", str(tmp_path), "game"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    while process.poll() is None and (not log.exists() or log.stat().st_size < 60):
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() not in (0, None)
+    run = play(tmp_path, schedule="alternate", steps=100)
+    assert equal(run, play(schedule="alternate", steps=100))
 
 
 def test_in_an_alternation_one_player_trains_and_the_other_waits():
