@@ -403,6 +403,7 @@ def test_a_critic_that_cannot_take_the_pictures_is_described():
         ({"schedule": "never"}, "both, alternate, critic_every_k, nogan"),
         ({"loss": "lsgan"}, "no GAN loss 'lsgan'"),
         ({"pixel": "l3"}, "no loss 'l3'"),
+        ({"loss": "hinge", "smooth": 0.1}, "no labels to smooth"),
         ({"lam": -1.0}, "lam is 0 or more"),
         ({"critic_lr": 0.0}, "critic_lr is above 0"),
         ({"k": 0}, "k is 1 or more"),

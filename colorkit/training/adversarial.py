@@ -127,7 +127,7 @@ class Rules:
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
-        gan_loss(self.loss), loss_by_name(self.pixel)
+        loss_by_name(self.pixel)
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"there is no schedule {self.schedule!r}: take one of {', '.join(SCHEDULES)}"
@@ -141,6 +141,7 @@ class Rules:
             raise ValueError(f"critic_lr is above 0, not {self.critic_lr}")
         if min(self.k, self.pretrain + 1, self.pretrain_critic + 1) < 1:
             raise ValueError("k is 1 or more epochs, pretrain and pretrain_critic are 0 or more")
+        gan_loss(self.loss).critic(torch.zeros(1), torch.zeros(1), self.smooth)  # may refuse it
 
 
 class Game:
