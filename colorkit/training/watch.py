@@ -39,7 +39,7 @@ class Limits:
 
     won: float = 0.95
     beaten: float = 0.55
-    gray: float = 0.75
+    gray: float = 0.6
     share: float = 0.03
     variety: float = 0.1
     steps: int = 100
