@@ -65,6 +65,21 @@ def test_twenty_steps_of_two_processes_are_those_of_one(both, tmp_path, name):
     assert History.read_csv(folder / name / "history.csv").curve("loss")[1] == pytest.approx(ours)
 
 
+def test_a_game_of_two_processes_is_that_of_one(both, tmp_path):
+    from tests.training_demo import double_game
+
+    folder, _ = both
+    one = double_game(tmp_path)
+    state = checkpoint.load(folder / "game" / "last.pt")
+    pairs = ((one.model, state["model"]), (one.game.network, state["game"]["critic"]))
+    for player, two in pairs:
+        for key, value in player.state_dict().items():
+            assert (value - two[key]).abs().max() < 1e-9
+    theirs = History.read_csv(folder / "game" / "history.csv")
+    for column in ("loss", "critic_loss", "adversarial", "pixel", "accuracy", "gray"):
+        assert theirs.curve(column)[1] == pytest.approx(one.history.curve(column)[1], rel=1e-5)
+
+
 def test_a_mean_of_means_would_have_been_another_run(both):
     """The shares do weigh differently: else the test of the normaliser would prove nothing."""
     from colorkit.training.batches import TensorBatches

@@ -11,7 +11,7 @@ from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.config import read, train_config
 from colorkit.training.fit import fit
 from colorkit.training.options import Options
-from tests.training_demo import Net, mse, pictures
+from tests.training_demo import Net, double_game, mse, pictures
 
 
 class InterruptOne:
@@ -43,6 +43,7 @@ def main(folder: Path) -> None:
     with distributed.process_group("cpu"):
         for name in ("plain", "weighted"):
             train_config(read(folder / f"{name}.toml"), device="cpu")
+        double_game(folder / "game")
         stopped = dropout_run(folder / "stopped", [InterruptOne()])
         steps = distributed.gather((stopped.stopped, stopped.step))
         whole, resumed = dropout_run(folder / "whole"), dropout_run(folder / "stopped")

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from colorkit.training.batches import TensorBatches
+from colorkit.models import PatchCritic
+from colorkit.training.adversarial import Rules, fit_adversarial
+from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Weighted, fit
 from colorkit.training.options import Options
 
@@ -63,16 +65,38 @@ def train(folder, *, steps=30, resume=True, callbacks=(), seed=0, **changes):
     )
 
 
+def play(
+    folder=None, *, schedule="both", steps=30, callbacks=(), resume=True, limits=None, **changes
+):
+    """A game of two tiny players, with everything that has a state: dropout, norms, crops."""
+    torch.manual_seed(1)
+    rules = {"critic_lr": 2e-3, "lam": 0.2} | changes.pop("rules", {})
+    options = {"lr": 1e-3, "validate_every": 10, "checkpoint_every": 4, "log_every": 3} | changes
+    return fit_adversarial(
+        Net(),
+        PatchCritic(4, 16, spectral_norm=True),
+        TensorBatches(pictures(), 5, crop=6, seed=3),
+        Options(steps=steps, **options),
+        Rules(schedule=schedule, **rules),
+        limits=limits,
+        validation=in_order(pictures(7, seed=9), 3),
+        callbacks=callbacks,
+        folder=folder,
+        resume=resume and folder is not None,
+        device="cpu",
+    )
+
+
 class Slow:
     """Makes steps long enough for a signal to hit any part of one; counts them in a file."""
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
+    def __init__(self, log: Path, seconds: float = 0.005) -> None:
+        self.log, self.seconds = log, seconds
 
     def stepped(self, run) -> None:
         with open(self.log, "a", encoding="utf-8") as file:
             file.write(f"{run.step}\n")
-        time.sleep(0.005)
+        time.sleep(self.seconds)
 
 
 def weighted_mse(model, batch):
@@ -91,6 +115,22 @@ def double_net() -> Net:
     return Net(norm=False, dropout=0.0).double()
 
 
+def double_game(folder: Path):
+    """A game that alternates, in float64; 8-bit pictures become float32 Lab, so these are cast."""
+    torch.manual_seed(1)
+    data = TensorBatches(pictures(), 4)
+    return fit_adversarial(
+        double_net(),
+        PatchCritic(4, 16, spectral_norm=True).double(),
+        lambda epoch, start: ([x.double() for x in batch] for batch in data(epoch, start)),
+        Options(steps=20, lr=0.01, precision="float32", log_every=5),
+        Rules(schedule="alternate", lam=0.02),
+        callbacks=(),
+        folder=folder,
+        device="cpu",
+    )
+
+
 def tensor_batches(**options) -> TensorBatches:
     return TensorBatches(pictures(), **options)
 
@@ -98,4 +138,8 @@ def tensor_batches(**options) -> TensorBatches:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    train(folder, steps=200, callbacks=[Slow(folder / "steps.txt")])
+    log = folder / "steps.txt"
+    if sys.argv[2:] == ["game"]:
+        play(folder, schedule="alternate", steps=100, callbacks=[Slow(log, 0.05)])
+    else:
+        train(folder, steps=200, callbacks=[Slow(log)])

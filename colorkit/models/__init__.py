@@ -10,6 +10,7 @@ from colorkit.models.baselines import (
 )
 from colorkit.models.classifier import Classifier
 from colorkit.models.colorizer import Colorizer, Network
+from colorkit.models.critics import PatchCritic, WholeCritic
 from colorkit.models.eight_groups import EightGroups
 from colorkit.models.first import FirstNet
 from colorkit.models.naive import NaiveCNN
@@ -28,7 +29,9 @@ __all__ = [
     "NearestNeighbor",
     "Network",
     "Oracle",
+    "PatchCritic",
     "RandomPicture",
     "ResNetColorizer",
     "UNet",
+    "WholeCritic",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,18 @@ class Weighted(NamedTuple):
 Loss = Callable[[nn.Module, Batch], Tensor | Weighted]
 
 
+class Game(Protocol):
+    """A second player, whose step replaces that of `fit`: see `colorkit.training.adversarial`."""
+
+    columns: tuple[str, ...]  # of its own in the history
+    network: nn.Module
+
+    def play(self, run: "Run", batch: Batch, stop: threading.Event) -> None: ...
+    def row(self, run: "Run") -> dict: ...
+    def state_dict(self) -> dict: ...
+    def load_state_dict(self, state: dict, path: Path) -> None: ...
+
+
 class Diverged(RuntimeError):
     """The loss or the gradient is no number any more."""
 
@@ -68,6 +80,7 @@ class Run:
     folder: Path | None = None
     config: dict = field(default_factory=dict)
     listeners: Sequence[object] = ()
+    game: Game | None = None
     step: int = 0
     epoch: int = 0
     position: int = 0
@@ -174,7 +187,7 @@ def fit(
     step at hand: the checkpoint is written, the model holds its weights, and `fit` returns. A
     second one, two seconds later, raises KeyboardInterrupt at once.
     """
-    run = _prepare(
+    run = prepare(
         model,
         options or Options(),
         optimizer,
@@ -185,8 +198,13 @@ def fit(
         metric=metric,
         folder=None if folder is None else Path(folder),
         config=config or {},
-        listeners=[loss, *(_default_callbacks() if callbacks is None else callbacks)],
+        listeners=[loss, *(default_callbacks() if callbacks is None else callbacks)],
     )
+    return conduct(run, resume)
+
+
+def conduct(run: Run, resume: bool) -> Run:
+    """Train what `prepare` made ready."""
     _resume(run, resume)
     with _stop_signal() as stop:
         run._clock = time.monotonic() - run.seconds
@@ -199,7 +217,7 @@ def fit(
             run.tell("ended")
     if run.options.keep == "best":
         _take_best(run)
-    model.eval()
+    run.model.eval()
     return run
 
 
@@ -210,7 +228,11 @@ def _train(run: Run, stop: threading.Event) -> None:
         run.tell("epoch_started")
         start = run.position
         for batch in run.data(run.epoch, start):
-            _step(run, batch, stop)
+            set_rates(run, run.optimizer)
+            (run.game.play if run.game else _step)(run, arrange(run, batch), stop)
+            run.step += 1
+            run.position += 1
+            run.tell("stepped")
             _after_step(run, stop)
             if run.stopped is not None:
                 return
@@ -221,21 +243,36 @@ def _train(run: Run, stop: threading.Event) -> None:
 
 def _step(run: Run, batch: Batch, stop: threading.Event) -> None:
     """One optimizer step."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = group["base_lr"] * run.lr_share
-    batch = _arrange(run, batch)
     run.optimizer.zero_grad(set_to_none=True)
-    sums = _forward_backward(run, batch, stop)
+    sums = guarded(run, batch, lambda: _forward_backward(run, batch, stop))
+    update(run, run.model, run.optimizer, sums, run._window)
+
+
+def set_rates(run: Run, optimizer: Optimizer) -> None:
+    """The learning rates of the step to come."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * run.lr_share
+
+
+def update(
+    run: Run, model: nn.Module, optimizer: Optimizer, sums: Tensor, window: list[float]
+) -> Tensor | None:
+    """Clip the gradient, see that it and the loss are numbers, and step; the norm, if clipped."""
     norm = None
     if run.options.clip is not None:
-        norm = nn.utils.clip_grad_norm_(run.model.parameters(), run.options.clip)
-    run._pending.append((run.step, run.optimizer.param_groups[0]["lr"], sums, norm))
-    if run.device.type == "cpu" or len(run._pending) == 20:  # reading makes an accelerator wait
+        norm = nn.utils.clip_grad_norm_(model.parameters(), run.options.clip)
+    note(run, optimizer, sums, norm, window)
+    optimizer.step()
+    return norm
+
+
+def note(
+    run: Run, optimizer: Optimizer, sums: Tensor, norm: Tensor | None, window: list[float]
+) -> None:
+    """Remember a loss, to be read into the window before the next row at the latest."""
+    run._pending.append((run.step, optimizer.param_groups[0]["lr"], sums, norm, window))
+    if run.device.type == "cpu" or len(run._pending) >= 20:  # reading makes an accelerator wait
         _read_pending(run)
-    run.optimizer.step()
-    run.step += 1
-    run.position += 1
-    run.tell("stepped")
 
 
 def _after_step(run: Run, stop: threading.Event) -> None:
@@ -258,32 +295,39 @@ def _after_step(run: Run, stop: threading.Event) -> None:
         _save(run)
 
 
-def _forward_backward(run: Run, batch: Batch, stop: threading.Event) -> Tensor:
-    """Leave the gradient in the weights; return [sum of losses, of weights, of wishes to stop]."""
+def guarded(run: Run, batch: Batch, work: Callable[[], Tensor]) -> Tensor:
+    """Do the first step's work with an eye on memory, and say what of data and model clashes."""
     if not run._checked and run.device.type == "cpu":
         memory.check_fits(lambda part: _local_mean(run, part), run.model, batch)
     try:
-        loss = _call(run.loss, run.network, run, batch)
-        sums = _sums(run, loss, batch, stop.is_set())
-        if distributed.world_size() == 1 and not isinstance(loss, Weighted):
-            objective = loss
-        else:  # the wrapped model averages gradients over the processes
-            total, _ = _as_weighted(loss, batch)
-            objective = total * (distributed.world_size() / sums[1].to(total.dtype))
-        objective.backward()
+        result = work()
     except torch.OutOfMemoryError:
-        sums = None
+        result = None
     except (RuntimeError, ValueError) as error:
-        if run._checked:
+        if run._checked or isinstance(error, Diverged):
             raise
         raise ValueError(_mismatch(batch, error)) from error
-    if sums is None:  # not in the except block, whose traceback holds the tensors in memory
+    if result is None:  # not in the except block, whose traceback holds the tensors in memory
         raise _too_large(run, batch)
     run._checked = True
+    return result
+
+
+def _forward_backward(run: Run, batch: Batch, stop: threading.Event) -> Tensor:
+    """Leave the gradient in the weights; return what `sums_of` does."""
+    loss = _call(run.loss, run.network, run, batch)
+    sums = sums_of(run, loss, batch, stop.is_set())
+    if distributed.world_size() == 1 and not isinstance(loss, Weighted):
+        objective = loss
+    else:  # the wrapped model averages gradients over the processes
+        total, _ = _as_weighted(loss, batch)
+        objective = total * (distributed.world_size() / sums[1].to(total.dtype))
+    objective.backward()
     return sums
 
 
-def _sums(run: Run, loss: Tensor | Weighted, batch: Batch, stop: bool) -> Tensor:
+def sums_of(run: Run, loss: Tensor | Weighted, batch: Batch, stop: bool = False) -> Tensor:
+    """[Sum of losses, of weights, of wishes to stop] over all processes."""
     total, weight = _as_weighted(loss, batch)
     dtype = torch.float32 if run.device.type == "mps" else torch.float64
     wish = torch.tensor(float(stop), device=run.device)
@@ -311,7 +355,8 @@ def _local_mean(run: Run, batch: Batch) -> Tensor:
     return total / weight
 
 
-def _arrange(run: Run, batch: Batch) -> Batch:
+def arrange(run: Run, batch: Batch) -> Batch:
+    """The batch on the device, in its memory format."""
     if not isinstance(batch, tuple | list) or not all(isinstance(x, Tensor) for x in batch):
         raise ValueError(
             f"data yields tuples of tensors such as (L, ab), not {type(batch).__name__}"
@@ -343,14 +388,14 @@ def _too_large(run: Run, batch: Batch) -> memory.BatchTooLarge:
 
 def _read_pending(run: Run) -> None:
     """Read the losses that wait, and see that they are numbers."""
-    for step, lr, sums, norm in run._pending:
+    for step, lr, sums, norm, window in run._pending:
         total, weight, wishes = sums.tolist()
         loss = total / weight if weight else math.nan
         if not math.isfinite(loss):
             raise Diverged(_divergence(run, f"the loss is {loss}", step, lr))
         if norm is not None and not math.isfinite(norm):
             raise Diverged(_divergence(run, f"the norm of the gradient is {norm:g}", step, lr))
-        run._window.append(loss)
+        window.append(loss)
         run._all_stop = run._all_stop or wishes > 0
     run._pending.clear()
 
@@ -371,7 +416,7 @@ def _validate(run: Run) -> float:
     sums = torch.zeros(3, dtype=torch.float64)
     for batch in run.validation(0, 0):
         if len(batch[0]):  # the share of a process may be empty
-            batch = _arrange(run, batch)
+            batch = arrange(run, batch)
             loss = _call(run.metric or run.loss, run.model, run, batch)
             total, weight = _as_weighted(loss, batch)
             sums += torch.tensor([float(total), float(weight), 0.0], dtype=torch.float64)
@@ -403,6 +448,8 @@ def _log(run: Run, validation: float | None) -> None:
     row = {"step": run.step, "epoch": run.epoch, "lr": lr, "loss": loss}
     if validation is not None:
         row["validation"] = validation
+    if run.game:
+        row |= run.game.row(run)
     run.history.add(**row, seconds=round(run.seconds, 3))
     run._window.clear()
     run.tell("logged", run.history.rows[-1])
@@ -415,7 +462,8 @@ def _log_every(options: Options) -> int:
 def _save(run: Run) -> None:
     """Write the checkpoint, as best.pt too if it is the best."""
     _read_pending(run)
-    if not all(bool(torch.isfinite(p).all()) for p in run.model.parameters()):
+    weights = [*run.model.parameters(), *(run.game.network.parameters() if run.game else ())]
+    if not all(bool(torch.isfinite(p).all()) for p in weights):
         lr = run.optimizer.param_groups[0]["lr"]
         raise Diverged(_divergence(run, "a weight is no number", run.step - 1, lr))
     if run.folder is None:
@@ -443,6 +491,7 @@ def _state(run: Run) -> dict:
         "history": run.history.rows,
         "window": list(run._window),
         "counters": {name: getattr(run, name) for name in COUNTERS},
+        "game": run.game.state_dict() if run.game else None,
     }
 
 
@@ -451,22 +500,18 @@ def _write_history(run: Run) -> None:
         run.history.write_csv(run.folder / CSV)
 
 
-def _prepare(
+def prepare(
     model: nn.Module,
     options: Options,
     optimizer: Callable[[nn.Module, Options], Optimizer] | None,
     device: str | torch.device | None,
     **rest: object,
 ) -> Run:
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("the model has no weights to train: all have requires_grad=False")
+    """A run before its first step, with all random generators seeded."""
     seed_everything(options.seed + distributed.rank())  # so that processes drop different units
     device = distributed.own_device(pick_device(str(device) if device else None))
     precision = pick_precision(device, options.precision, options.channels_last)
-    model = precision.arrange(model.to(device)).train()
-    made = (optimizer or adamw)(model, options)
-    for group in made.param_groups:
-        group.setdefault("base_lr", group["lr"])
+    made = equip(model, options, optimizer, device, precision)
     network = distributed.wrap(model, device)
     if options.compile:
         network = torch.compile(network)
@@ -481,11 +526,32 @@ def _prepare(
     )
 
 
-def adamw(model: nn.Module, options: Options) -> Optimizer:
+def equip(
+    model: nn.Module,
+    options: Options,
+    optimizer: Callable[[nn.Module, Options], Optimizer] | None,
+    device: torch.device,
+    precision: Precision,
+) -> Optimizer:
+    """Put a model on its device, to be trained, and make its optimizer."""
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("the model has no weights to train: all have requires_grad=False")
+    precision.arrange(model.to(device)).train()
+    made = (optimizer or adamw)(model, options)
+    for group in made.param_groups:
+        group.setdefault("base_lr", group["lr"])
+    return made
+
+
+def adamw(
+    model: nn.Module, options: Options, betas: tuple[float, float] = (0.9, 0.999)
+) -> Optimizer:
     """AdamW on the weights that are trained, in one fused pass over memory where torch has it."""
     weights = [p for p in model.parameters() if p.requires_grad]
     fused = all(p.device.type in ("cpu", "cuda", "mps") for p in weights)
-    return torch.optim.AdamW(weights, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
+    return torch.optim.AdamW(
+        weights, lr=options.lr, betas=betas, weight_decay=options.weight_decay, fused=fused
+    )
 
 
 def _resume(run: Run, resume: bool) -> None:
@@ -517,8 +583,10 @@ def _restore(run: Run, state: dict, path: Path) -> None:
         setattr(run, name, state["counters"][name])
     if run.stopped == "interrupted":
         run.stopped = None
-    run.history = History(state["history"])
+    run.history.rows = state["history"]
     run._window, run._saved = state["window"], run.step
+    if run.game:
+        run.game.load_state_dict(state["game"], path)
     states = state["random"]
     if len(states) == distributed.world_size():
         checkpoint.restore_random_states(states[distributed.rank()])
@@ -534,7 +602,8 @@ def _take_best(run: Run) -> None:
         run.model.load_state_dict(run.best_weights)
 
 
-def _default_callbacks() -> list:
+def default_callbacks() -> list:
+    """What one sees of a run, of the first process alone."""
     from colorkit.training.progress import progress
 
     return [progress()] if distributed.is_main() else []

@@ -12,7 +12,7 @@ COLUMNS = ("step", "epoch", "lr", "loss", "validation", "seconds")
 
 @dataclass
 class History:
-    """Rows in the order of steps, each a mapping of `COLUMNS` to numbers.
+    """Rows in the order of steps, each a mapping of its columns, by default `COLUMNS`, to numbers.
 
     ``loss`` is the mean since the row before, ``validation`` is there where it was measured.
     ``pandas.DataFrame(history.rows)`` makes a table of it.
@@ -27,13 +27,14 @@ class History:
     """
 
     rows: list[dict] = field(default_factory=list)
+    columns: tuple[str, ...] = COLUMNS
 
     def add(self, **row: float) -> None:
         """Append a row; a column that does not exist raises."""
-        unknown = sorted(set(row) - set(COLUMNS))
+        unknown = sorted(set(row) - set(self.columns))
         if unknown:
-            raise ValueError(f"a history has no column {unknown[0]!r}: {', '.join(COLUMNS)}")
-        self.rows.append({name: row[name] for name in COLUMNS if name in row})
+            raise ValueError(f"a history has no column {unknown[0]!r}: {', '.join(self.columns)}")
+        self.rows.append({name: row[name] for name in self.columns if name in row})
 
     def curve(self, column: str) -> tuple[list[int], list[float]]:
         """Steps and values of a column, where it has values."""
@@ -43,7 +44,7 @@ class History:
     def write_csv(self, path: str | Path) -> None:
         """Write all rows, beside the file first, so that a reader never sees half of it."""
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_beside(Path(path), lambda file: file.write(text.getvalue().encode()))
@@ -52,6 +53,8 @@ class History:
     def read_csv(cls, path: str | Path) -> "History":
         """Read what `write_csv` wrote."""
         with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), tuple(reader.fieldnames or COLUMNS)
         kinds = {"step": int, "epoch": int}
-        return cls([{k: kinds.get(k, float)(v) for k, v in row.items() if v} for row in rows])
+        numbers = [{k: kinds.get(k, float)(v) for k, v in row.items() if v} for row in rows]
+        return cls(numbers, columns)

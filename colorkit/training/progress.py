@@ -134,6 +134,13 @@ def draw_curves(ax, run, log: bool = True) -> None:
     ax.set(xlabel="step", xlim=(0, run.options.steps), title=closing(run))
     ax.grid(alpha=0.3)
     ax.legend(loc="upper right", fontsize=9)
+    steps, shares = run.history.curve("accuracy")
+    if shares:
+        right = ax.twinx()
+        right.plot(steps, shares, color="#228833", lw=1.2, label="critic's accuracy")
+        right.axhline(0.5, color="#228833", lw=0.8, ls=":")
+        right.set(ylim=(0, 1))
+        right.set_ylabel("critic's accuracy", color="#228833")
 
 
 @torch.no_grad()
@@ -157,6 +164,8 @@ def summary(row: dict) -> str:
     words = [f"loss {row['loss']:.4g}"]
     if "validation" in row:
         words.append(f"validation {row['validation']:.4g}")
+    if "accuracy" in row:
+        words.append(f"critic's accuracy {row['accuracy']:.0%}")
     return ", ".join(words)
 
 
@@ -179,4 +188,7 @@ def alt_text(run) -> str:
     steps, values = run.history.curve("validation")
     if steps:
         text += f"; validation {values[-1]:.3g}, at best {run.best:.3g} at step {run.best_step}"
+    steps, shares = run.history.curve("accuracy")
+    if steps:
+        text += f"; the critic's accuracy {shares[-1]:.0%}"
     return text + "."
