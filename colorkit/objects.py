@@ -188,12 +188,14 @@ def predicted_probabilities(
         where no logit stands for any of its pixels.
     """
     found: list[Tensor] = []
-    predicted = torch.cat([net.distribution(L).cpu() for L in world.L.split(50)])
-    if weights is not None:
-        predicted = predicted / weights.cpu().view(1, -1, 1, 1)
-        predicted = predicted / predicted.sum(1, keepdim=True)
+    kept, predicted = -1, torch.empty(0)
     for picture, cells, possible in _at_logits(world, objects, net.scale):
-        p = predicted[picture].flatten(1)[:, cells]  # (Q, n)
+        if picture != kept:  # one picture at a time: Q numbers a pixel of many would be gigabytes
+            kept, predicted = picture, net.distribution(world.L[picture : picture + 1])[0].cpu()
+            if weights is not None:
+                predicted = predicted / weights.cpu().view(-1, 1, 1)
+                predicted = predicted / predicted.sum(0)
+        p = predicted.flatten(1)[:, cells]  # (Q, n)
         distance = (possible[:, :, None] - net.bins.cpu()).norm(dim=-1)  # (n, K, Q)
         near, number = distance.min(1)
         number = torch.where(near <= within, number, possible.shape[1])
