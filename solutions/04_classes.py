@@ -773,7 +773,7 @@ change = pd.DataFrame(change).T
 show(
     ab_plots.intervals(change, "change of the skin's ab error, with its 95% interval"),
     alt="Four changes with intervals. 50/50 lowers the error of the rare tone most; rebalancing colours "
-    "lowers it less. The common tone's error changes little.",
+    "lowers it less. Both raise the error of the common tone, by less.",
 )
 record("bias_gap", by_tone["rare tone"].iloc[0] - by_tone["common tone"].iloc[0], unit="ab units")
 record("bias_balanced_data", change.difference.iloc[0], unit="ab units, rare tone")
@@ -785,7 +785,8 @@ reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes
 
 # %% [markdown]
 # A network trained on 90/10 guesses the common tone wherever brightness leaves it open: that is
-# calibrated, for *its* data, and unfair to the tenth. Better data mend part of it. Rebalancing counts
+# calibrated, for *its* data, and unfair to the tenth. Better data mend part of it, and what the rare
+# group wins the common one pays in part: brightness cannot tell them apart for either. Rebalancing counts
 # *colours* and knows nothing of groups: it helps as far as the rare group's colours are rare themselves,
 # and would not help a group whose colours the others share. And gray hair goes blond as in the report on
 # portraits: both are about equally bright, and blond is more frequent. Only somebody who *counts by
