@@ -469,6 +469,8 @@ if world:
     )
     by_kind = wrong.groupby(fruits.table.kind).mean()
     display(by_kind.round(2))
+    pooled = {name: objects.variation_by_kind(fruits, q) for name, q in predicted.items()}
+    display(pd.DataFrame(pooled).round(2))
     best = fruits.table[fruits.table.kind == "apple"].pixels.idxmax()
     at, known = int(fruits.table.picture[best]), fruits.probs[best]
     L, ab = (plane[at : at + 1] for plane in pictures.test)
@@ -485,11 +487,13 @@ if world:
     for name in nets:
         record(f"total_variation_{name.lower()}", wrong[name].mean(), unit="mean over objects")
     record("total_variation_worst", by_kind.classes.max(), unit="classes, the kind they know least")
+    record("variation_pooled_worst", pooled["classes"].max(), unit="the same, over a kind's pixels")
     reveal("classes.calibration", wrong.mean().idxmin(), f"{wrong.mean().min():.2f} is the least.")
 
 # %% [markdown]
 # This is the picture of the lesson. Nobody told the network that half of all apples are red. It paid for
-# its mistakes, and the cheapest way to pay is to know.
+# its mistakes, and the cheapest way to pay is to know. (First table: object by object, then the mean. Second:
+# what is predicted for a kind on average, where errors to either side cancel.)
 #
 # And rebalanced? If it comes as near, or nearer, that is because colours of things are rarer than those of
 # grounds: they count more, so in equal time it learns things better, and leaves less to the rest. But it

@@ -89,3 +89,20 @@ def test_chroma_is_a_share_of_the_truth_s(world, fruits):
     assert objects.chroma_ratio(fruits, 0.5 * world.ab, world.ab) == pytest.approx(0.5, abs=1e-5)
     mean = Oracle(world).colorize(world.L)
     assert 0.3 < objects.chroma_ratio(fruits, mean, world.ab) < 1  # a mean of colours is duller
+
+
+def test_errors_to_either_side_cancel_over_a_kind(fruits):
+    pixels = fruits.table.pixels.to_numpy()
+    apples = fruits.table.kind.eq("apple").to_numpy().nonzero()[0]
+    kind = [i for i in apples if len(fruits.probs[i]) == 3][:2]
+    predicted = [torch.nn.functional.pad(p, (0, 1)) for p in fruits.probs]
+    for i, sign in zip(kind, (1, -1), strict=True):
+        shift = sign * 1000 / pixels[i] * torch.tensor([1e-3, -1e-3, 0, 0]) * 20
+        predicted[i] = predicted[i] + shift
+    predicted = tuple(predicted)
+    by_kind = objects.variation_by_kind(fruits, predicted)
+    assert by_kind.max() < 1e-5
+    assert objects.total_variation(fruits, predicted)[kind].min() > 1e-3
+    assert list(by_kind.index) == sorted(set(fruits.table.kind))
+    half = tuple(torch.nn.functional.pad(p / 2, (0, 1), value=0.5) for p in fruits.probs)
+    assert objects.variation_by_kind(fruits, half).to_numpy() == pytest.approx(0.5, abs=1e-5)
