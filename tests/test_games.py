@@ -73,7 +73,6 @@ def test_figure_and_table_have_a_column_a_ward(charts):
     first = {letter: charts[letter, 0] for letter in WARDS}
     figure = plot_charts(first)
     assert len(figure.axes) == 5 * len(WARDS)
-    figure.savefig("/tmp/ex5_charts.png", dpi=110)
     plt.close(figure)
     table = readings(first)
     assert list(table.columns) == list(WARDS)
