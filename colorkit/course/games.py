@@ -182,7 +182,7 @@ def readings(charts: Mapping[str, Chart]) -> pd.DataFrame:
 
 CURVES = (  # rows of the figure: its label, its range, and column -> line
     ("critic right", (0, 1.05), {"accuracy": ("generated", "-"), "gray": ("gray", ":")}),
-    ("losses", (0, 4), {"adversarial": ("generator", "-"), "critic_loss": ("critic", ":")}),
+    ("losses", (0, 7), {"adversarial": ("generator", "-"), "critic_loss": ("critic", ":")}),
     ("share", (1e-4, 1), {"share": ("", "-")}),
 )
 
@@ -199,7 +199,7 @@ def plot_charts(charts: Mapping[str, Chart]) -> Figure:
             for name, (label, style) in lines.items():
                 ax.plot([row[name] for row in chart.rows], style, lw=1.2, label=label)
             ax.set(ylim=limits, xticks=[], yscale="log" if limits[0] else "linear")
-            ax.tick_params(labelsize=7, labelleft=column is axes.T[0])
+            ax.tick_params(labelsize=7, labelleft=ax in axes[:, 0])
         draw_picture(column[3], chart.made)
         draw_picture(column[4], chart.true)
     for ax in axes[:2, 0]:
