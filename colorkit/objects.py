@@ -5,7 +5,7 @@ enough gets one row: the mean ab over its pixels in the truth, for the oracle an
 and the mean ab that each of its possible colours would have had.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from colorkit.data.worlds import World
 from colorkit.evaluate import HasColorize
+from colorkit.metrics import nearest_bin
+from colorkit.models.classifier import Classifier
 
 FAILURES = ("bias", "desaturation", "inconsistency", "bleeding", "edges")
 
@@ -105,6 +107,24 @@ def object_colors(
     return ObjectColors(table, ab, tuple(possible), tuple(probs), torch.cat(visible))
 
 
+def chroma_ratio(objects: ObjectColors, ab: Tensor, truth: Tensor) -> float:
+    """Chroma inside the objects, as a share of the truth's: 1 is as vivid as things are.
+
+    Parameters
+    ----------
+    ab, truth : Tensor
+        (N, 2, H, W), of all pictures of the world. Means are over pixels, then over objects.
+    """
+    picture = objects.table.picture.tolist()
+    where = objects.visible.float()  # (M, 1, H, W)
+    pixels = where.sum((1, 2, 3))
+    chroma = [
+        ((plane.norm(dim=1, keepdim=True)[picture] * where).sum((1, 2, 3)) / pixels).mean()
+        for plane in (ab, truth)
+    ]
+    return (chroma[0] / chroma[1]).item()
+
+
 def failures(
     world: World, objects: ObjectColors, name: str, colorizer: HasColorize
 ) -> pd.DataFrame:
@@ -140,6 +160,120 @@ def failures(
             }
         )
     return pd.DataFrame(rows, columns=list(FAILURES)).astype(float)
+
+
+def predicted_probabilities(
+    world: World,
+    objects: ObjectColors,
+    net: Classifier,
+    weights: Tensor | None = None,
+    within: float = 25.0,
+) -> tuple[Tensor, ...]:
+    """How probable a classifier holds each colour that an object can have.
+
+    Looked at are the pixels that the logits stand for: the middle of each cell. Each predicted bin
+    counts for the nearest colour that the pixel could have, if that lies within 25 units.
+
+    Parameters
+    ----------
+    weights : Tensor, optional
+        (Q,): the predicted probabilities are divided by these, and normalised again.
+    within : float
+        In ab units.
+
+    Returns
+    -------
+    tuple of Tensor
+        For each object float32 (K + 1,), adding up to 1: its possible colours, and the rest. NaN
+        where no logit stands for any of its pixels.
+    """
+    found: list[Tensor] = []
+    kept, predicted = -1, torch.empty(0)
+    for picture, cells, possible in _at_logits(world, objects, net.scale):
+        if picture != kept:  # one picture at a time: Q numbers a pixel of many would be gigabytes
+            kept, predicted = picture, net.distribution(world.L[picture : picture + 1])[0].cpu()
+            if weights is not None:
+                predicted = predicted / weights.cpu().view(-1, 1, 1)
+                predicted = predicted / predicted.sum(0)
+        p = predicted.flatten(1)[:, cells]  # (Q, n)
+        distance = (possible[:, :, None] - net.bins.cpu()).norm(dim=-1)  # (n, K, Q)
+        near, number = distance.min(1)
+        number = torch.where(near <= within, number, possible.shape[1])
+        mass = p.new_zeros(p.shape[1], possible.shape[1] + 1).scatter_add_(1, number, p.T)
+        found.append(mass.mean(0))
+    return tuple(found)
+
+
+def rebalanced_probabilities(
+    world: World, objects: ObjectColors, net: Classifier, weights: Tensor
+) -> tuple[Tensor, ...]:
+    """What a classifier trained with weights should learn: q, proportional to p times w.
+
+    Returns
+    -------
+    tuple of Tensor
+        For each object float32 (K + 1,), as `predicted_probabilities`; the rest is 0.
+    """
+    found: list[Tensor] = []
+    for p, (_, _, possible) in zip(
+        objects.probs, _at_logits(world, objects, net.scale), strict=True
+    ):
+        bin_ = nearest_bin(possible.permute(2, 1, 0)[None], net.bins.cpu())[0].T  # (n, K)
+        q = p * weights.cpu()[bin_]
+        found.append(F.pad((q / q.sum(1, keepdim=True)).mean(0), (0, 1)))
+    return tuple(found)
+
+
+def nearest_probabilities(
+    objects: ObjectColors, name: str, within: float = 25.0
+) -> tuple[Tensor, ...]:
+    """A model's one colour of each object as a distribution: all on the nearest possible colour.
+
+    Returns
+    -------
+    tuple of Tensor
+        For each object float32 (K + 1,), as `predicted_probabilities`.
+    """
+    numbers, distances = objects.nearest(name)
+    return tuple(
+        F.one_hot(number if distance <= within else torch.tensor(len(p)), len(p) + 1).float()
+        for p, number, distance in zip(objects.probs, numbers, distances, strict=True)
+    )
+
+
+def total_variation(objects: ObjectColors, predicted: tuple[Tensor, ...], true=None) -> pd.Series:
+    """Half the summed difference of two distributions, for each object: 0 equal, 1 disjoint.
+
+    Parameters
+    ----------
+    predicted : tuple of Tensor
+        (K + 1,) each, from `predicted_probabilities`.
+    true : tuple of Tensor, optional
+        (K + 1,) each; None: the probabilities of the world, and nothing for the rest.
+    """
+    true = tuple(F.pad(p, (0, 1)) for p in objects.probs) if true is None else true
+    half = [0.5 * float((a - b).abs().sum()) for a, b in zip(predicted, true, strict=True)]
+    return pd.Series(half, objects.table.index)
+
+
+def _at_logits(
+    world: World, objects: ObjectColors, scale: int
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Of each object: its picture, the cells (n,) whose middle it has, its colours there (n, K, 2).
+
+    An object without any such pixel gets none: n is 0, and means over it are NaN.
+    """
+    middle = slice(scale // 2, None, scale)
+    kept, posteriors = -1, {}
+    for row, at in enumerate(objects.table.itertuples()):
+        if at.picture != kept:  # rows come picture by picture
+            kept, posteriors = at.picture, {}
+            for posterior in world.posterior(kept):
+                posteriors[posterior.visible.flatten().nonzero()[0].item()] = posterior
+        visible = objects.visible[row]
+        own = posteriors[visible.flatten().nonzero()[0].item()]
+        cells = visible[0, middle, middle].flatten().nonzero().flatten()
+        yield kept, cells, own.ab[:, :, middle, middle].flatten(2)[:, :, cells].permute(2, 0, 1)
 
 
 def near_edges(kinds: Tensor, reach: int = 1) -> Tensor:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from colorkit import color
 from colorkit.course import provenance
 from colorkit.course.feedback import Feedback, in_notebook
+from colorkit.models.classifier import Classifier
 from colorkit.plots import colour_alone, draw_picture, figure_html, show, stamp
 
 Drawing = tuple[Figure, str]
@@ -251,3 +252,62 @@ def snapshot_scrubber(
         options=sorted(kept), value=max(kept), description="steps", layout={"width": "32em"}
     )
     explore(draw, step=slider)
+
+
+# --- lesson 4: from the mean to the mode ----------------------------------------------------------
+
+
+def draw_temperature(
+    temperature: float,
+    L: torch.Tensor,
+    logits: torch.Tensor,
+    net: Classifier,
+    decode: Callable[..., torch.Tensor],
+) -> Drawing:
+    """What a classifier shows at one temperature: pictures, colour alone, and how vivid it is.
+
+    Parameters
+    ----------
+    temperature : float
+    L : Tensor
+        (N, 1, H, W).
+    logits : Tensor
+        The classifier's, (N, Q, h, w).
+    net : Classifier
+        It knows the bins, and enlarges.
+    decode : callable
+        ``decode(logits, bins, temperature)`` to ab (N, 2, h, w).
+    """
+    ab = color.fit_gamut(L, net.enlarge(decode(logits, net.bins.to(logits), temperature), L))
+    chroma = ab.norm(dim=1).mean().item()
+    fig, axes = plt.subplots(
+        2, len(L), figsize=(1.6 * len(L), 3.4), squeeze=False, layout="constrained"
+    )
+    rows = color.lab_to_rgb(color.join_lab(L, ab)), colour_alone(L, ab)
+    for row, pictures in zip(axes, rows, strict=True):
+        for ax, picture in zip(row, pictures.split(1), strict=True):
+            draw_picture(ax, picture)
+    fig.suptitle(f"T = {temperature:.2f}, mean chroma {chroma:.1f}", fontsize=10)
+    alt = (
+        f"{len(L)} pictures coloured at temperature {temperature:.2f}, below them their colours at "
+        f"one lightness. The mean chroma is {chroma:.1f}."
+    )
+    return fig, alt
+
+
+def temperature_slider(
+    net: Classifier, L: torch.Tensor, decode: Callable[..., torch.Tensor]
+) -> None:
+    """Lesson 4: a slider from the mode to the mean; arguments as `draw_temperature`."""
+    import ipywidgets
+
+    L, logits = L.cpu(), net.logits(L).cpu()  # computed once; a slider decodes only
+
+    def draw(temperature: float) -> Drawing:
+        return draw_temperature(temperature, L, logits, net, decode)
+
+    options = [0.02, 0.05, 0.1, 0.2, 0.3, 0.38, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    slider = ipywidgets.SelectionSlider(
+        options=options, value=0.38, description="T", layout={"width": "28em"}
+    )
+    explore(draw, temperature=slider)

@@ -638,7 +638,8 @@ if world:
 # mistake with the data or with the judging. No error, no warning. We have instruments: the loss; a
 # batch as the network gets it, above the same pictures as they are in the store (some batches are
 # flipped, that is wanted); errors on validation pictures and on *test* pictures that somebody else
-# kept, judged 32 together and one by one; and how many kinds of main thing a batch has.
+# kept; how far, in ab units, the colours of a picture move when it is judged alone instead of with 31
+# others; and how many kinds of main thing a batch has.
 
 # %%
 charts = clinic(cfg.seed)

@@ -92,8 +92,10 @@ def test_first_loss_is_about_ln_313(net, objective):
 def test_colours_are_decoded_then_enlarged_smoothly_then_fitted(net):
     L = torch.rand(1, 1, 32, 32) * 100
     small = annealed_mean(net.logits(L), net.bins, 0.38)
-    enlarged = torch.nn.functional.interpolate(small, scale_factor=4, mode="bilinear")
-    ab = net.colorize(L)
+    ab, enlarged = net.colorize(L), net.predict(L)
+    torch.testing.assert_close(enlarged[..., 2::4, 2::4], small)
+    halfway = (small[..., 1:] + small[..., :-1]) / 2
+    torch.testing.assert_close(enlarged[..., 2::4, 4::4], halfway)
     inside = ~out_of_gamut(L, enlarged).expand_as(ab)
     torch.testing.assert_close(ab[inside], enlarged[inside])
     assert not out_of_gamut(L, ab).any()
@@ -147,6 +149,20 @@ def test_targets_are_colours_of_middle_pixels_not_means():
     assert torch.equal(middle_pixels(ab, (8, 10)), ab)
     with pytest.raises(ValueError, match="logits of 3 x 3"):
         middle_pixels(ab, (3, 3))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("size", [(16, 24), (18, 21)])
+def test_colours_come_back_to_the_pixels_that_they_were_taken_from(scale, size):
+    height, width = size
+    ramp = torch.stack(
+        torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    ).float()[None]
+    cells = tuple(-(-side // scale) for side in size)
+    back = Classifier(UNet(4, 3), scale=scale).enlarge(middle_pixels(ramp, cells), ramp[:, :1])
+    assert back.shape == ramp.shape
+    inside = (..., slice(scale, height - 2 * scale), slice(scale, width - 2 * scale))
+    assert torch.allclose(back[inside], ramp[inside], atol=1e-4)
 
 
 def test_objective_is_the_definition_with_the_weights_of_the_true_bins(net, monkeypatch):

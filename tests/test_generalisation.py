@@ -37,11 +37,11 @@ def test_readings_leave_room_between_faulty_and_healthy(charts):
         return [charts[letter, seed] for seed in SEEDS]
 
     healthy = of(HEALTHY)
-    assert max(c.validation / c.test for c in of("leaked validation set")) < 0.95 * min(
+    assert max(c.validation / c.test for c in of("leaked validation set")) < 0.8 * min(
         c.validation / c.test for c in healthy
     )
-    assert min(c.alone / c.test for c in of("batch norm in training mode")) > 1.1
-    assert all(abs(c.alone / c.test - 1) < 1e-3 for c in healthy)
+    assert min(c.moved for c in of("batch norm in training mode")) > 2
+    assert all(c.moved < 1e-3 for c in healthy)
     assert max(c.kinds for c in of("sorted, not shuffled")) < 0.6 * min(c.kinds for c in healthy)
     assert all(c.hue_off < 1e-3 and c.misplaced < 1e-3 for c in healthy)
     assert all(c.hue_off < 1e-3 < c.misplaced for c in of("L flipped, ab not"))

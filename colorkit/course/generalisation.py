@@ -22,7 +22,7 @@ from colorkit.data.worlds import orchard
 from colorkit.models import UNet
 from colorkit.plots import draw_picture
 
-TRAIN, HELD_OUT, SIZE, BATCH, STEPS = 40, 32, 32, 8, 240
+TRAIN, HELD_OUT, SIZE, BATCH, STEPS = 32, 32, 32, 8, 240
 HEALTHY = "healthy"
 FAULTS = (
     "leaked validation set",
@@ -51,7 +51,7 @@ class Chart:
     losses: list[float] = field(default_factory=list)
     validation: float = 0.0
     test: float = 0.0  # pictures that somebody else kept
-    alone: float = 0.0  # the same, judged one by one instead of 32 together
+    moved: float = 0.0  # how far colours move when a picture is judged alone, in ab units
     kinds: float = 0.0  # different main things in a batch, mean over batches
     hue_off: float = 0.0  # distance of the batch's mean colours from the store's, in ab units
     misplaced: float = 0.0  # distance of ab from the store's at the same place of the same L
@@ -64,18 +64,18 @@ class Chart:
             "loss, last 20": sum(self.losses[-20:]) / 20,
             "validation": self.validation,
             "test": self.test,
-            "test, one by one": self.alone,
+            "moved when alone": self.moved,
             "kinds in a batch": self.kinds,
         }
 
 
 @cache
-def _store() -> tuple[Pair, Pair, Pair, Tensor]:
-    """Training, validation and test pictures, and the training pictures' labels, by label."""
+def _store() -> tuple[Pair, Pair, Pair, Tensor, Tensor]:
+    """Training (by label), validation and test pictures; labels of the first two."""
     worlds = [orchard(n, SIZE, seed) for n, seed in ((TRAIN, 71), (HELD_OUT, 75), (HELD_OUT, 77))]
     order = worlds[0].labels.argsort(stable=True)  # as in folders, a class a folder
     train, val, test = ((w.L, w.ab) for w in worlds)
-    return (train[0][order], train[1][order]), val, test, worlds[0].labels[order]
+    return (train[0][order], train[1][order]), val, test, worlds[0].labels[order], worlds[1].labels
 
 
 def examine(letter: str, seed: int = 0, steps: int = STEPS) -> Chart:
@@ -91,20 +91,20 @@ def examine(letter: str, seed: int = 0, steps: int = STEPS) -> Chart:
     fault = WARDS[letter]
     judged_in_training = fault == "batch norm in training mode"  # its training is the healthy one
     net, chart = copy.deepcopy(_trained(HEALTHY if judged_in_training else fault, seed, steps))
-    _, val, test, _ = _store()
+    _, val, test, *_ = _store()
     net.train(judged_in_training)
-    chart.validation, chart.test = _error(net, val, 32), _error(net, test, 32)
-    chart.alone = _error(net, test, 1)
+    chart.validation, chart.test = _error(net, val), _error(net, test)
+    chart.moved = _moved(net, test[0])
     return chart
 
 
 @lru_cache(maxsize=8)
 def _trained(fault: str, seed: int, steps: int) -> tuple[UNet, Chart]:
     """The network after the training of a ward, and what was read on the way."""
-    train, val, _, labels = _store()
+    train, val, _, labels, val_labels = _store()
     if fault == "leaked validation set":
         train = tuple(torch.cat(planes) for planes in zip(train, val, strict=True))
-        labels = torch.cat([labels, labels.new_full((HELD_OUT,), -1)])
+        labels = torch.cat([labels, val_labels])
     chart, draw = Chart(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -120,6 +120,8 @@ def clinic(seed: int = 0) -> dict[str, Chart]:
 
 def _train(net, train: Pair, labels: Tensor, fault: str, draw, chart: Chart, steps: int) -> None:
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    # At a constant rate the last steps decide the errors by luck; decayed, every seed ends alike.
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=steps)
     kinds, order = [], torch.arange(0)
     for step in range(steps):
         if len(order) < BATCH:
@@ -133,6 +135,7 @@ def _train(net, train: Pair, labels: Tensor, fault: str, draw, chart: Chart, ste
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        decay.step()
         chart.losses.append(loss.item())
         kinds.append(len(labels[rows].unique()))
         if step == 0:
@@ -173,9 +176,16 @@ def _strip(pair: Pair) -> Tensor:
 
 
 @torch.no_grad()
-def _error(net: UNet, pair: Pair, together: int) -> float:
-    parts = zip(pair[0].split(together), pair[1].split(together), strict=True)
-    return sum(mse_loss(net(L), ab).item() * len(L) for L, ab in parts) / len(pair[0])
+def _error(net: UNet, pair: Pair) -> float:
+    L, ab = pair
+    return mse_loss(net(L), ab).item()
+
+
+@torch.no_grad()
+def _moved(net: UNet, L: Tensor) -> float:
+    """How much a picture's colours depend on the pictures that are judged with it."""
+    alone = torch.cat([net(picture) for picture in L.split(1)])
+    return (alone - net(L)).norm(dim=1).mean().item()
 
 
 def diagnose(chart: Chart) -> str:
@@ -186,9 +196,9 @@ def diagnose(chart: Chart) -> str:
         return "L flipped, ab not"
     if chart.kinds < 3.5:
         return "sorted, not shuffled"
-    if abs(chart.alone / chart.test - 1) > 0.02:
+    if chart.moved > 0.5:
         return "batch norm in training mode"
-    if chart.validation < 0.87 * chart.test:
+    if chart.validation < 0.72 * chart.test:
         return "leaked validation set"
     return HEALTHY
 

@@ -135,10 +135,18 @@ class Classifier(Network):
         return annealed_mean(logits.masked_fill(squared > _MODE_RADIUS**2, -torch.inf), bins, 1.0)
 
     def enlarge(self, ab: Tensor, L: Tensor) -> Tensor:
-        """Colours at 1/scale of the size, bilinearly to the size of L."""
-        if self.scale > 1:
-            ab = F.interpolate(ab, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return ab[..., : L.shape[2], : L.shape[3]]
+        """Colours at 1/scale of the size, bilinearly to the size of L.
+
+        A cell's colour belongs to the pixel that training took for it
+        (`colorkit.training.objectives.middle_pixels`), not to the point in the cell's middle: with
+        half a pixel of shift, edges would lose colour.
+        """
+        height, width = (self.scale * (side - 1) + 1 for side in ab.shape[2:])
+        between = F.interpolate(ab, (height, width), mode="bilinear", align_corners=True)
+        before = self.scale // 2
+        after = self.scale - 1 - before
+        whole = F.pad(between, (before, after) * 2, mode="replicate")
+        return whole[..., : L.shape[2], : L.shape[3]]
 
 
 def _nucleus(logits: Tensor, mass: float) -> Tensor:

@@ -487,7 +487,7 @@ register(
 
 SIGNS = {  # where to look when a name is wrong
     "leaked validation set": "its validation beside its test error",
-    "batch norm in training mode": "its test error, one by one and together",
+    "batch norm in training mode": "how far its colours move when a picture is judged alone",
     "colour jitter": "the colours of its batch, beside the store's",
     "L flipped, ab not": "where the colours of its batch lie, beside the things",
     "sorted, not shuffled": "how many kinds a batch has, and the teeth of its loss",
@@ -535,7 +535,7 @@ register(
             Answer("healthy for a leak", _named(C="leaked validation set"), "nothing is wrong with"),
             Answer("jitter for flip", _named(D="colour jitter"), "where the colours of its batch lie"),
             Answer("flip for jitter", _named(F="L flipped, ab not"), "the colours of its batch, beside"),
-            Answer("leak for batch norm", _named(A="leaked validation set"), "one by one and together"),
+            Answer("leak for batch norm", _named(A="leaked validation set"), "when a picture is judged alone"),
             Answer("healthy for sorted", _named(B="healthy"), "the teeth of its loss"),
             Answer("invented name", _named(B="bad luck"), "'bad luck' is not one of"),
         ),

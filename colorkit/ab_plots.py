@@ -1,0 +1,268 @@
+"""Figures of distributions of colours: on the ab plane, over an object's colours, over a number."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from colorkit.bins import LIMIT, PER_UNIT
+from colorkit.color import fit_gamut, join_lab, lab_to_rgb
+from colorkit.plots import draw_picture
+
+OTHER = "0.75"  # the gray of "no possible colour"
+
+
+def histograms_with_bins(histograms: Mapping[str, Tensor], bins: Tensor) -> Figure:
+    """How often each ab occurs, in log scale, with the bins as dots.
+
+    Parameters
+    ----------
+    histograms : mapping of str to Tensor
+        Title to counts from `colorkit.bins.ab_histogram`, a first.
+    bins : Tensor
+        (Q, 2).
+    """
+    count = len(histograms)
+    fig, axes = plt.subplots(
+        1, count, figsize=(4.6 * count, 4.2), squeeze=False, layout="constrained"
+    )
+    for ax, (title, histogram) in zip(axes[0], histograms.items(), strict=True):
+        side = 2 * LIMIT
+        units = histogram.view(side, PER_UNIT, side, PER_UNIT).sum((1, 3)).double()
+        share = (units / units.sum()).masked_fill(units == 0, torch.nan).T.numpy()
+        drawn = ax.imshow(
+            share, origin="lower", extent=(-LIMIT, LIMIT) * 2, norm=LogNorm(1e-6, 0.1),
+            cmap="viridis", interpolation="nearest",
+        )  # fmt: skip
+        ax.plot(*bins.T.tolist(), ".", ms=2, color="#b3261e")
+        ax.set(title=title, xlabel="a: green to red", ylabel="b: blue to yellow")
+    fig.colorbar(drawn, ax=axes, label="share of pixels", shrink=0.8)
+    return fig
+
+
+def on_bins(
+    values: Mapping[str, Tensor],
+    bins: Tensor,
+    *,
+    log: bool = True,
+    around: Tensor | None = None,
+    reach: float = 30,
+) -> Figure:
+    """Numbers of bins as coloured squares at their places; bins with 0 are left white.
+
+    Parameters
+    ----------
+    values : mapping of str to Tensor
+        Title to (Q,).
+    bins : Tensor
+        (Q, 2), in steps of 10.
+    log : bool
+        Logarithmic colours.
+    around : Tensor, optional
+        A colour (2,): it is marked, and only what is within `reach` of it is shown.
+    """
+    count = len(values)
+    fig, axes = plt.subplots(
+        1, count, figsize=(3.5 * count, 3.2), squeeze=False, layout="constrained"
+    )
+    middle, half = ((0.0, 0.0), 115) if around is None else (around.tolist(), reach)
+    a, b = bins.cpu().T.tolist()
+    for ax, (title, value) in zip(axes[0], values.items(), strict=True):
+        value = value.detach().cpu().double()
+        some = value[value > 0]
+        lowest = max(some.min(), 1e-6 * some.max())  # what is less is drawn as that
+        norm = LogNorm(lowest, some.max(), clip=True) if log else Normalize(0, some.max())
+        drawn = ax.scatter(
+            a, b, c=value.masked_fill(value <= 0, torch.nan).numpy(), marker="s", norm=norm,
+            s=(22 if around is None else 900), edgecolors="0.8", linewidths=0.4,
+            plotnonfinite=False,
+        )  # fmt: skip
+        ax.set(
+            title=title, aspect="equal",
+            xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half),
+        )  # fmt: skip
+        if around is not None:
+            ax.plot(*middle, "+", ms=14, mew=2, color="#b3261e")
+        fig.colorbar(drawn, ax=ax, shrink=0.75)
+    return fig
+
+
+def weight_maps(L: Tensor, ab: Tensor, weights: Mapping[str, Tensor]) -> Figure:
+    """Pictures, and below them how much each of their pixels counts, in log scale.
+
+    Parameters
+    ----------
+    L, ab : Tensor
+        (N, 1, H, W) and (N, 2, H, W): N columns.
+    weights : mapping of str to Tensor
+        Label of a row to (N, 1, H, W).
+    """
+    rows = len(weights) + 1
+    fig, axes = plt.subplots(
+        rows, len(L), figsize=(1.4 * len(L) + 1, 1.4 * rows), squeeze=False, layout="constrained"
+    )
+    for ax, picture in zip(axes[0], lab_to_rgb(join_lab(L, ab)).split(1), strict=True):
+        draw_picture(ax, picture)
+    every = torch.cat(list(weights.values()))
+    norm = LogNorm(every.min(), every.max())
+    for row, (label, planes) in zip(axes[1:], weights.items(), strict=True):
+        for ax, plane in zip(row, planes.cpu(), strict=True):
+            drawn = ax.imshow(plane[0].numpy(), norm=norm, cmap="magma", interpolation="nearest")
+            ax.axis("off")
+        row[0].text(-0.06, 0.5, label, va="center", ha="right", transform=row[0].transAxes)
+    fig.colorbar(drawn, ax=axes[1:], label="weight")
+    return fig
+
+
+def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]], log: bool = False) -> Figure:
+    """Columns of a table over its index: a panel each group, a line each column.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its index is the x axis.
+    columns : mapping of str to sequence of str
+        Label of a panel's y axis to the columns in it.
+    log : bool
+        Logarithmic x axis.
+    """
+    fig, axes = plt.subplots(
+        1, len(columns), figsize=(3.7 * len(columns), 2.9), squeeze=False, layout="constrained"
+    )
+    tints = plt.get_cmap("viridis")
+    for ax, (label, names) in zip(axes[0], columns.items(), strict=True):
+        for k, name in enumerate(names):
+            tint = tints(0.85 * k / max(len(names) - 1, 1))
+            ax.plot(frame.index, frame[name], "o-", ms=3.5, label=str(name), color=tint)
+        ax.set(xlabel=frame.index.name, ylabel=label, xscale="log" if log else "linear")
+        ax.grid(alpha=0.3)
+        if len(names) > 1:
+            ax.legend(fontsize=8)
+    return fig
+
+
+def object_by_models(
+    L: Tensor,
+    planes: Mapping[str, Tensor],
+    outline: Tensor,
+    colours: Tensor,
+    distributions: Mapping[str, Tensor],
+    known: Tensor,
+) -> Figure:
+    """One object in several colourings; below each, its distribution beside the known one.
+
+    Parameters
+    ----------
+    L : Tensor
+        (1, 1, H, W).
+    planes : mapping of str to Tensor
+        Title to ab (1, 2, H, W).
+    outline : Tensor
+        bool (1, 1, H, W): the object; the picture is cut out around it.
+    colours : Tensor
+        (K, 2): the colours that it could have.
+    distributions : mapping of str to Tensor
+        Some of the titles to (K + 1,): the colours' probabilities and the rest.
+    known : Tensor
+        (K,): the probabilities in truth, drawn as frames.
+    """
+    rows, columns = _around(outline[0, 0])
+    fig, axes = plt.subplots(
+        2, len(planes), figsize=(2.3 * len(planes), 4.2), height_ratios=(2, 1.2),
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    rgb = lab_to_rgb(join_lab(*_flat(colours))).clamp(0, 1)[0, :, 0].T.tolist()
+    for (title, ab), (top, below) in zip(planes.items(), axes.T, strict=True):
+        picture = lab_to_rgb(join_lab(L, fit_gamut(L, ab.to(L))))
+        draw_picture(top, picture[..., rows, columns], title)
+        top.contour(outline[0, 0, rows, columns].float(), [0.5], colors="white", linewidths=1)
+        x = range(len(known) + 1)
+        if title in distributions:
+            below.bar(x, distributions[title].tolist(), color=[*rgb, OTHER])
+        frame = [*known.tolist(), 0]
+        below.bar(x, frame, fill=False, edgecolor="black", lw=1.2)
+        below.set(ylim=(0, 1.02), xticks=[])
+        below.spines[["top", "right"]].set_visible(False)
+    axes[1, 0].set_ylabel("probability")
+    return fig
+
+
+def probabilities_figure(groups: Mapping[str, tuple[Tensor, Tensor]], xlabel: str) -> Figure:
+    """Predicted probabilities over those that they should be: on the diagonal they are right.
+
+    Parameters
+    ----------
+    groups : mapping of str to pair of Tensor
+        Title of a panel to (x, y), (M,) each.
+    """
+    count = len(groups)
+    fig, axes = plt.subplots(
+        1, count, figsize=(3.6 * count, 3.4), squeeze=False, layout="constrained"
+    )
+    for ax, (title, (x, y)) in zip(axes[0], groups.items(), strict=True):
+        ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
+        ax.plot(x, y, "o", ms=3, alpha=0.25, color="#31688e", mec="none")
+        ax.set(title=title, xlabel=xlabel, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        for value in x.unique() if len(x.unique()) < 20 else ():
+            ax.plot(value, y[x == value].mean(), "_", ms=14, mew=2.5, color="#b3261e")
+    axes[0, 0].set_ylabel("predicted probability")
+    return fig
+
+
+def reliability_figure(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """How often it happened over how probable it was said to be; calibrated is the diagonal.
+
+    Parameters
+    ----------
+    curves : mapping of str to pair of Tensor
+        Label to mean prediction and share that happened, of each bin; NaN is left out.
+    """
+    fig, ax = plt.subplots(figsize=(4.4, 4), layout="constrained")
+    ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
+    tints = plt.get_cmap("viridis")
+    for k, (label, (said, happened)) in enumerate(curves.items()):
+        said, happened = torch.as_tensor(said), torch.as_tensor(happened)
+        some = ~(said.isnan() | happened.isnan())
+        tint = tints(0.9 * k / max(len(curves) - 1, 1))
+        ax.plot(said[some], happened[some], "o-", ms=4, label=label, color=tint)
+    ax.set(xlabel="mean predicted probability", ylabel="share that happened", aspect="equal")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def intervals(frame: pd.DataFrame, xlabel: str) -> Figure:
+    """Differences with their intervals: a row each, the line of no difference dotted.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns difference, low, high.
+    """
+    fig, ax = plt.subplots(figsize=(7.2, 0.38 * len(frame) + 0.8), layout="constrained")
+    y = range(len(frame))[::-1]
+    below, above = frame.difference - frame.low, frame.high - frame.difference
+    ax.errorbar(frame.difference, y, xerr=[below, above], fmt="o", color="#31688e", capsize=3)
+    ax.axvline(0, color="gray", ls=":")
+    ax.set_yticks(list(y), [str(name) for name in frame.index], fontsize=9)
+    ax.set(xlabel=xlabel, ylim=(-0.7, len(frame) - 0.3))
+    ax.grid(axis="x", alpha=0.3)
+    return fig
+
+
+def _around(mask: Tensor, margin: int = 5) -> tuple[slice, slice]:
+    """Rows and columns of the mask, with a margin."""
+    return tuple(
+        slice(max(int(line.min()) - margin, 0), int(line.max()) + margin + 1)
+        for line in mask.nonzero(as_tuple=True)
+    )
+
+
+def _flat(colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (K, 2) as a picture of one row: L 62 and ab, within the gamut."""
+    ab = colours.T[None, :, None].float()
+    L = torch.full_like(ab[:, :1], 62.0)
+    return L, fit_gamut(L, ab)

@@ -1,0 +1,127 @@
+"""What lesson 4 measures, against pictures whose answer is known."""
+
+import pandas as pd
+import pytest
+import torch
+
+from colorkit import ab_plots, models
+from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
+from colorkit.course import classes
+from colorkit.data.worlds import orchard
+from colorkit.objects import object_colors
+from colorkit.plots import plt
+from colorkit.training.batches import TensorBatches
+from colorkit.training.fit import fit
+from colorkit.training.objectives import Classification
+from colorkit.training.options import Options
+
+BINS = ab_bins()
+
+
+@pytest.fixture(scope="module")
+def world():
+    return orchard(80, 32, seed=5)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return Classification(BINS)
+
+
+def small_net():
+    torch.manual_seed(0)
+    return models.Classifier(models.ResNetColorizer(18, None, width=4), BINS)
+
+
+def test_the_namer_names_by_colour(world):
+    namer = classes.train_namer(world, steps=120)
+    things = object_colors(world, {}, several=False)
+    gray = torch.zeros_like(world.ab)
+    named = classes.named_right(namer, world, things, {"truth": world.ab, "gray": gray})
+    assert len(named["truth"]) == len(things)
+    assert named["truth"].mean() > 0.6 > named["gray"].mean() + 0.2
+
+
+def test_truth_answers_for_its_own_pictures(world):
+    truth = classes.Truth((world.L, world.ab))
+    order = torch.tensor([3, 1])
+    assert torch.equal(truth.predict(world.L[order]), world.ab[order])
+
+
+def test_rare_pixels_are_those_of_the_rarest_bins():
+    bins = torch.tensor([[0.0, 0.0], [50.0, 0.0]])
+    ab = torch.zeros(2, 2, 16, 16)
+    ab[0, 0, 0] = 50.0  # 16 of 512 pixels
+    L = torch.full((2, 1, 16, 16), 50.0) + torch.arange(2).view(2, 1, 1, 1)
+    frame = classes.rare_and_common(
+        {"gray": models.Gray(), "truth": classes.Truth((L, ab))},
+        (L, ab),
+        torch.tensor([496 / 512, 16 / 512]),
+        bins,
+    )
+    assert frame.loc["gray", ["rare", "common"]].tolist() == [0, 1]
+
+
+def test_weights_that_were_reshaped_are_not_those_of_the_pixels(world):
+    targets = soft_encode(world.ab[:4], BINS)
+    p = torch.ones(len(BINS)).index_fill(0, BINS.norm(dim=1).argsort()[:40], 100.0)
+    weights = rebalancing_weights(p / p.sum(), 0.5)
+    right, wrong = pixel_weights(targets, weights), classes.reshaped_weights(targets, weights)
+    assert right.shape == wrong.shape == (4, 1, 32, 32)
+    assert set(wrong.unique().tolist()) <= set(weights.tolist())
+    assert (right != wrong).float().mean() > 0.3
+    flat = torch.ones(len(BINS))  # the mistake cannot be seen where all weights are alike
+    assert torch.equal(pixel_weights(targets, flat), classes.reshaped_weights(targets, flat))
+
+
+def test_weighted_with_the_usual_rule_is_classification(world, base):
+    weights, net, batch = torch.linspace(0.5, 2, len(BINS)), small_net(), (world.L, world.ab)
+    ours = classes.Weighted(base, weights)(net, batch)
+    usual = Classification(BINS, weights)(net, batch)
+    assert ours.item() == pytest.approx(usual.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(ours, net.head.bias)
+    assert torch.allclose(gradient, torch.autograd.grad(usual, net.head.bias)[0], atol=1e-6)
+
+
+def test_watching_does_not_change_the_run(world, base):
+    pair, options = (world.L[:16], world.ab[:16]), Options(steps=4, lr=1e-3, seed=1)
+    runs = {}
+    for name in ("watched", "alone"):
+        net = small_net()
+        watch = classes.Watch(pair, (world.L[16:24], world.ab[16:24]), every=2)
+        fit(
+            net, base, TensorBatches(pair, 8, seed=1), options,
+            callbacks=[watch] if name == "watched" else (),
+        )  # fmt: skip
+        runs[name] = net.state_dict()
+        if name == "watched":
+            frame = watch.frame()
+    assert frame.index.tolist() == [2, 4]
+    assert {"seen", "unseen", "within_10", "colorfulness_ratio"} <= set(frame)
+    assert all(torch.equal(runs["watched"][key], value) for key, value in runs["alone"].items())
+
+
+def test_figures_have_a_panel_for_each_that_is_asked(world):
+    L, ab = world.L[:2], world.ab[:2]
+    shares = torch.rand(len(BINS)) + 0.1
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [2.0, 1.0]}, index=pd.Index([1, 2], name="T"))
+    interval = pd.DataFrame({"difference": [0.1], "low": [0.0], "high": [0.2]}, index=["a - b"])
+    half, fruits = torch.tensor([0.5, 0.5]), object_colors(world, {})
+    known, at = fruits.probs[0], int(fruits.table.picture[0])
+    figures = {
+        6: ab_plots.on_bins({"p": shares, "w": shares, "one": shares + 1}, BINS, log=False),
+        4: ab_plots.panels(frame, {"x": ["x"], "y": ["y"], "both": ["x", "y"], "again": ["y"]}),
+        5: ab_plots.weight_maps(L, ab, {"A": torch.rand(2, 1, 32, 32) + 0.1}),
+        1: ab_plots.intervals(interval, "difference"),
+        2: ab_plots.probabilities_figure({"a": (half, half), "b": (half, half)}, "known"),
+    }
+    figures[8] = ab_plots.object_by_models(
+        world.L[at : at + 1], dict.fromkeys("abcd", world.ab[at : at + 1]),
+        fruits.visible[:1], fruits.possible[0], {"a": torch.ones(len(known) + 1)}, known,
+    )  # fmt: skip
+    for count, figure in figures.items():
+        assert len(figure.axes) == count
+        figure.canvas.draw()
+        plt.close(figure)
+    assert len(ab_plots.reliability_figure({"a": (half, half)}).axes[0].lines) == 2
+    plt.close("all")

@@ -1,0 +1,91 @@
+"""Predicted probabilities of an object's colours, against a network that knows them."""
+
+import pytest
+import torch
+
+from colorkit import objects
+from colorkit.bins import ab_bins, rebalancing_weights
+from colorkit.data.worlds import orchard
+from colorkit.metrics import nearest_bin
+from colorkit.models import Gray, Oracle
+from colorkit.models.colorizer import picture_key
+
+SCALE, BINS = 2, ab_bins()
+
+
+@pytest.fixture(scope="module")
+def world():
+    return orchard(12, 32, seed=5)
+
+
+@pytest.fixture(scope="module")
+def fruits(world):
+    return objects.object_colors(world, {"gray": Gray()})
+
+
+class Knowing:
+    """A classifier that predicts each thing's true probabilities, times weights of the bins."""
+
+    scale, bins = SCALE, BINS
+
+    def __init__(self, world, weights=None):
+        weights = torch.ones(len(BINS)) if weights is None else weights
+        self.found = {}
+        for i in range(len(world)):
+            side = world.L.shape[-1] // SCALE
+            p = torch.zeros(len(BINS), side, side)
+            p[BINS.norm(dim=1).argmin()] = 1
+            for thing in world.posterior(i):
+                middle = (..., slice(SCALE // 2, None, SCALE), slice(SCALE // 2, None, SCALE))
+                where, ab = thing.visible[middle][0, 0], thing.ab[middle]
+                p[:, where] = 0
+                for colour, share in zip(ab, thing.probs.float(), strict=True):
+                    number = nearest_bin(colour[None], BINS)[0][where]
+                    p[number, where.nonzero()[:, 0], where.nonzero()[:, 1]] += share
+            p = p * weights.view(-1, 1, 1)
+            self.found[picture_key(world.L[i])] = p / p.sum(0)
+
+    def distribution(self, L):
+        return torch.stack([self.found[picture_key(x)] for x in L])
+
+
+def test_a_network_that_knows_the_dice_has_no_total_variation(world, fruits):
+    predicted = objects.predicted_probabilities(world, fruits, Knowing(world))
+    assert all(abs(float(p.sum()) - 1) < 1e-4 for p in predicted)
+    # Two colours of a thing may share a bin where it is dark; then one of them gets both.
+    variation = objects.total_variation(fruits, predicted)
+    assert variation.median() < 0.05
+    assert variation.mean() < 0.15
+
+
+def test_rebalanced_predictions_go_to_p_w_and_back(world, fruits):
+    prior = torch.bincount(nearest_bin(world.ab, BINS).flatten(), minlength=len(BINS)) + 1.0
+    weights = rebalancing_weights(prior / prior.sum(), 0.1)
+    net = Knowing(world, weights)
+    wanted = objects.rebalanced_probabilities(world, fruits, net, weights)
+    tilted = objects.predicted_probabilities(world, fruits, net)
+    plain = objects.predicted_probabilities(world, fruits, Knowing(world))
+    undone = objects.predicted_probabilities(world, fruits, net, weights=weights)
+    assert objects.total_variation(fruits, tilted, wanted).median() < 0.05
+    assert objects.total_variation(fruits, tilted).mean() > 0.1  # the weights matter
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(undone, plain, strict=True))
+
+
+def test_one_colour_is_a_distribution_that_is_sure(fruits):
+    sure = objects.nearest_probabilities(fruits, "truth")
+    assert [int(p.argmax()) for p in sure] == fruits.table.drawn.tolist()
+    gray = objects.nearest_probabilities(fruits, "gray", within=1.0)
+    assert all(p[-1] == 1 for p in gray)  # none of the colours: the rest
+
+
+def test_total_variation_is_half_the_difference(fruits):
+    rest = tuple(torch.cat([torch.zeros_like(p), p.new_ones(1)]) for p in fruits.probs)
+    assert objects.total_variation(fruits, rest).eq(1).all()
+    assert objects.total_variation(fruits, rest, rest).eq(0).all()
+
+
+def test_chroma_is_a_share_of_the_truth_s(world, fruits):
+    assert objects.chroma_ratio(fruits, world.ab, world.ab) == pytest.approx(1)
+    assert objects.chroma_ratio(fruits, 0.5 * world.ab, world.ab) == pytest.approx(0.5, abs=1e-5)
+    mean = Oracle(world).colorize(world.L)
+    assert 0.3 < objects.chroma_ratio(fruits, mean, world.ab) < 1  # a mean of colours is duller
