@@ -737,7 +737,7 @@ skin = torch.tensor(looks.table.kind == "skin")
 
 # %%
 hair = looks.table.kind.eq("hair") & looks.table.drawn.eq(list(HAIR).index("gray"))
-grayed, rare = torch.from_numpy(hair.to_numpy()), tone == list(TONES).index(cfg.tones[1])
+grayed, rare = torch.tensor(hair), tone == list(TONES).index(cfg.tones[1])
 errors = {name: looks.distance(name, "truth") for name in faces}
 rows = {
     name: {

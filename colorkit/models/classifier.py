@@ -55,7 +55,7 @@ class Classifier(Network):
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
         height, width = (-(-side // self.scale) for side in L.shape[2:])
         features = self.trunk.features(self.trunk.prepare(L))
-        return self.head(features)[..., :height, :width]
+        return _pointwise(self.head, features)[..., :height, :width]
 
     @torch.no_grad()
     def logits(self, L: Tensor) -> Tensor:
@@ -147,6 +147,12 @@ class Classifier(Network):
         after = self.scale - 1 - before
         whole = F.pad(between, (before, after) * 2, mode="replicate")
         return whole[..., : L.shape[2], : L.shape[3]]
+
+
+def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution of 1 x 1 as a product of matrices: on CPUs 3 times as fast for 313 channels."""
+    weight, bias = layer.weight.flatten(1).expand(len(x), -1, -1), layer.bias[:, None]
+    return torch.baddbmm(bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def _nucleus(logits: Tensor, mass: float) -> Tensor:
