@@ -41,7 +41,7 @@ def toy_figure(snapshots: Mapping[int, object], true: torch.Tensor) -> Figure:
         ax.axhline(0.5, color="gray", lw=0.7, ls=":")
         critic, generator = at.losses
         ax.set_title(f"step {step}\ncritic {critic:.2f}, generator {generator:.2f}", fontsize=9)
-        ax.set(ylim=(0, 1.25), xlabel="number")
+        ax.set(ylim=(0, 1.25), xlabel="number", xticks=[-4, -2, 0, 2, 4])
     axes[0, 0].legend(fontsize=7, loc="upper right")
     return fig
 
@@ -77,14 +77,25 @@ def game_curves(games: Mapping[str, Sequence[dict]]) -> Figure:
     return fig
 
 
-def share_figure(frame: pd.DataFrame, pixels: str) -> Figure:
-    """The adversarial part over lambda: of the loss, and of the gradient."""
-    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-    for column, style in zip(frame, ("o:", "o-"), strict=True):
-        ax.semilogx(frame.index, frame[column], style, color="#31688e", ms=4, label=column)
-    ax.set(xlabel=f"lambda ({pixels})", ylabel="adversarial share", ylim=(-0.02, 1.02))
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize=8)
+def share_figure(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """The adversarial part over lambda, of the loss and of the gradient: a panel a title.
+
+    Parameters
+    ----------
+    frames : mapping of str to DataFrame
+        From `colorkit.course.contests.shares`.
+    """
+    fig, axes = plt.subplots(
+        1, len(frames), figsize=(3.2 * len(frames), 2.8), squeeze=False, sharey=True,
+        layout="constrained",
+    )  # fmt: skip
+    for ax, (title, frame) in zip(axes[0], frames.items(), strict=True):
+        for column, style in zip(frame, ("o:", "o-"), strict=True):
+            ax.semilogx(frame.index, frame[column], style, color="#31688e", ms=4, label=column)
+        ax.set(title=title, xlabel="lambda", ylim=(-0.02, 1.02))
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("adversarial share")
+    axes[0, -1].legend(fontsize=8)
     return fig
 
 

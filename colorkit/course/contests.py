@@ -4,6 +4,7 @@ import html
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 import pandas as pd
 import torch
@@ -19,6 +20,7 @@ from colorkit.models.colorizer import evaluating
 from colorkit.objects import ObjectColors
 from colorkit.plots import figure_html, picture_row
 from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
+from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import Run
 from colorkit.training.options import Options
 
@@ -84,6 +86,30 @@ def tells(critic: nn.Module, pair: Pair, others: Mapping[str, Tensor]) -> pd.Ser
         return pd.Series(
             {name: accuracy(true, critic(L, x.to(L))).item() for name, x in others.items()}
         )
+
+
+def learn_pairs(
+    critic: nn.Module, pair: Pair, loss: Callable, steps: int, batch: int = 16, seed: int = 0
+) -> nn.Module:
+    """Train a critic alone to tell a picture's own true colours from those of another picture.
+
+    Parameters
+    ----------
+    pair : (L, ab)
+    loss : callable
+        ``loss(true, others)`` of logits to a scalar.
+    """
+    device = next(critic.parameters()).device
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-3)
+    data = TensorBatches(pair, batch, seed=seed)
+    batches = chain.from_iterable(data(epoch, 0) for epoch in count())
+    for step, (L, ab) in zip(range(steps), batches, strict=False):
+        L, ab = L.to(device), ab.to(device)
+        answer = loss(critic(L, ab), critic(L, ab.roll(1 + step % (batch - 1), 0)))
+        optimizer.zero_grad(set_to_none=True)
+        answer.backward()
+        optimizer.step()
+    return critic.eval()
 
 
 def shares(
