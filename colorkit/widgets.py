@@ -311,3 +311,30 @@ def temperature_slider(
         options=options, value=0.38, description="T", layout={"width": "28em"}
     )
     explore(draw, temperature=slider)
+
+
+# --- lesson 5: a game of one dimension ----------------------------------------------------------
+
+
+def toy_slider(snapshots: Mapping[int, Any], true: torch.Tensor) -> None:
+    """Lesson 5: a slider through a game; arguments as `colorkit.game_plots.toy_figure`."""
+    import ipywidgets
+
+    from colorkit.game_plots import toy_figure
+
+    first, last = min(snapshots), max(snapshots)
+
+    def draw(step: int) -> Drawing:
+        made = snapshots[step].made
+        alt = (
+            f"Three moments of the game: its beginning, step {step}, its end. True numbers form "
+            f"two hills. At step {step} the made ones have mean {made.mean():.1f} and standard "
+            f"deviation {made.std():.1f}; the critic's answer is drawn as a curve."
+        )
+        return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
+
+    steps = sorted(snapshots)
+    slider = ipywidgets.SelectionSlider(
+        options=steps, value=steps[len(steps) // 3], description="step", layout={"width": "32em"}
+    )
+    explore(draw, step=slider)

@@ -1,0 +1,181 @@
+"""What lesson 5 measures, against games, colours and bears whose answer is known."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from colorkit import game_plots
+from colorkit.color import max_chroma
+from colorkit.course import bears, contests
+from colorkit.course.exercises.lesson05 import adversarial_share
+from colorkit.data.worlds import bears as draw_bears
+from colorkit.data.worlds import orchard
+from colorkit.losses import l2
+from colorkit.models import Gray, Oracle
+from colorkit.models.colorizer import Colorizer
+from colorkit.objects import object_colors
+from colorkit.plots import plt
+
+HUE = math.radians(62)  # of a brown bear
+
+
+class ByLightness(Colorizer):
+    """Paints what is dark as brown as a brown bear, and all else gray."""
+
+    def predict(self, L):
+        ab = torch.zeros(len(L), 2, *L.shape[2:])
+        brown = 0.46 * max_chroma(L, torch.tensor(HUE).expand_as(L)) * (L < 60)
+        ab[:, :1], ab[:, 1:] = brown * math.cos(HUE), brown * math.sin(HUE)
+        return ab
+
+
+def test_brownness_is_one_on_brown_bears_and_nought_on_gray():
+    world = draw_bears(30, 32, 1, kind="brown")
+    where = bears.bear_masks(world)
+    assert where.any((1, 2, 3)).all()
+    brown = bears.brownness(world.ab, world.L, where)
+    assert brown.median() == pytest.approx(1.0, abs=0.12)  # a fifth of them is cinnamon
+    assert bears.brownness(torch.zeros_like(world.ab), world.L, where).abs().max() == 0
+
+
+def test_the_factorial_finds_what_a_network_follows():
+    frame = bears.factorial(ByLightness(), 3, 32, 2)
+    effects = bears.effects(frame)
+    bright = effects.loc["brightness: bright, not dark"]
+    assert bright.high < -0.5
+    others = effects.difference.drop("brightness: bright, not dark")
+    others = others[~others.index.str.startswith("shape: nothing")]
+    assert others.abs().max() < 0.35 * abs(bright.difference)
+
+
+def test_the_factorial_has_every_combination_once():
+    frame = bears.factorial(Gray(), 2, 32, 2)
+    assert not frame.duplicated([*bears.FACTORS, "picture"]).any()
+    assert len(frame) == 2 * (3 * 2**4 + 2**3)
+    assert frame.brown.dropna().abs().max() == 0
+
+
+def test_only_a_critic_of_pairs_tells_colours_of_another_picture():
+    class Pairs(nn.Module):
+        def __init__(self, sees):
+            super().__init__()
+            self.sees, self.unused = sees, nn.Parameter(torch.zeros(1))
+
+        def forward(self, L, ab):
+            belongs = (L[:, :1, :1, :1] == ab[:, :1, :1, :1]).float() - 0.5
+            return belongs if self.sees else torch.ones_like(belongs)
+
+    L = torch.rand(6, 1, 4, 4) * 100
+    ab = L.expand(-1, 2, -1, -1).clone()
+    for sees, right in ((True, 1.0), (False, 0.5)):
+        told = contests.tells(Pairs(sees), (L, ab), {"another's": ab.roll(1, 0)})
+        assert told["another's"] == right
+
+
+def test_shares_fall_with_lambda_and_leave_no_gradient():
+    world = orchard(4, 32, 3)
+
+    class Net(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.layer = nn.Conv2d(channels, 2, 3, padding=1)
+
+        def forward(self, L, ab=None):
+            return self.layer(L / 100 if ab is None else torch.cat([L, ab], 1) / 100)
+
+    torch.manual_seed(0)
+    generator, critic = Net(1), Net(3)
+    losses = (lambda logits: nn.functional.softplus(-logits).mean(), l2)
+    frame = contests.shares(
+        generator, critic, (world.L, world.ab), losses, (0.001, 0.1, 10.0), adversarial_share
+    )
+    for column in frame:
+        assert frame[column].is_monotonic_decreasing
+        assert frame[column].between(0, 1).all()
+    assert all(p.grad is None for net in (generator, critic) for p in net.parameters())
+
+
+def test_the_truth_chooses_as_the_dice_do_and_the_oracle_does_not():
+    world = orchard(150, 32, 4)
+    things = object_colors(world, {"oracle again": Oracle(world)})
+    chosen = contests.chosen(things, ["truth", "oracle"])
+    assert chosen.groupby("kind").sum().to_numpy() == pytest.approx(1.0, abs=1e-5)
+    off = contests.frequency_error(chosen)
+    assert off["truth"] < 0.15 < 0.4 < off["oracle"]
+    assert contests.possible(things, "truth").mean() > 0.98
+    assert contests.possible(things, "oracle").mean() < 0.5
+    fig = game_plots.frequency_figure(chosen, contests.mode_colours(things))
+    assert [ax.get_title() for ax in fig.axes] == sorted(set(things.table.kind))
+    plt.close(fig)
+
+
+def test_toy_numbers_have_the_two_hills():
+    torch.manual_seed(0)
+    numbers = contests.toy_numbers(20_000)
+    assert (numbers > 0).float().mean() == pytest.approx(0.3, abs=0.02)
+    assert (numbers.abs() < 0.7).float().mean() < 0.02
+
+
+def pairs(count):
+    return [(torch.full((1, 3, 4, 4), 0.2 * k), torch.ones(1, 3, 4, 4)) for k in range(count)]
+
+
+def test_a_quiz_counts_right_answers_and_knows_its_interval():
+    quiz = contests.Quiz(pairs(5), seed=1)
+    assert len(set(quiz.original_left)) == 2
+    while not quiz.done:
+        left, _ = quiz.shown()
+        quiz.answer("left" if bool((left == 1).all()) else "right")
+    right, count, low, high = quiz.score()
+    assert (right, count) == (5, 5)
+    assert low == pytest.approx(0.5655, abs=1e-3)  # Wilson: n / (n + z²)
+    assert high == pytest.approx(1.0)
+    assert quiz.verdict().startswith("5 of 5 right")
+    assert "You can tell" in quiz.verdict()
+    with pytest.raises(ValueError, match="all 5 pairs are answered"):
+        quiz.answer("left")
+
+
+def test_a_quiz_refuses_other_answers():
+    with pytest.raises(ValueError, match="'left' or 'right', not 'up'"):
+        contests.Quiz(pairs(2)).answer("up")
+
+
+def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
+    shown = []
+    monkeypatch.setattr(contests, "in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    quiz = contests.Quiz(pairs(2))
+    contests.show_quiz(quiz)
+    assert "Pair 1" in shown[0]["text/html"]
+    import ipywidgets
+
+    view = shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    box = ipywidgets.widgets.widget._instances[view]
+    words, picture, row = box.children
+    for _ in quiz.pairs:
+        assert not row.children[0].disabled
+        row.children[0].click()
+    assert "of 2 right" in words.value
+    assert picture.value == ""
+    assert row.children[0].disabled
+
+
+def test_figures_of_games_have_a_panel_each():
+    measured = {"accuracy": 0.7, "gray": 0.9, "adversarial": 0.8, "critic_loss": 0.6, "share": 0.4}
+    rows = [{"step": step} | measured for step in (10, 20)]
+    fig = game_plots.game_curves({"one": rows, "two": rows})
+    assert len(fig.axes) == 6
+    plt.close(fig)
+    frame = pd.DataFrame({"of the loss": [1.0, 0.1], "of the gradient": [0.9, 0.2]}, [0.1, 1.0])
+    fig = game_plots.share_figure({"L1": frame})
+    assert len(fig.axes[0].lines) == 2
+    plt.close(fig)
+    make = nn.Linear(1, 1)
+    kept = {0: contests.toy_snapshot(make, make, (torch.tensor(0.7), torch.tensor(0.6)))}
+    fig = game_plots.toy_figure(kept, contests.toy_numbers(50))
+    assert "critic 0.70, generator 0.60" in fig.axes[0].get_title()
+    plt.close(fig)
