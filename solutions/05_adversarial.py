@@ -66,6 +66,8 @@ from colorkit.course.recording import show_records
 from colorkit.data.worlds import bears as draw_bears
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, paired_difference, score_models, table
+
+# %%
 from colorkit.losses import l1, l2
 from colorkit.metrics import colorfulness, ssim
 from colorkit.plots import colorings, show
@@ -165,14 +167,14 @@ def play_toy(steps, rate, keep, seed=cfg.seed):
     return kept
 
 
+# %%
 toy = play_toy(cfg.toy_steps, 1e-3, set(range(0, cfg.toy_steps + 1, max(1, cfg.toy_steps // 20))))
 toy_slider(toy, contests.toy_numbers(5000))
 last = toy[max(toy)]
 record("toy_first_loss", toy[0].losses[1], unit="nats, the generator's; ln 2 = 0.69")
-record("toy_right_mode", (last.made > 0).float().mean(), unit="of the numbers made; true 0.3")
-record(
-    "toy_between", (last.made.abs() < 0.7).float().mean(), unit="of the numbers made; true 0.006"
-)
+right, between = (last.made > 0).float().mean(), (last.made.abs() < 0.7).float().mean()
+record("toy_right_mode", right, unit="of the numbers made; true 0.3")
+record("toy_between", between, unit="of the numbers made; true 0.006")
 
 # %% [markdown]
 # Move the slider. The critic's curve rises where true numbers are more frequent than made ones; made
