@@ -371,19 +371,17 @@ record("share_of_gradient", of_report["of the gradient"], unit="at 0.1 L2, as in
 fresh = frames["L1, critic untrained"].loc[0.1]
 record("fresh_of_loss", fresh["of the loss"], unit="at 0.1 L1, critic untrained")
 record("fresh_of_gradient", fresh["of the gradient"], unit="at 0.1 L1, critic untrained")
-
-# %% [markdown]
-# The report was right about its own case: with 0.1 times L2, a twentieth is left for the critic, by either
-# measure. But the measures are not the same thing. A critic that knows nothing has a *loss* of ln 2, a
-# large share, and a gradient of next to nothing: nobody is heard, and the losses do not show it. Now train
-# at several lambdas of L1.
-
-# %%
 predict(
     "adversarial.lambda",
     "As lambda rises, the share of objects with a possible colour ...",
     ["falls", "rises", "is highest in between"],
 )
+
+# %% [markdown]
+# The report was right about its own case: with 0.1 times L2, a twentieth is left for the critic, by either
+# measure. But the measures are not the same thing. A critic that knows nothing has a *loss* of ln 2, a
+# large share, and a gradient of next to nothing: nobody is heard, and the losses do not show it. Lock your
+# prediction; then train at several lambdas of L1.
 
 # %%
 swept = {lam: short_game(new_critic(), lam=lam) for lam in cfg.swept_lambdas}
