@@ -590,9 +590,12 @@ show(
 pairs = [("GAN", "L2"), ("GAN", "classes"), ("GAN", "rebalanced")]
 auc_leads = pd.DataFrame({f"{a} - {b}": compare(scores, a, b).loc["auc"] for a, b in pairs}).T
 display(auc_leads.round(4))
-for name in nets:
+for name in results.index.drop(["truth", "random"]):
     record(f"auc_{name.lower()}", results.auc[name])
+    record(f"within_10_{name.lower()}", results.within_10[name], unit="of the pixels")
     record(f"colorfulness_{name.lower()}", results.colorfulness_ratio[name], unit="of the truth's")
+    if world:
+        record(f"named_{name.lower()}", results.named[name], unit="of the objects")
 record("auc_lead", auc_leads.difference.iloc[0], unit="GAN less L2")
 record("ssim_gray", results.ssim["gray"], unit="nothing but gray")
 record("ssim_gan", results.ssim["GAN"])
