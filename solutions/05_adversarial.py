@@ -601,8 +601,9 @@ record("ssim_gray", results.ssim["gray"], unit="nothing but gray")
 record("ssim_gan", results.ssim["GAN"])
 
 # %% [markdown]
-# AuC hardly tells these models apart, and where it does it is L2 that leads: the mean of all possible colours
-# has the least error. But it is the colour of nothing. So ask the question that only a made world answers.
+# AuC hardly tells these models apart, and the game costs a little of it: a network that leaves the mean of all
+# possible colours is farther off where it is wrong. And the namer, who never met the game, is not impressed
+# by it. But the mean is the colour of nothing. So ask the question that only a made world answers.
 #
 # ## Vivid but wrong, or dull but safe?
 #
@@ -744,10 +745,12 @@ for factor in ("shape", "brightness", "ground"):
 reveal("adversarial.bears", by_factor.idxmax(), str(by_factor.round(2).to_dict()))
 
 # %% [markdown]
-# Read the verdict off the intervals: what changes little was not what the network looked at. A data set in
-# which things always go together teaches a network *all* of them, or whichever is easiest. Which one, you
-# learn only from pictures in which they part. (And a network that only ever saw brown bears was never paid
-# for telling them from polar ones.)
+# Read the verdict off the intervals: what changes little was not what the network looked at. A polar bear, a
+# boulder and a brown bear are alike to it; dark or bright, woods or snow are not. And its own suspect, the
+# large thing in the middle? Size and place change little, and where *nothing* stands it paints brown too (on
+# bright snow a little colour counts as much). A data set in which things always go together teaches a network
+# all of them, or whichever is easiest. Which one, you learn only from pictures in which they part. And a
+# network that only ever saw brown bears was never paid for telling them from polar ones.
 #
 # ## What it cost
 #

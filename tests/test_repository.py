@@ -189,6 +189,28 @@ def test_the_readme_tells_how_long_the_core_of_a_lesson_takes(lesson):
     assert int(row[2]) == len(core)
 
 
+def test_the_readme_shows_results_and_pictures_of_the_executed_lesson():
+    import base64
+
+    import nbformat
+
+    from colorkit.course.recording import recorded
+
+    path = ROOT / "solutions/05_adversarial.ipynb"
+    numbers = recorded(nbformat.read(path, as_version=4))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    columns = ("auc", "within_10", "colorfulness", "named", "possible")
+    models = ("gray", "l2", "classes", "rebalanced", "gan", "oracle")
+    for model in models:
+        row = re.search(rf"^\| {model} \|(.*)\|$", text, re.MULTILINE | re.IGNORECASE)
+        shown = dict(zip(columns, row[1].split("|"), strict=True))
+        for column in columns:
+            known = numbers.get(f"{column}_{model}")
+            assert shown[column].strip() == (f"{known['value']:.3f}" if known else "")
+    sheet = base64.b64encode((ROOT / "docs/models.webp").read_bytes()).decode()
+    assert sheet in path.read_text(encoding="utf-8")
+
+
 def workflow(name: str) -> dict:
     """A workflow, parsed. YAML 1.1 reads the key `on` as true."""
     text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
