@@ -54,6 +54,16 @@ def test_built_notebooks_match_their_sources():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_executed_solutions_write_nothing_to_stderr(path):
+    """A warning in a stored notebook also tells everybody where it was executed."""
+    import nbformat
+
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+
+
 def test_no_file_is_above_one_megabyte():
     large = {str(path): path.stat().st_size for path in tracked_files()}
     assert {name: size for name, size in large.items() if size > MEGABYTE} == {}

@@ -313,8 +313,13 @@ def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: boo
     if isinstance(expected, bool | str) or expected is None:
         return "" if got == expected else f"the answer is {got!r}, which is not right."
     if _is_number(expected):
-        return _difference_of_numbers(float(expected), got, atol, rtol, nan_equal)
+        return _difference_of_numbers(_number(expected), got, atol, rtol, nan_equal)
     return _difference_of_tensors(expected, got, atol, rtol, nan_equal)
+
+
+def _number(value: Any) -> float:
+    """A number's value; of a tensor in a graph too, which float() warns of on stderr."""
+    return value.item() if isinstance(value, torch.Tensor) else float(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -345,7 +350,7 @@ def _difference_of_sequences(expected, got, atol, rtol, nan_equal) -> str:
 def _difference_of_numbers(expected: float, got: Any, atol, rtol, nan_equal) -> str:
     if not _is_number(got):
         return f"one number was asked for, but this is {_kind(got)}."
-    value = float(got)
+    value = _number(got)
     if math.isnan(value) and not (nan_equal and math.isnan(expected)):
         return "the result is NaN (not a number). Look for 0 / 0, or a root or log of a negative."
     if value == expected or abs(value - expected) <= atol + rtol * abs(expected):
