@@ -10,7 +10,7 @@ import torch
 
 from colorkit.course import check, exercise, provenance
 from colorkit.course import exercise as exercise_function
-from colorkit.course.check import grade, grade_answer
+from colorkit.course.check import difference, grade, grade_answer
 from colorkit.course.exercise import Answer, Case, Exercise, ExerciseError, _specs, register
 from colorkit.course.exercise import _submissions as submissions
 
@@ -255,3 +255,10 @@ def test_names_made_with_a_stand_in_are_followed_and_cleared():
     provenance.end_cell("z = 1")
     provenance.start_cell("show(z)")
     assert provenance.undone_exercises() == []
+
+
+def test_a_number_in_a_graph_is_compared_without_a_warning():
+    number = torch.tensor(1.0, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert difference(number, number.exp().log(), 1e-6, 0) == ""
