@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -115,17 +116,43 @@ def test_the_table_shows_numbers_beside_their_bounds(two_lessons):
     assert "FAILED" in next(line for line in lines if line.startswith("00_broken"))
 
 
-def test_an_endless_lesson_is_killed_with_its_children(tmp_path):
-    child = "import subprocess, sys, time\n"
+@pytest.fixture
+def endless(tmp_path):
+    """A checkout whose one lesson starts a process, writes its number to `pid`, and never ends."""
+    child = "import os, subprocess, sys, time\n"
     child += "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    child += "open('pid', 'w').write(str(p.pid))\ntime.sleep(600)\n"
+    child += "open('beside', 'w').write(str(p.pid))\nos.replace('beside', 'pid')\ntime.sleep(600)\n"
     root = make_checkout(tmp_path, **{"01_endless": f"# %%\n{child}"})
     build_all(root, exercises={})
-    path = root / "solutions/01_endless.ipynb"
+    return root
+
+
+def test_an_endless_lesson_is_killed_with_its_children(endless):
+    path = endless / "solutions/01_endless.ipynb"
     result = execute_notebook(path, cell_seconds=600, lesson_seconds=20)
     assert "killed after 20 s" in result.failure.message
     assert result.failure.cell == 1
-    assert not psutil.pid_exists(int((root / "solutions/pid").read_text()))
+    assert not psutil.pid_exists(int((endless / "solutions/pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+def test_a_run_that_is_terminated_leaves_no_process_behind(endless):
+    code = "import sys; from pathlib import Path; from colorkit.course.execute import *; "
+    code += "execute_notebook(Path(sys.argv[1]), cell_seconds=600, lesson_seconds=600)"
+    path, pid = endless / "solutions/01_endless.ipynb", endless / "solutions/pid"
+    runner = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    try:
+        for _ in range(600):
+            if pid.exists() or runner.poll() is not None:
+                break
+            time.sleep(0.1)
+        child = psutil.Process(int(pid.read_text()))
+        runner.terminate()
+        assert runner.wait(30) == 143
+        psutil.wait_procs([child], timeout=10)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    finally:
+        runner.kill()
 
 
 def test_a_cell_over_its_limit_is_a_failure_of_that_cell(tmp_path):

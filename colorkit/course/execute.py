@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def execute_notebook(
                 stderr=subprocess.STDOUT,
                 env=_environment(Path(folder), environment or {}),
             )
-            finished, peak = _watch(process, lesson_seconds)
+            with _terminated_as_interrupted():
+                finished, peak = _watch(process, lesson_seconds)
         seconds = time.monotonic() - started
         notebook = read_notebook(output)
         failure = None
@@ -122,6 +124,19 @@ def _joined(first: Path, rest: str | None) -> str:
     return os.pathsep.join([str(first), *([rest] if rest else [])])
 
 
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which would end Python at once, unwinds it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _watch(process: subprocess.Popen, limit: float) -> tuple[bool, float]:
     """Wait at most `limit` seconds; (whether it ended by itself, peak bytes of its tree)."""
     tree = psutil.Process(process.pid)
@@ -141,7 +156,7 @@ def _watch(process: subprocess.Popen, limit: float) -> tuple[bool, float]:
         finished = True
     except subprocess.TimeoutExpired:
         pass
-    finally:  # also on Ctrl-C: leave no kernel behind
+    finally:  # also on Ctrl-C and SIGTERM: leave no kernel behind
         stop.set()
         sampler.join()
         if not finished:
