@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import signal
 import time
 import warnings
 
@@ -213,6 +214,19 @@ def test_a_check_is_quiet_and_leaves_the_random_state_alone():
     assert torch.rand(1) == expected
     assert err.getvalue() == ""
     assert "look" not in out.getvalue()
+
+
+def test_the_limit_holds_where_interrupts_are_ignored():
+    def forever(x):
+        while True:
+            pass
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after `nohup ... &`
+    try:
+        assert "Does a loop never end?" in verdict(forever).message
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_does_not_arrive_late():

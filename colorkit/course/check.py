@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import math
+import signal
 import threading
 import traceback
 import warnings
@@ -262,6 +263,10 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
         _thread.interrupt_main()
 
     timers = [threading.Timer(seconds, interrupt), threading.Timer(seconds + 5, _say_stuck)]
+    # A shell starts what runs in its background with interrupts ignored: nothing would then stop.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for timer in timers:
         timer.daemon = True
         timer.start()
@@ -270,6 +275,8 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
     finally:
         for timer in timers:
             timer.cancel()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _say_stuck() -> None:
