@@ -451,9 +451,9 @@ def soft_cross_entropy(
 ) -> Tensor:
     """Mean over the pixels of w times the cross-entropy -sum z log p, in nats.
 
-    The denominator is the *number of pixels*, not the sum of w: the mean of w is 1 already over
-    the training set, so this is an unbiased estimate of the weighted loss whatever the batch, the
-    mean of several processes' shares is that of their batch, and a batch of rare colours does
+    The denominator is the *number of pixels*, not the sum of w: the scale of w is set
+    already by the prior, so this is an unbiased estimate of the weighted loss whatever the batch,
+    the mean of several processes' shares is that of their batch, and a batch of rare colours does
     count more. With equal logits it is ln Q times the batch's mean weight.
 
     Parameters

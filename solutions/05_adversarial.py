@@ -85,7 +85,8 @@ print(f"profile {cfg.profile}, {device}: {cfg.pictures} pictures of {size or cfg
 # ## The game
 #
 # Player one, the **generator** G, makes colours. Player two, the **critic** D, looks at a picture and
-# answers with a logit: above 0 means "true". The critic minimises its cross-entropy, half of
+# says how probable it is that it is true: D(x), from 0 to 1. (In code the network returns the logit; D(x) is
+# its sigmoid, and a logit above 0 means "true".) The critic minimises its cross-entropy, half of
 # -log D(true) and half of -log(1 - D(made)).
 #
 # The generator wants the opposite. Written just so, as log(1 - D), its gradient dies when the critic is
@@ -178,7 +179,7 @@ record("toy_between", between, unit="of the numbers made; true 0.006")
 
 # %% [markdown]
 # Move the slider. The critic's curve rises where true numbers are more frequent than made ones; made
-# numbers run up that slope until it is flat. Nobody wrote down what is true, and no number lies between
+# numbers run up that slope until it is flat. Nobody wrote down what is true, and few numbers lie between
 # the hills, where L2 would put all of them. Both losses end near where they began.
 #
 # ## The conditional game
@@ -225,9 +226,9 @@ record("first_loss", first, unit="nats, the critic's before training; ln 2 = 0.6
 # few weights, judges local colour and texture, and leaves the rest to the written loss.
 #
 # **Exercise 3** (8 minutes). Build one with a receptive field of exactly 16 x 16. L and *ab* come as three
-# channels, already scaled; logits go out, so no sigmoid. From the last layer back to the first, a field of
-# r becomes (r - 1) * stride + kernel. Any layers will do; pix2pix has 4 x 4 kernels. No normalisation
-# that ties all patches of a picture together: then each would see everything.
+# channels, already scaled; logits go out, so no sigmoid. Count from the last layer back to the first: start
+# with r = 1 at a logit; a layer makes (r - 1) * stride + kernel of it. Any layers will do; pix2pix has 4 x 4
+# kernels. No normalisation that ties all patches of a picture together: then each would see everything.
 
 
 # %%
@@ -249,6 +250,8 @@ def patch_critic(width=16):
 check("adversarial.patch")
 
 # %% [markdown]
+# From here on colorkit's `PatchCritic` plays: such layers, with L and *ab* scaled inside.
+#
 # ## Must the critic see L?
 #
 # The faces report tried a critic that sees only *ab*, and liked it less. What can such a critic not know?
@@ -284,8 +287,9 @@ reveal(
 )
 
 # %% [markdown]
-# Somebody else's true colours are true: without L nothing is wrong with them. Now both kinds in short games
-# of the conditional kind, all else equal, from the same generator.
+# Somebody else's true colours are true: without L nothing is wrong with them. Over all pictures it gets the
+# same *ab* twice, once called true and once not: half is all it can have. Now both kinds in short games of
+# the conditional kind, all else equal, from the same generator.
 
 
 # %%
@@ -316,7 +320,8 @@ if world:
 # Both know which colours *exist*, so both tell gray and brown from true. Whether a colour belongs *here* only
 # a critic can know that sees L. Lambda hides some of that: the written loss knows the truth too, and keeps
 # the generator of the blind critic from giving any thing any colour. The difference, with its interval,
-# is of the share of objects that got a colour they could have.
+# is of the share of objects that got a colour they could have. It is small, and of one game each: the proof
+# is the experiment before it.
 #
 # ## Lambda: who is heard?
 #
@@ -378,9 +383,9 @@ predict(
 )
 
 # %% [markdown]
-# The report was right about its own case: with 0.1 times L2, a twentieth is left for the critic, by either
-# measure. But the measures are not the same thing. A critic that knows nothing has a *loss* of ln 2, a
-# large share, and a gradient of next to nothing: nobody is heard, and the losses do not show it. Lock your
+# The report was right about its own case: with 0.1 times L2, about a twenty-fifth is left for the critic, by
+# either measure. But the measures are not the same thing. A critic that knows nothing has a *loss* of ln 2, a
+# large share, and a gradient of next to nothing: it is not heard, and the losses do not show it. Lock your
 # prediction; then train at several lambdas of L1.
 
 # %%
@@ -408,12 +413,16 @@ if world:
     reveal("adversarial.lambda", where, str(by_lambda.possible.round(3).to_dict()))
 
 # %% [markdown]
+# As lambda falls, the critic is heard more, colours become bolder, and *ab* L1 grows. From here on lambda is
+# 0.2 per ab unit, where both are heard.
+#
 # ## The game, played well
 #
-# Now in full length: L2 first, then the critic alone for an epoch, then both. The rates of both fall to 0
-# in the end, so that the game comes to rest. Read three instruments, none of which is "the loss":
+# Now in full length: L2 first, then the critic alone for an epoch (once through all training pictures),
+# then both. The rates of both fall to 0 in the end, so that the game comes to rest. Read three instruments,
+# none of which is "the loss":
 #
-# - **critic right**, true against made: 55% to 92% is a game. Near 100% it has won, and what it tells the
+# - **critic right**, true against made: 55% to 95% is a game. Near 100% it has won, and what it tells the
 #   generator is of little use. Near 50% it is beaten, or dead: which?
 # - **critic right, true against gray**, a probe: a critic that works knows gray. So it tells these two apart.
 # - **adversarial share** of the gradient: does the generator hear the critic at all?
@@ -439,7 +448,7 @@ seconds_game = time.perf_counter() - begun
 show(
     game_plots.game_curves({"NoGAN": recommended.history.rows}),
     alt="Over the steps of the game: the critic is right on generated pictures in about two thirds, "
-    "on gray in nearly all; both losses stay near ln 2; the adversarial share is about a half.",
+    "on gray in three quarters; both losses stay near ln 2; the adversarial share is about a half.",
 )
 for column, key in (("accuracy", "critic_right"), ("gray", "critic_on_gray"), ("share", "share")):
     record(key, contests.late(recommended, column).mean(), unit="mean of the last third")
@@ -487,7 +496,7 @@ for name, run in runs.items():
 record("auc_from_nothing", results.auc["from nothing"])
 record("auc_both", results.auc["both"])
 if world:
-    lead = contests.leads(could, [("from nothing", "both"), ("the critic first", "both")])
+    lead = contests.leads(could, [("from nothing", "both"), ("by turns", "both")])
     display(lead.round(3))
     record("possible_from_nothing", lead.difference.iloc[0], unit="share, from nothing less both")
     low, high = lead.low.iloc[0], lead.high.iloc[0]
@@ -495,10 +504,11 @@ if world:
     reveal("adversarial.schedules", answer, f"The interval: {low:.3f} to {high:.3f}.")
 
 # %% [markdown]
-# All of these games move the generator off the brown mean, and in so short a game their order is not much
-# more than chance (the last table: differences with their intervals). The written loss steadies all of
-# them. What the pretrained start gives you for certain is a *choice*: you have a network that works before
-# the game begins, and may stop the game where you like.
+# All of these games move the generator off the brown mean. By turns does so least: a step is a batch, whoever
+# trains on it, so its generator moved in fewer than half of them. Between the others in so short a game there
+# is hardly more than chance (last table: differences with their intervals). The written loss steadies all
+# of them. What the pretrained start gives you for certain is a *choice*: you have a network that works
+# before the game begins, and may stop the game where you like.
 #
 # ## The clinic
 #
@@ -601,9 +611,9 @@ record("ssim_gray", results.ssim["gray"], unit="nothing but gray")
 record("ssim_gan", results.ssim["GAN"])
 
 # %% [markdown]
-# AuC hardly tells these models apart, and the game costs a little of it: a network that leaves the mean of all
-# possible colours is farther off where it is wrong. And the namer, who never met the game, is not impressed
-# by it. But the mean is the colour of nothing. So ask the question that only a made world answers.
+# AuC hardly tells these models apart. The game loses a little of it against L2, and fewer of its pixels are
+# within 10; classes leave the mean too, and lose neither. And the namer, who never met the game, is not
+# impressed by it. But L2's mean is the colour of nothing. So ask the question that only a made world answers.
 #
 # ## Vivid but wrong, or dull but safe?
 #
@@ -643,10 +653,14 @@ if world:
     reveal("adversarial.frequency", off.idxmin(), f"Total variation {off.min():.2f}.")
 
 # %% [markdown]
-# A critic that sees pairs (L, *ab*) punishes colours that do not exist, so G leaves the brown between red and
-# green. It does not punish a favourite: from L alone, *which* one was drawn cannot be known, and each
-# single red apple is perfectly true. G has no dice of its own either: for one L it gives one colour. (That
-# is why pix2pix keeps dropout on at test time; it helped little there too.) A classifier knows the odds,
+# The game leads L2: a critic that sees pairs (L, *ab*) punishes colours that do not exist, so G leaves the
+# brown between red and green. But read the last interval too: rebalanced classes, with no critic at all, do
+# not stay behind the game, and in the table above they are ahead of it in all but colorfulness.
+#
+# Why has G favourites? An ideal critic would punish them: if all made apples are red, red is more frequent
+# among the made than among the true. In the toy the game did find the 30%. But the toy's G had noise, its
+# dice. This G has none: for one L it gives one colour, and the L1 in its loss pulls that to the favourite.
+# (pix2pix keeps dropout on at test time for this; it helped little there too.) A classifier knows the odds,
 # and *you* choose from them.
 #
 # ## 250 pictures
@@ -746,9 +760,10 @@ reveal("adversarial.bears", by_factor.idxmax(), str(by_factor.round(2).to_dict()
 
 # %% [markdown]
 # Read the verdict off the intervals: what changes little was not what the network looked at. A polar bear, a
-# boulder and a brown bear are alike to it; dark or bright, woods or snow are not. And its own suspect, the
-# large thing in the middle? Size and place change little, and where *nothing* stands it paints brown too (on
-# bright snow a little colour counts as much). A data set in which things always go together teaches a network
+# boulder and a brown bear are alike to it; dark or bright, woods or snow are not. And the report's own
+# suspect, the large thing in the middle? Size and place change little, and where *nothing* stands it paints
+# brown too (on bright snow a little colour counts as much). That row is no shape, and does not count in the
+# verdict: it shows that the brown is the place's. A data set in which things always go together teaches a network
 # all of them, or whichever is easiest. Which one, you learn only from pictures in which they part. And a
 # network that only ever saw brown bears was never paid for telling them from polar ones.
 #
@@ -818,10 +833,13 @@ print("the program:", robot.verdict())
 #
 # - A GAN is a game: two losses, each the other's. Both at ln 2 is the best game, or a dead one.
 # - Read accuracy on generated *and* on gray, and the share of the gradient. Falling losses prove nothing.
-# - A critic of a colorizer must see L. A critic of patches judges locally, and is cheap.
+# - Without L a critic cannot know what belongs where. A critic of patches judges locally, and is cheap.
 # - Lambda has a unit. Compare gradients, not losses.
-# - L2 first, then the critic, then both: more stable than a game from nothing.
-# - The game leaves the impossible mean for a possible colour. It does not learn how *often*.
+# - L2 first, then the critic, then both: no better in a short game, but you may stop where you like.
+# - The game leaves the impossible mean more often than L2, rebalanced classes as often with less ado. Without
+#   noise it cannot learn how *often* each colour is right.
+# - A step of it costs somewhat more than one of L2, and a minute buys more of what L2 cannot give. A learnt
+#   loss pays where nobody can write down what is wrong with a picture: texture, sharpness, a whole face.
 # - SSIM measures L. Factors that go together cannot be told apart by looking at more of the same.
 #
 # **Questions without answers here**
@@ -831,7 +849,7 @@ print("the program:", robot.verdict())
 # - Who would you let judge a colorizer: a critic, a namer, people, or a number? For which purpose?
 #
 # You gave gray pictures their colours in five ways. Take your own photographs: `colorkit data prepare`,
-# and `source` in the second cell of each lesson. The numbers of this notebook, and their ranges:
+# and `source` among the parameters of lessons 3 to 5. The numbers of this notebook, and their ranges:
 
 # %%
 show_records("05_adversarial", cfg.profile)

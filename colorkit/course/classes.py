@@ -24,6 +24,17 @@ CELL = 4  # pixels a side that get one name
 _IGNORED = -1
 
 
+def dense_targets(targets: object, bins: Tensor) -> object:
+    """A pair (indices, weights), (M, K) each, as weights (M, Q); all else as it is."""
+    pair = isinstance(targets, tuple | list) and len(targets) == 2
+    if not pair or not all(isinstance(part, Tensor) for part in targets):
+        return targets
+    indices, weights = targets
+    if indices.is_floating_point() or indices.shape != weights.shape or indices.ndim != 2:
+        raise ValueError("a pair is (indices, weights), both (M, K), indices as whole numbers")
+    return weights.new_zeros(len(weights), len(bins)).scatter_add(1, indices.long(), weights)
+
+
 class Namer(nn.Module):
     """Names what each cell of 4 x 4 pixels shows, from its colours: Lab (N, 3, H, W) to scores.
 

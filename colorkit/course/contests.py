@@ -136,7 +136,7 @@ def shares(
     """
     device = next(generator.parameters()).device
     L, ab = (plane.to(device) for plane in pair)
-    with evaluating(generator), evaluating(critic):
+    with evaluating(generator), evaluating(critic.to(device)):
         made = generator(L).detach().requires_grad_()
         adversarial, pixel = losses[0](critic(L, made)), losses[1](made, ab)
         rows = {}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from colorkit import bins as library
 from colorkit.course.check import grade_answer
+from colorkit.course.classes import dense_targets
 from colorkit.course.exercise import Answer, Case, Exercise, register
 from colorkit.metrics import ab_grid
 
@@ -68,14 +69,8 @@ def soft_encode(ab: Tensor, bins: Tensor, neighbours: int = 10, sigma: float = 5
 
 
 def dense(value: Any, args: tuple) -> Any:
-    """A pair (indices, weights), (M, K) each, as weights (M, Q); all else as it is."""
-    pair = isinstance(value, tuple | list) and len(value) == 2
-    if not pair or not all(isinstance(part, Tensor) for part in value):
-        return value
-    indices, weights = value
-    if indices.is_floating_point() or indices.shape != weights.shape or indices.ndim != 2:
-        raise ValueError("a pair is (indices, weights), both (M, K), indices as whole numbers")
-    return weights.new_zeros(len(weights), len(args[1])).scatter_add(1, indices.long(), weights)
+    """A pair (indices, weights) as weights (M, Q), as `dense_targets` does."""
+    return dense_targets(value, args[1])
 
 
 def _encode(
@@ -207,6 +202,8 @@ register(Exercise(
                "Ten times too smooth: sigma is in ab units, and bins lie 10 of these apart."),
         Answer("not renormalised", _smooth(apply=lambda k, p: k @ p),
                "The result adds up to more than 1: the Gaussian itself must be divided by its sum."),
+        Answer("rows, not columns", _smooth(apply=lambda k, p: k @ p / k.sum(1)),
+               "The rows were divided by their sums: what a bin receives. Divide the columns: what it gives."),
         Answer("divided at the end", _smooth(apply=lambda k, p: _share(k @ p)),
                "The sum is 1, but edge bins lost mass to where no bins are. Normalise the Gaussian of each bin that gives."),
         Answer("a mean of the neighbours", _smooth(apply=lambda k, p: _share(k @ p / k.sum(1))),
@@ -339,6 +336,7 @@ register_formed(with_gradient, Exercise(
     cases=(
         Case("a few pixels", lambda: _batch(10)),
         Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
+        Case("a network so sure that probabilities are rounded to 0", lambda: _batch(20, scale=400.0)),
         Case("12 bins", lambda: _batch(30, bins=12)),
     ),
     atol=1e-5, rtol=1e-3,
@@ -363,6 +361,11 @@ register_formed(with_gradient, Exercise(
                "Divided by the sum of the weights. Divide by the number of pixels: rare colours are to count more."),
         Answer("mean over K too", lambda *args: _loss()(*args) / args[2].shape[1],
                "Too small by a factor of K: within a pixel add over the bins, then take the mean over pixels."),
+        Answer("weights of all pictures", _loss(
+                   weigh=lambda w, logits, indices, z: w[indices.gather(1, z.argmax(1, keepdim=True))]),
+               "Weights (N, 1, h, w) times costs (N, h, w) is (N, N, h, w): each picture's weights meet all pictures' costs."),
+        Answer("log of the softmax", _loss(lambda x: x.softmax(1).log()),
+               "Where a network is very sure, p is rounded to 0: its logarithm is infinite. log_softmax never forms p."),
         Answer("log of p + 1e-5", _loss(lambda x: torch.log(x.softmax(1) + 1e-5)),
                "A number was added to p. Where p is smaller, the gradient vanishes: the worst mistakes teach least."),
         Answer("a number", lambda *args: _loss()(*args).item(),
