@@ -505,10 +505,10 @@ if world:
 
 # %% [markdown]
 # All of these games move the generator off the brown mean. By turns does so least: a step is a batch, whoever
-# trains on it, so its generator moved in fewer than half of them. Between the others in so short a game there
-# is hardly more than chance (last table: differences with their intervals). The written loss steadies all
-# of them. What the pretrained start gives you for certain is a *choice*: you have a network that works
-# before the game begins, and may stop the game where you like.
+# trains on it, so its generator moved in fewer than half of them. The others differ less: believe only what
+# the intervals say (last table), and remember that each row is one game. The written loss steadies all of
+# them. What the pretrained start gives you for certain is a *choice*: you have a network that works before
+# the game begins, and may stop the game where you like.
 #
 # ## The clinic
 #
@@ -835,7 +835,7 @@ print("the program:", robot.verdict())
 # - Read accuracy on generated *and* on gray, and the share of the gradient. Falling losses prove nothing.
 # - Without L a critic cannot know what belongs where. A critic of patches judges locally, and is cheap.
 # - Lambda has a unit. Compare gradients, not losses.
-# - L2 first, then the critic, then both: no better in a short game, but you may stop where you like.
+# - L2 first, then the critic, then both: a network works before the game begins, and you may stop it anywhere.
 # - The game leaves the impossible mean more often than L2, rebalanced classes as often with less ado. Without
 #   noise it cannot learn how *often* each colour is right.
 # - A step of it costs somewhat more than one of L2, and a minute buys more of what L2 cannot give. A learnt
