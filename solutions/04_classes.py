@@ -271,7 +271,7 @@ check("classes.cross_entropy")
 
 # %% [markdown]
 # Is it the loss that we shall train with? `Classification` of colorkit computes the same, with a gradient
-# written by hand, in about half the time. It gets a network with a **head over the bins**: 313 channels
+# written by hand, and faster. It gets a network with a **head over the bins**: 313 channels
 # instead of 2, at half of the height and width: the eye sees colour coarsely. (The paper takes a
 # quarter, of larger pictures.)
 
@@ -508,9 +508,8 @@ if world:
 # %% [markdown]
 # This is the picture of the lesson. Nobody told the network that half of all apples are red. It paid for
 # its mistakes, and the cheapest way to pay is to know. (First table: object by object, then the mean. Second:
-# what is predicted for a kind on average, where errors to either side cancel. They hardly do: what is wrong
-# for a kind is wrong for most of its objects. Why bananas? They are thin, nearly all edge, and at edges the
-# network is least sure of what it sees.)
+# what is predicted for a kind on average, where errors to either side cancel. For L2's bets they do; for
+# classes hardly. Which kind is known least, and what in its pictures could be the reason?)
 #
 # And rebalanced? If it comes as near, or nearer, that is because colours of things are rarer than those of
 # grounds: they count more, so in equal time it learns things better, and leaves less to the rest. But it
@@ -614,8 +613,9 @@ if world:
 #
 # lambda near 0 weighs most, 1 not at all. Below, a small U-Net at 32 x 32 for some values of it.
 # "Rare" are pixels in the rarest bins that together hold a tenth of p (of the pixels, fewer: p is smoothed),
-# "common" all others; these two columns are shares within 10 of the truth. And two more runs, **A** and **B**, at lambda = 0.5. One is right. In the
-# other, the weights are wrong in one line, which stood in public code for years. No error, no warning.
+# "common" all others; these two columns are shares within 10 of the truth. And two more runs, **A** and **B**,
+# at lambda = 0.5. One is right. In the other, the weights are wrong in one line, which stood in public code
+# for years. No error, no warning.
 
 # %%
 small = lesson_pictures("orchard", cfg.small_pictures, cfg.small_held_out, 32, cfg.seed)

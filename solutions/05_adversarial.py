@@ -505,7 +505,7 @@ if world:
 
 # %% [markdown]
 # All of these games move the generator off the brown mean. By turns does so least: a step is a batch, whoever
-# trains on it, so its generator moved in fewer than half of them. The others differ less: believe only what
+# trains on it, so its generator moved in half of them at most. The others differ less: believe only what
 # the intervals say (last table), and remember that each row is one game. The written loss steadies all of
 # them. What the pretrained start gives you for certain is a *choice*: you have a network that works before
 # the game begins, and may stop the game where you like.
@@ -839,7 +839,7 @@ print("the program:", robot.verdict())
 # - The game leaves the impossible mean more often than L2, rebalanced classes as often with less ado. Without
 #   noise it cannot learn how *often* each colour is right.
 # - A step of it costs somewhat more than one of L2, and a minute buys more of what L2 cannot give. A learnt
-#   loss pays where nobody can write down what is wrong with a picture: texture, sharpness, a whole face.
+#   loss may pay where nobody can write down what is wrong with a picture: texture, sharpness, a whole face.
 # - SSIM measures L. Factors that go together cannot be told apart by looking at more of the same.
 #
 # **Questions without answers here**
