@@ -16,6 +16,8 @@ PY := $(VENV)/bin/python
 STAMP := $(if $(CONSTRAINTS),-$(notdir $(CONSTRAINTS)))
 LAB := $(VENV)/.lab$(STAMP)
 DEV := $(VENV)/.dev$(STAMP)
+# Tests on up to four cores, each process with one thread (tests/conftest.py).
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet --progress-bar off \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
@@ -45,7 +47,7 @@ doctor: $(LAB)  ## try what a lesson needs on this machine, and print a report t
 	$(PY) -m colorkit doctor
 
 test: $(DEV)  ## all tests: library, exercises, notebooks, browser
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 bench: $(DEV)  ## timings beside other libraries
 	$(PY) -m benchmarks

@@ -9,6 +9,7 @@ dtype that comes in: in bf16 neither a colour nor a sum of 313 exponentials is e
 
 import math
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -175,33 +176,10 @@ class SoftEncoder:
         self, bins: Tensor | None = None, neighbours: int = 10, sigma: float = 5.0
     ) -> None:
         bins = ab_bins() if bins is None else bins.detach().float().cpu()
-        middles = _cell_middles()
-        _check(middles.T[None, :, None], bins, neighbours, sigma)
+        _check(_cell_middles().T[None, :, None], bins, neighbours, sigma)
         self.bins, self.neighbours, self.sigma = bins, neighbours, sigma
-        count = min(neighbours + _SPARE + 1, len(bins))
-        distances, nearest = cKDTree(bins.numpy()).query(middles.numpy(), list(range(1, count + 1)))
-        distances, nearest = torch.from_numpy(distances), torch.from_numpy(nearest).long()
-        self.candidates = nearest[:, : neighbours + _SPARE].short()
-        self.indices = nearest[:, :neighbours].contiguous()
-        self.weights = _normalised(distances[:, :neighbours].square().float(), sigma)
-        # A point of the cell is half a diagonal from its middle at most, so a bin that is a whole
-        # diagonal farther than the K-th is none of its K nearest.
-        reach = distances[:, neighbours - 1] + math.sqrt(2) / PER_UNIT + 1e-3
-        self.complete = (distances[:, -1] > reach) | (len(bins) <= neighbours + _SPARE)
-        self.settled = self.complete & self._settled(distances)
-
-    def _settled(self, distances: Tensor) -> Tensor:
-        """Cells that no border between the K nearest and others crosses: all points have those K.
-
-        The squared distances of two bins differ linearly over the cell.
-        """
-        settled, k = torch.ones(len(distances), dtype=torch.bool), self.neighbours
-        places, squared = self.bins[self.candidates.long()], distances.square().float()
-        for inner in range(k):
-            for outer in range(k, places.shape[1]):
-                slope = (places[:, outer] - places[:, inner]).abs().sum(1)
-                settled &= squared[:, outer] - squared[:, inner] > slope / PER_UNIT + 1e-3
-        return settled
+        tables = _tables(bins.numpy().tobytes(), neighbours, float(sigma))
+        self.candidates, self.indices, self.weights, self.complete, self.settled = tables
 
     def __call__(self, ab: Tensor) -> Targets:
         """The encoding of ab (N, 2, H, W), from the table."""
@@ -234,6 +212,38 @@ class SoftEncoder:
         if self.bins.device != ab.device:
             for name in ("bins", "candidates", "complete", "settled", "indices", "weights"):
                 setattr(self, name, getattr(self, name).to(ab.device))
+
+
+@lru_cache(maxsize=4)
+def _tables(places: bytes, neighbours: int, sigma: float) -> tuple[Tensor, ...]:
+    """What a `SoftEncoder` of these bins looks up; made once for all, as it takes over a second."""
+    bins = torch.frombuffer(bytearray(places), dtype=torch.float32).view(-1, 2)
+    count = min(neighbours + _SPARE + 1, len(bins))
+    tree = cKDTree(bins.numpy())
+    distances, nearest = tree.query(_cell_middles().numpy(), list(range(1, count + 1)))
+    distances, nearest = torch.from_numpy(distances), torch.from_numpy(nearest).long()
+    candidates = nearest[:, : neighbours + _SPARE].short()
+    indices = nearest[:, :neighbours].contiguous()
+    weights = _normalised(distances[:, :neighbours].square().float(), sigma)
+    # A point of the cell is half a diagonal from its middle at most, so a bin that is a whole
+    # diagonal farther than the K-th is none of its K nearest.
+    reach = distances[:, neighbours - 1] + math.sqrt(2) / PER_UNIT + 1e-3
+    complete = (distances[:, -1] > reach) | (len(bins) <= neighbours + _SPARE)
+    settled = complete & _settled(bins[candidates.long()], distances.square().float(), neighbours)
+    return candidates, indices, weights, complete, settled
+
+
+def _settled(places: Tensor, squared: Tensor, k: int) -> Tensor:
+    """Cells that no border between the k nearest and others crosses: all points have those k.
+
+    The squared distances of two bins differ linearly over the cell.
+    """
+    settled = torch.ones(len(squared), dtype=torch.bool)
+    for inner in range(k):
+        for outer in range(k, places.shape[1]):
+            slope = (places[:, outer] - places[:, inner]).abs().sum(1)
+            settled &= squared[:, outer] - squared[:, inner] > slope / PER_UNIT + 1e-3
+    return settled
 
 
 def _cell_middles() -> Tensor:

@@ -18,6 +18,7 @@ from colorkit.evaluate import HasColorize
 from colorkit.metrics import nearest_bin
 from colorkit.models.classifier import Classifier
 
+_EXACT = "donot_use_mm_for_euclid_dist"
 FAILURES = ("bias", "desaturation", "inconsistency", "bleeding", "edges")
 
 
@@ -196,7 +197,8 @@ def predicted_probabilities(
                 predicted = predicted / weights.cpu().view(-1, 1, 1)
                 predicted = predicted / predicted.sum(0)
         p = predicted.flatten(1)[:, cells]  # (Q, n)
-        distance = (possible[:, :, None] - net.bins.cpu()).norm(dim=-1)  # (n, K, Q)
+        # The exact way: cdist's own loses digits in a matrix product. (n, K, Q)
+        distance = torch.cdist(possible, net.bins.cpu(), compute_mode=_EXACT)
         near, number = distance.min(1)
         number = torch.where(near <= within, number, possible.shape[1])
         mass = p.new_zeros(p.shape[1], possible.shape[1] + 1).scatter_add_(1, number, p.T)

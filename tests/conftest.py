@@ -7,6 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: each, and what it starts, one thread
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a generator is the same each time, alone or after others."""
+    import torch  # not above: it reads the number of threads when it is imported
+
+    torch.manual_seed(0)
+
 
 @pytest.fixture(scope="session")
 def photos() -> Path:

@@ -333,9 +333,10 @@ def test_first_loss_is_the_logarithm_of_the_number_of_bins(encoder, photo_ab, va
 
 def test_weights_belong_to_pixels_not_to_bins(encoder, bins):
     """(N, Q, H, W) reshaped to (N, -1, Q): every weight is wrong, and nothing else tells."""
-    ab = bins[torch.randperm(313, generator=torch.Generator().manual_seed(0))[:24]]
+    generator = torch.Generator().manual_seed(0)
+    ab = bins[torch.randperm(313, generator=generator)[:24]]
     ab = ab.view(2, 3, 4, 2).movedim(-1, 1)
-    targets, w = soft_encode(ab, bins), torch.rand(313) * 5
+    targets, w = soft_encode(ab, bins), torch.rand(313, generator=generator) * 5
     logits = logits_of()
     expected = (
         sum(

@@ -93,7 +93,7 @@ def test_nothing_is_installed_twice(checkout):
 def test_tests_need_dev_which_also_covers_lab(checkout):
     calls, _, _ = checkout.make("test")
     assert next(call for call in calls if "pip" in call).endswith("--editable .[dev]")
-    assert calls[-1] == "python -m pytest"
+    assert calls[-1].startswith("python -m pytest -n logical")
     assert checkout.make("lab")[0] == ["python -m colorkit lab"]
 
 

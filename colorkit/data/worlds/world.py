@@ -14,6 +14,7 @@ from .colours import Mode, Palette
 from .scene import MIN_PIXELS, Scene
 
 CHUNK_PIXELS = 32 * 64 * 64  # drawn at once: what a cache holds
+KEPT_SCENES = 256
 SIZES = (32, 256)
 
 
@@ -130,6 +131,7 @@ class World:
         self.kinds = palette.names
         self.label_names = label_names or things
         self._draw, self._labels, self._options = draw, labels or self._largest, options or {}
+        self._scenes: dict[int, Scene] = {}
 
     def __len__(self) -> int:
         return self.n
@@ -148,14 +150,17 @@ class World:
 
     def batches(self, count: int | None = None) -> Iterator[Batch]:
         """All pictures in order, `count` at a time; by default as many as a cache holds."""
+        for start, stop in self._chunks(count):
+            yield self.batch(start, stop)
+
+    def _chunks(self, count: int | None = None) -> Iterator[tuple[int, int]]:
         count = count or max(1, CHUNK_PIXELS // self.size**2)
         for start in range(0, self.n, count):
-            yield self.batch(start, min(start + count, self.n))
+            yield start, min(start + count, self.n)
 
     def batch(self, start: int, stop: int) -> Batch:
         """Draw pictures start..stop-1."""
-        scene = self.scene(start, stop)
-        modes = scene.draw_modes(self.seed, np.arange(start, stop))
+        scene, modes = self._drawn(start, stop)
         L, ab = self._colour(scene, modes)
         return Batch(
             L=L,
@@ -163,36 +168,46 @@ class World:
             rgb=_to_bytes(L, ab),
             kinds=_pixels(scene.of_owner(scene.kind)).long(),
             scored=_pixels(scene.scored()),
-            labels=torch.from_numpy(np.asarray(self._labels(scene, modes), np.int64)),
+            labels=self._labelled(scene, modes),
         )
+
+    def _drawn(self, start: int, stop: int) -> tuple[Scene, np.ndarray]:
+        scene = self.scene(start, stop)
+        return scene, scene.draw_modes(self.seed, np.arange(start, stop))
+
+    def _labelled(self, scene: Scene, modes: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(self._labels(scene, modes), np.int64))
 
     def _colour(self, scene: Scene, modes: np.ndarray) -> tuple[Tensor, Tensor]:
         number = (self.palette.first[scene.kind] + modes).astype(np.int32)
         ab = self.palette.ab(scene.lightness, scene.of_owner(number))
         return _pixels(scene.lightness), _two(ab)
 
-    def _all(self, name: str) -> Tensor:
-        return torch.cat([getattr(batch, name) for batch in self.batches()])
-
     @cached_property
     def rgb(self) -> Tensor:
         """All pictures: uint8 (N, 3, H, W). Drawn at the first use, then kept."""
-        return self._all("rgb")
+        return torch.cat([batch.rgb for batch in self.batches()])
 
     @cached_property
+    def _lab(self) -> tuple[Tensor, Tensor]:
+        """L and ab of all pictures: drawn together, as who asks for one asks for the other."""
+        L, ab = zip(*(self._colour(*self._drawn(*chunk)) for chunk in self._chunks()), strict=True)
+        return torch.cat(L), torch.cat(ab)
+
+    @property
     def L(self) -> Tensor:
-        """Lightness before 8 bits, in [0, 100]: float32 (N, 1, H, W)."""
-        return self._all("L")
+        """Lightness before 8 bits, in [0, 100]: float32 (N, 1, H, W). Drawn once, then kept."""
+        return self._lab[0]
 
-    @cached_property
+    @property
     def ab(self) -> Tensor:
-        """Colours before 8 bits: float32 (N, 2, H, W)."""
-        return self._all("ab")
+        """Colours before 8 bits: float32 (N, 2, H, W). Drawn once, then kept."""
+        return self._lab[1]
 
     @cached_property
     def labels(self) -> Tensor:
         """One class a picture, a number in `label_names`: int64 (N,)."""
-        return self._all("labels")
+        return torch.cat([self._labelled(*self._drawn(*chunk)) for chunk in self._chunks()])
 
     def _largest(self, scene: Scene, modes: np.ndarray) -> np.ndarray:
         pixels = scene.pixels() * (scene.kind >= 0) * (scene.kind < len(self.things))
@@ -200,9 +215,14 @@ class World:
 
     # What is known ------------------------------------------------------------------------
 
-    def _one(self, i: int, masks: bool = False) -> tuple[Scene, int]:
+    def _one(self, i: int) -> Scene:
+        """The scene of picture i, without masks; the last ones are kept, as many ask for them."""
         i = range(self.n)[i]
-        return self.scene(i, i + 1, masks), i
+        if i not in self._scenes:
+            if len(self._scenes) == KEPT_SCENES:
+                del self._scenes[next(iter(self._scenes))]
+            self._scenes[i] = self.scene(i, i + 1)
+        return self._scenes[i]
 
     def _seen(self, scene: Scene) -> list[int]:
         """Slots whose thing has at least one pixel."""
@@ -210,7 +230,8 @@ class World:
 
     def objects(self, i: int) -> list[Thing]:
         """The things of picture i that can be seen, ground and backdrop first."""
-        scene, i = self._one(i, masks=True)
+        i = range(self.n)[i]
+        scene = self.scene(i, i + 1, masks=True)
         modes, pixels = scene.draw_modes(self.seed, np.array([i]))[0], scene.pixels()[0]
         things = []
         for slot in self._seen(scene):
@@ -233,7 +254,7 @@ class World:
 
     def posterior(self, i: int) -> list[Posterior]:
         """p(ab | L, scene) of picture i, for the things of `objects(i)`, in their order."""
-        scene, _ = self._one(i)
+        scene = self._one(i)
         return [self._posterior(scene, slot) for slot in self._seen(scene)]
 
     def _posterior(self, scene: Scene, slot: int) -> Posterior:
@@ -252,11 +273,11 @@ class World:
 
     def oracle_mean(self, i: int) -> Tensor:
         """The best prediction for squared error, E[ab | L, scene]: float32 (1, 2, H, W)."""
-        return _two(self._moments(self._one(i)[0])[0])
+        return _two(self._moments(self._one(i))[0])
 
     def oracle_mode(self, i: int) -> Tensor:
         """The most probable colour at each pixel: float32 (1, 2, H, W)."""
-        scene, _ = self._one(i)
+        scene = self._one(i)
         number = (self.palette.first[scene.kind] + scene.probs.argmax(-1)).astype(np.int32)
         return _two(self.palette.ab(scene.lightness, scene.of_owner(number)))
 
@@ -292,9 +313,7 @@ class World:
 
     def _scored_mean(self, of: Callable[[Scene, int, int], np.ndarray]) -> float:
         total, pixels = 0.0, 0
-        step = max(1, CHUNK_PIXELS // self.size**2)
-        for start in range(0, self.n, step):
-            stop = min(start + step, self.n)
+        for start, stop in self._chunks():
             scene = self.scene(start, stop)
             scored = scene.scored()
             total += float(of(scene, start, stop)[scored].sum(dtype=np.float64))
