@@ -227,7 +227,9 @@ def test_an_archive_that_swells_is_stopped(tmp_path):
     assert not list((tmp_path / "in").iterdir())
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", ARCHIVE[:100]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", ARCHIVE[:100]], ids=["empty", "other", "cut off"]
+)
 def test_a_damaged_archive_is_said_to_be_damaged(tmp_path, content):
     (tmp_path / "x.tar.gz").write_bytes(content)
     with pytest.raises(ValueError, match="damaged"):
