@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 CONFIG = """
 folder = '{folder}'
 [model]
-factory = "tests.training_demo:double_net"
+factory = "tests.training_demo:{net}"
 [loss]
-function = "tests.training_demo:{name}_mse"
+{loss}
 [data]
 factory = "tests.training_demo:tensor_batches"
 batch = 4
@@ -27,6 +27,11 @@ steps = 20
 lr = 0.01
 precision = "float32"
 """
+MODELS_AND_LOSSES = {
+    "plain": ("double_net", 'function = "tests.training_demo:plain_mse"'),
+    "weighted": ("double_net", 'function = "tests.training_demo:weighted_mse"'),
+    "classes": ("double_classes_net", 'factory = "tests.training_demo:DoubleClassification"'),
+}
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
@@ -38,8 +43,8 @@ pytestmark = pytest.mark.skipif(
 def both(tmp_path_factory):
     """The folder in which two processes trained."""
     folder = tmp_path_factory.mktemp("two")
-    for name in ("plain", "weighted"):
-        text = CONFIG.format(folder=(folder / name).as_posix(), name=name)
+    for name, (net, loss) in MODELS_AND_LOSSES.items():
+        text = CONFIG.format(folder=(folder / name).as_posix(), net=net, loss=loss)
         (folder / f"{name}.toml").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "tests.training_ddp", str(folder)]
@@ -52,7 +57,7 @@ def both(tmp_path_factory):
     return folder, checkpoint.load(folder / "result.pt")
 
 
-@pytest.mark.parametrize("name", ["plain", "weighted"])
+@pytest.mark.parametrize("name", MODELS_AND_LOSSES)
 def test_twenty_steps_of_two_processes_are_those_of_one(both, tmp_path, name):
     folder, _ = both
     config = read(folder / f"{name}.toml") | {"folder": str(tmp_path)}

@@ -41,7 +41,7 @@ def dropout_run(folder: Path, callbacks=()):
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     with distributed.process_group("cpu"):
-        for name in ("plain", "weighted"):
+        for name in ("plain", "weighted", "classes"):
             train_config(read(folder / f"{name}.toml"), device="cpu")
         double_game(folder / "game")
         stopped = dropout_run(folder / "stopped", [InterruptOne()])

@@ -12,6 +12,7 @@ from colorkit.models import PatchCritic
 from colorkit.training.adversarial import Rules, fit_adversarial
 from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Weighted, fit
+from colorkit.training.objectives import Classification
 from colorkit.training.options import Options
 
 
@@ -113,6 +114,22 @@ def plain_mse(model, batch):
 
 def double_net() -> Net:
     return Net(norm=False, dropout=0.0).double()
+
+
+def double_classes_net() -> nn.Module:
+    """L to logits over the 313 bins, at half of the size."""
+    layers = nn.Conv2d(1, 6, 3, stride=2, padding=1), nn.GELU(), nn.Conv2d(6, 313, 1)
+    return nn.Sequential(*layers).double()
+
+
+class DoubleClassification(Classification):
+    """Rebalanced classes, in float64."""
+
+    def __init__(self) -> None:
+        super().__init__(weights=torch.linspace(0.1, 3, 313))
+
+    def __call__(self, model, batch):
+        return super().__call__(model, [plane.double() for plane in batch])
 
 
 def double_game(folder: Path):
