@@ -426,3 +426,23 @@ def test_pictures_are_the_same_on_every_platform(name):
 if __name__ == "__main__":
     REFERENCE.parent.mkdir(exist_ok=True)
     np.savez_compressed(REFERENCE, **{name: make(name, 4, 32).rgb.numpy() for name in WORLDS})
+
+
+def test_pictures_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
+    world, drawn = orchard(3, size=32, seed=0), []
+    scene = world.scene
+    monkeypatch.setattr(world, "scene", lambda *at: drawn.append(at) or scene(*at))
+    for _ in range(2):
+        assert (world.L.shape, world.ab.shape) == ((3, 1, 32, 32), (3, 2, 32, 32))
+    assert drawn == [(0, 3)]
+    for _ in range(2):
+        world.posterior(1), world.oracle_mean(1), world.oracle_mode(-2)
+    assert drawn == [(0, 3), (1, 2)]
+
+
+def test_scenes_kept_are_few_and_the_right_ones(monkeypatch):
+    monkeypatch.setattr("colorkit.data.worlds.world.KEPT_SCENES", 2)
+    world, fresh = orchard(3, size=32, seed=0), [orchard(3, size=32, seed=0) for _ in range(6)]
+    for i, other in zip((0, 1, 2, 0, 1, 1), fresh, strict=True):
+        assert torch.equal(world.oracle_mean(i), other.oracle_mean(i))
+        assert len(world._scenes) <= 2
