@@ -145,7 +145,7 @@ def test_a_quiz_refuses_other_answers():
 
 
 def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
-    shown = []
+    shown, open_before = [], plt.get_fignums()
     monkeypatch.setattr(contests, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
     quiz = contests.Quiz(pairs(2))
@@ -162,6 +162,7 @@ def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
     assert "of 2 right" in words.value
     assert picture.value == ""
     assert row.children[0].disabled
+    assert plt.get_fignums() == open_before
 
 
 def test_figures_of_games_have_a_panel_each():

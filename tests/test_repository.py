@@ -64,6 +64,16 @@ def test_executed_solutions_write_nothing_to_stderr(path):
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_executed_solutions_hold_no_figure_that_nobody_showed(path):
+    """A figure left open is drawn again by Jupyter, as PNG, at the end of its cell."""
+    import nbformat
+
+    cells = nbformat.read(path, as_version=4).cells
+    held = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert not [data["text/plain"] for data in held if "image/png" in data]
+
+
 def test_no_file_is_above_one_megabyte():
     large = {str(path): path.stat().st_size for path in tracked_files()}
     assert {name: size for name, size in large.items() if size > MEGABYTE} == {}

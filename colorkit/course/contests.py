@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from scipy.stats import binomtest
@@ -287,7 +288,11 @@ def show_quiz(quiz: Quiz) -> None:
     def draw() -> str:
         left, right = quiz.shown()
         alt = f"Pair {len(quiz.answers) + 1}: the same picture twice, in two colourings."
-        return figure_html(picture_row({"left": left, "right": right}, 2.6), alt)
+        figure = picture_row({"left": left, "right": right}, 2.6)
+        try:
+            return figure_html(figure, alt)
+        finally:
+            plt.close(figure)  # else Jupyter shows it once more, below the cell
 
     def redraw() -> None:
         words.value = html.escape(
