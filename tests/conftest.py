@@ -49,8 +49,3 @@ def made_photographs(tmp_path_factory) -> Path:
     (folder / "class2" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "notes.txt").write_text("not a picture")
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole notebooks first: on several cores the short tests then fill what is left."""
-    items.sort(key=lambda item: item.get_closest_marker("notebooks") is None)

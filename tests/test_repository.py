@@ -291,4 +291,8 @@ def test_ci_run_is_an_executable_bash_script_that_stops_at_errors():
     lines = script.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert "set -euo pipefail" in lines
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (options,) = re.findall(r"^PARALLEL := (.*)$", makefile, flags=re.MULTILINE)
+    assert options in lines[-1], "make test and .ci/run do the same"
+    assert options in steps_of(workflow("ci.yml")["jobs"]["test"])
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0

@@ -423,11 +423,6 @@ def test_pictures_are_the_same_on_every_platform(name):
     assert np.abs(drawn_here - stored).max() <= 1
 
 
-if __name__ == "__main__":
-    REFERENCE.parent.mkdir(exist_ok=True)
-    np.savez_compressed(REFERENCE, **{name: make(name, 4, 32).rgb.numpy() for name in WORLDS})
-
-
 def test_pictures_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
     world, drawn = orchard(3, size=32, seed=0), []
     scene = world.scene
@@ -446,3 +441,8 @@ def test_scenes_kept_are_few_and_the_right_ones(monkeypatch):
     for i, other in zip((0, 1, 2, 0, 1, 1), fresh, strict=True):
         assert torch.equal(world.oracle_mean(i), other.oracle_mean(i))
         assert len(world._scenes) <= 2
+
+
+if __name__ == "__main__":
+    REFERENCE.parent.mkdir(exist_ok=True)
+    np.savez_compressed(REFERENCE, **{name: make(name, 4, 32).rgb.numpy() for name in WORLDS})

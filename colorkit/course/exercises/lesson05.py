@@ -198,6 +198,8 @@ register_formed(with_gradients, Exercise(
                "The difference was divided by 110. lam is per ab unit here, so nothing is scaled."),
         Answer("100 / 110", _generator(total=lambda f, p, lam: f + 100 / 110 * p),
                "lam is not used: its value was written into the formula."),
+        Answer("always 0.9", _generator(total=lambda f, p, lam: f + 0.9 * p),
+               "lam is not used: 0.9 stands where it should, so another lam changes nothing."),
         Answer("smoothed", _generator(lambda x: _cross_entropy(x, 0.9)),
                "The generator's label was smoothed too. Smoothing is for the critic; here the label is 1."),
         Answer("sigmoid twice", _generator(lambda x: _cross_entropy(x.sigmoid(), 1.0)),
