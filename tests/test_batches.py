@@ -143,3 +143,16 @@ def test_threads_are_left_as_they_were(store):
         [sys.executable, "-c", code, str(store.path)], capture_output=True, text=True, check=True
     )
     assert ran.stdout.split() == ["3", "3"]
+
+
+def test_a_maker_that_begins_while_another_does_sets_back_what_the_caller_had():
+    code = (
+        "from threading import Thread\n"
+        "import torch\n"
+        "from colorkit.data.batches import _use_one_thread\n"
+        "torch.set_num_threads(1)  # as another maker has just done\n"
+        "t = Thread(target=_use_one_thread, args=(3,)); t.start(); t.join()\n"
+        "t = Thread(target=lambda: print(torch.get_num_threads())); t.start(); t.join()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["3"]

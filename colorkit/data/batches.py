@@ -133,7 +133,8 @@ class _Plan:
 def _prefetched(
     plan: _Plan, start: int, end: int | None, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    pool = ThreadPoolExecutor(MAKERS, "batches", initializer=_use_one_thread)
+    threads = (torch.get_num_threads(),)
+    pool = ThreadPoolExecutor(MAKERS, "batches", initializer=_use_one_thread, initargs=threads)
     steps = iter(count(start) if end is None else range(start, end))
     ready = deque(pool.submit(_made, plan, step, device) for step in islice(steps, AHEAD))
     try:
@@ -145,16 +146,16 @@ def _prefetched(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    """Let torch use one thread in this Python thread, so that training keeps its own.
+def _use_one_thread(others: int) -> None:
+    """Let torch use one thread in this Python thread, so that training keeps its own `others`.
 
     Two pools of threads on the same cores make small operations up to 80 times slower. The
     setting holds for this thread, but torch hands the last one made to threads that begin later:
-    so another thread sets it back for those.
+    so another thread sets it back for those. What to set back comes from the caller: asked for
+    here, it might be the 1 of a maker that is just beginning.
     """
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    back = threading.Thread(target=torch.set_num_threads, args=(before,))
+    back = threading.Thread(target=torch.set_num_threads, args=(others,))
     back.start()
     back.join()
 
