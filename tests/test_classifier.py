@@ -66,11 +66,12 @@ def test_any_trunk_gives_logits_at_a_part_of_the_size(name, size):
     assert net.samples(L, 3).shape == (3, 2, 2, *size)
 
 
+@pytest.mark.parametrize("hidden", [None, 20])
 @pytest.mark.parametrize("name", TRUNKS)
-def test_every_weight_that_is_kept_is_trained(name, objective):
+def test_every_weight_that_is_kept_is_trained(name, hidden, objective):
     """Else distributed training fails, and what is trained is not what was meant."""
     make, scale = TRUNKS[name]
-    net = Classifier(make(), scale=scale)
+    net = Classifier(make(), scale=scale, hidden=hidden)
     objective(net, (torch.rand(2, 1, 32, 32) * 100, torch.randn(2, 2, 32, 32))).backward()
     assert [k for k, p in net.named_parameters() if p.grad is None] == []
 
@@ -82,11 +83,25 @@ def test_networks_without_a_trunk_and_wrong_scales_are_refused():
         Classifier(EightGroups(2), scale=2)
     with pytest.raises(ValueError, match="power of 2"):
         Classifier(UNet(4), scale=3)
+    with pytest.raises(ValueError, match="hidden is a number of channels"):
+        Classifier(UNet(4), hidden=0)
 
 
-def test_first_loss_is_about_ln_313(net, objective):
+@pytest.mark.parametrize("hidden", [None, 64])
+def test_first_loss_is_about_ln_313(hidden, objective):
+    torch.manual_seed(0)
+    net = Classifier(EightGroups(2), hidden=hidden)
     batch = next(world_batches("orchard", n=4, size=32, batch=4)(0, 0))
     assert objective(net, batch).item() == pytest.approx(math.log(313), abs=0.25)
+
+
+def test_a_hidden_layer_stands_between_trunk_and_logits():
+    net = Classifier(EightGroups(2), hidden=20).eval()
+    L = torch.rand(2, 1, 32, 32) * 100
+    features = net.trunk.features(net.trunk.prepare(L))
+    layers = torch.nn.Sequential(net.hidden, torch.nn.ReLU(), net.head)
+    torch.testing.assert_close(net(L), layers(features))
+    assert net.hidden.out_channels == net.head.in_channels == 20
 
 
 def test_colours_are_decoded_then_enlarged_smoothly_then_fitted(net):

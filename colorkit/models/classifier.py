@@ -29,6 +29,10 @@ class Classifier(Network):
         (Q, 2), by default the 313 of `colorkit.bins.ab_bins`. They are stored with the weights.
     scale : {4, 2, 1}
         Logits are at 1/scale of the size.
+    hidden : int, optional
+        Channels of one more layer between trunk and logits (1 x 1, ReLU). The logits of a pixel
+        are a linear function of the trunk's channels; of a narrow trunk's 24 or so, 313 logits
+        come out smeared, and peaks apart from each other are hard to make. None: no such layer.
 
     Examples
     --------
@@ -40,8 +44,16 @@ class Classifier(Network):
 
     bins: Tensor
 
-    def __init__(self, trunk: Network, bins: Tensor | None = None, scale: int = 4) -> None:
+    def __init__(
+        self,
+        trunk: Network,
+        bins: Tensor | None = None,
+        scale: int = 4,
+        hidden: int | None = None,
+    ) -> None:
         super().__init__()
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"hidden is a number of channels, 1 or more, or None, got {hidden}")
         if not hasattr(trunk, "cut"):
             raise TypeError(
                 f"a {type(trunk).__name__} has no trunk to put a head on: take an EightGroups, "
@@ -49,12 +61,16 @@ class Classifier(Network):
             )
         self.register_buffer("bins", ab_bins() if bins is None else bins.detach().float())
         self.stride, self.scale, self.trunk = trunk.stride, scale, trunk
-        self.head = nn.Conv2d(trunk.cut(scale), len(self.bins), 1)
+        channels = trunk.cut(scale)
+        self.hidden = nn.Conv2d(channels, hidden, 1) if hidden else None
+        self.head = nn.Conv2d(hidden or channels, len(self.bins), 1)
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
         height, width = (-(-side // self.scale) for side in L.shape[2:])
         features = self.trunk.features(self.trunk.prepare(L))
+        if self.hidden is not None:
+            features = _pointwise(self.hidden, features).relu()
         return _pointwise(self.head, features)[..., :height, :width]
 
     @torch.no_grad()
