@@ -286,7 +286,7 @@ def start(seed=cfg.seed):
 
 def classifier(seed=cfg.seed):
     """The same encoder, with a head over the bins."""
-    return models.Classifier(start(seed), bins, scale=2)
+    return models.Classifier(start(seed), bins, scale=2, hidden=cfg.hidden)
 
 
 untrained = classifier()

@@ -98,10 +98,10 @@ def test_first_loss_is_about_ln_313(hidden, objective):
 def test_a_hidden_layer_stands_between_trunk_and_logits():
     net = Classifier(EightGroups(2), hidden=20).eval()
     L = torch.rand(2, 1, 32, 32) * 100
-    features = net.trunk.features(net.trunk.prepare(L))
-    layers = torch.nn.Sequential(net.hidden, torch.nn.ReLU(), net.head)
-    torch.testing.assert_close(net(L), layers(features))
-    assert net.hidden.out_channels == net.head.in_channels == 20
+    hidden = net.hidden(net.trunk.features(net.trunk.prepare(L)))
+    assert hidden.shape == (2, 20, 8, 8)
+    assert hidden.min() == 0 < hidden.max()
+    torch.testing.assert_close(net(L), net.head(hidden))
 
 
 def test_colours_are_decoded_then_enlarged_smoothly_then_fitted(net):

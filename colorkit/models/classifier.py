@@ -30,9 +30,9 @@ class Classifier(Network):
     scale : {4, 2, 1}
         Logits are at 1/scale of the size.
     hidden : int, optional
-        Channels of one more layer between trunk and logits (1 x 1, ReLU). The logits of a pixel
-        are a linear function of the trunk's channels; of a narrow trunk's 24 or so, 313 logits
-        come out smeared, and peaks apart from each other are hard to make. None: no such layer.
+        Channels of one more layer between trunk and logits: 1 x 1, batch norm, ReLU. Without it
+        the 313 logits of a pixel are a linear function of the trunk's channels: of a narrow
+        trunk's 24 or so, separate peaks are hard to make. None: no such layer.
 
     Examples
     --------
@@ -62,15 +62,13 @@ class Classifier(Network):
         self.register_buffer("bins", ab_bins() if bins is None else bins.detach().float())
         self.stride, self.scale, self.trunk = trunk.stride, scale, trunk
         channels = trunk.cut(scale)
-        self.hidden = nn.Conv2d(channels, hidden, 1) if hidden else None
+        self.hidden = _hidden(channels, hidden) if hidden else nn.Identity()
         self.head = nn.Conv2d(hidden or channels, len(self.bins), 1)
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
         height, width = (-(-side // self.scale) for side in L.shape[2:])
-        features = self.trunk.features(self.trunk.prepare(L))
-        if self.hidden is not None:
-            features = _pointwise(self.hidden, features).relu()
+        features = self.hidden(self.trunk.features(self.trunk.prepare(L)))
         return _pointwise(self.head, features)[..., :height, :width]
 
     @torch.no_grad()
@@ -163,6 +161,11 @@ class Classifier(Network):
         after = self.scale - 1 - before
         whole = F.pad(between, (before, after) * 2, mode="replicate")
         return whole[..., : L.shape[2], : L.shape[3]]
+
+
+def _hidden(before: int, after: int) -> nn.Sequential:
+    convolution = nn.Conv2d(before, after, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
 
 
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
