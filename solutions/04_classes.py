@@ -273,7 +273,8 @@ check("classes.cross_entropy")
 # Is it the loss that we shall train with? `Classification` of colorkit computes the same, with a gradient
 # written by hand, and faster. It gets a network with a **head over the bins**: 313 channels
 # instead of 2, at half of the height and width: the eye sees colour coarsely. (The paper takes a
-# quarter, of larger pictures.)
+# quarter, of larger pictures.) A hidden layer stands before them: linear in the trunk's last two dozen
+# channels, 313 logits could hardly have peaks apart from each other.
 
 
 # %%
@@ -332,10 +333,10 @@ check("classes.annealed_mean")
 
 
 # %%
-def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, callbacks=()):
+def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, lr=cfg.lr, callbacks=()):
     """Train on the pair (L, ab); return the network."""
     data = TensorBatches(pair, min(batch, len(pair[0])), seed=seed)
-    options = Options(steps=steps, lr=cfg.lr, schedule="one-cycle", seed=seed)
+    options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
     fit(net.to(device), objective, data, options, callbacks=callbacks)
     return net
 
@@ -346,7 +347,7 @@ three = {
     "rebalanced": (classifier(), Classification(bins, w)),
 }
 nets = {
-    name: train(net, objective, pictures.train, cfg.steps, batch=cfg.large_batch)
+    name: train(net, objective, pictures.train, cfg.steps, batch=cfg.large_batch, lr=cfg.large_lr)
     for name, (net, objective) in three.items()
 }
 

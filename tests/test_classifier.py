@@ -98,7 +98,8 @@ def test_first_loss_is_about_ln_313(hidden, objective):
 def test_a_hidden_layer_stands_between_trunk_and_logits():
     net = Classifier(EightGroups(2), hidden=20).eval()
     L = torch.rand(2, 1, 32, 32) * 100
-    hidden = net.hidden(net.trunk.features(net.trunk.prepare(L)))
+    features = net.trunk.features(net.trunk.prepare(L))
+    hidden = net.norm(net.hidden(features)).relu()
     assert hidden.shape == (2, 20, 8, 8)
     assert hidden.min() == 0 < hidden.max()
     torch.testing.assert_close(net(L), net.head(hidden))

@@ -62,13 +62,16 @@ class Classifier(Network):
         self.register_buffer("bins", ab_bins() if bins is None else bins.detach().float())
         self.stride, self.scale, self.trunk = trunk.stride, scale, trunk
         channels = trunk.cut(scale)
-        self.hidden = _hidden(channels, hidden) if hidden else nn.Identity()
+        self.hidden = nn.Conv2d(channels, hidden, 1, bias=False) if hidden else None
+        self.norm = nn.BatchNorm2d(hidden) if hidden else None
         self.head = nn.Conv2d(hidden or channels, len(self.bins), 1)
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
         height, width = (-(-side // self.scale) for side in L.shape[2:])
-        features = self.hidden(self.trunk.features(self.trunk.prepare(L)))
+        features = self.trunk.features(self.trunk.prepare(L))
+        if self.hidden is not None:
+            features = self.norm(_pointwise(self.hidden, features)).relu()
         return _pointwise(self.head, features)[..., :height, :width]
 
     @torch.no_grad()
@@ -163,15 +166,12 @@ class Classifier(Network):
         return whole[..., : L.shape[2], : L.shape[3]]
 
 
-def _hidden(before: int, after: int) -> nn.Sequential:
-    convolution = nn.Conv2d(before, after, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
-
-
 def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution of 1 x 1 as a product of matrices: on CPUs 3 times as fast for 313 channels."""
-    weight, bias = layer.weight.flatten(1).expand(len(x), -1, -1), layer.bias[:, None]
-    return torch.baddbmm(bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
+    weight, pixels = layer.weight.flatten(1).expand(len(x), -1, -1), x.flatten(2)
+    if layer.bias is None:
+        return torch.bmm(weight, pixels).unflatten(2, x.shape[2:])
+    return torch.baddbmm(layer.bias[:, None], weight, pixels).unflatten(2, x.shape[2:])
 
 
 def _nucleus(logits: Tensor, mass: float) -> Tensor:
