@@ -273,8 +273,7 @@ check("classes.cross_entropy")
 # Is it the loss that we shall train with? `Classification` of colorkit computes the same, with a gradient
 # written by hand, and faster. It gets a network with a **head over the bins**: 313 channels
 # instead of 2, at half of the height and width: the eye sees colour coarsely. (The paper takes a
-# quarter, of larger pictures.) A hidden layer stands before them: linear in the trunk's last two dozen
-# channels, 313 logits could hardly have peaks apart from each other.
+# quarter, of larger pictures.) Few channels come out of the trunk, so a hidden layer stands in between.
 
 
 # %%
@@ -329,7 +328,8 @@ check("classes.annealed_mean")
 # ## Three of a kind
 #
 # Now train: **regression** with L2, **classes**, and **classes rebalanced**. The same encoder, the same
-# pictures in the same order, as many of them. Only the question differs.
+# pictures in the same order, as many of them. Only the question differs, and with it the last layers: L2
+# has one block more, up to full size, the other two have their hidden layer and the bins.
 
 
 # %%

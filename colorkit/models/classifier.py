@@ -30,9 +30,8 @@ class Classifier(Network):
     scale : {4, 2, 1}
         Logits are at 1/scale of the size.
     hidden : int, optional
-        Channels of one more layer between trunk and logits: 1 x 1, batch norm, ReLU. Without it
-        the 313 logits of a pixel are a linear function of the trunk's channels: of a narrow
-        trunk's 24 or so, separate peaks are hard to make. None: no such layer.
+        Channels of one more layer between trunk and logits: 1 x 1, batch norm, ReLU; for narrow
+        trunks. None: no such layer, the logits are a linear function of the trunk's channels.
 
     Examples
     --------
