@@ -7,6 +7,7 @@ and the mean ab that each of its possible colours would have had.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import torch
@@ -86,25 +87,50 @@ def object_colors(
     ObjectColors
         Of the objects with enough visible pixels to be scored.
     """
+    every = _every_object(world)
+    wanted = every.table.kind.isin(world.things if things else world.kinds)
+    if several:
+        wanted &= every.table.colors > 1
+    rows = wanted.to_numpy().nonzero()[0]
+    if not len(rows):
+        raise ValueError(f"no object of {world!r} is of the kind that is asked for")
+    table, visible = every.table.iloc[rows].reset_index(drop=True), every.visible[rows]
+    ab = {name: column[rows] for name, column in every.ab.items()}
+    for name, model in colorizers.items():
+        planes = _all_colors(model, world)
+        pairs = zip(table.picture, visible[:, 0], strict=True)
+        ab[name] = torch.stack([planes[i][:, where].mean(1) for i, where in pairs])
+    possible, probs = (tuple(part[row] for row in rows) for part in (every.possible, every.probs))
+    return ObjectColors(table, ab, possible, probs, visible)
+
+
+# What models have no part in: drawn object by object, and asked for several times in a lesson.
+_KNOWN: WeakKeyDictionary[World, ObjectColors] = WeakKeyDictionary()
+
+
+def _every_object(world: World) -> ObjectColors:
+    """All objects that can be scored, with the colours of truth and oracle."""
+    if world not in _KNOWN:
+        _KNOWN[world] = _draw_objects(world)
+    return _KNOWN[world]
+
+
+def _draw_objects(world: World) -> ObjectColors:
     rows, colors, possible, probs, visible = [], [], [], [], []
-    given = {name: _all_colors(model, world) for name, model in colorizers.items()}
     for i in range(len(world)):
-        planes = [world.ab[i], *(ab[i] for ab in given.values())]
         for thing, posterior in zip(world.objects(i), world.posterior(i), strict=True):
-            wanted = thing.scored and (not things or thing.kind in world.things)
-            if not wanted or (several and len(posterior.probs) < 2):
+            if not thing.scored:
                 continue
             where, p = thing.visible[0, 0], posterior.probs.float()
             possible.append(posterior.ab[:, :, where].mean(2))
-            truth, *models = (ab[:, where].mean(1) for ab in planes)
-            colors.append(torch.stack([truth, p @ possible[-1], *models]))
+            colors.append(torch.stack([world.ab[i][:, where].mean(1), p @ possible[-1]]))
             probs.append(p)
             visible.append(thing.visible)
             rows.append((i, thing.kind, thing.mode, len(p), float(p.max()), thing.pixels))
     if not rows:
-        raise ValueError(f"{world!r} has no object that can be scored and asked for")
+        raise ValueError(f"no object of {world!r} is large enough to be scored")
     table = pd.DataFrame(rows, columns=["picture", "kind", "drawn", "colors", "surest", "pixels"])
-    ab = dict(zip(("truth", "oracle", *given), torch.stack(colors).unbind(1), strict=True))
+    ab = dict(zip(("truth", "oracle"), torch.stack(colors).unbind(1), strict=True))
     return ObjectColors(table, ab, tuple(possible), tuple(probs), torch.cat(visible))
 
 

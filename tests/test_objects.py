@@ -86,6 +86,23 @@ def test_a_world_without_such_objects_is_refused():
         object_colors(world, {})
 
 
+def test_objects_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
+    world, drawn = orchard(3, 32, seed=2), []
+    draw = world.objects
+    monkeypatch.setattr(world, "objects", lambda i: drawn.append(i) or draw(i))
+    every = object_colors(world, {}, things=False, several=False)
+    few = object_colors(world, {"gray": Gray()})
+    assert drawn == [0, 1, 2]
+    kept = (every.table.kind.isin(world.things) & (every.table.colors > 1)).to_numpy().nonzero()[0]
+    assert 0 < len(kept) == len(few) < len(every)
+    assert few.table.index.tolist() == list(range(len(few)))
+    for row, at in enumerate(kept):
+        assert few.table.kind[row] == every.table.kind[at]
+        assert torch.equal(few.possible[row], every.possible[at])
+        assert torch.equal(few.visible[row], every.visible[at])
+        assert torch.equal(few.ab["truth"][row], every.ab["truth"][at])
+
+
 def test_near_edges_reaches_as_far_as_asked():
     kinds = torch.zeros(1, 1, 7, 7, dtype=torch.long)
     kinds[..., 3:] = 5

@@ -83,6 +83,8 @@ def test_shapes_types_and_ranges(name):
     assert world.ab.shape == (5, 2, 48, 48)
     assert world.L.min() >= 0
     assert world.L.max() <= 100
+    assert world.kind_map.dtype == torch.uint8
+    assert torch.equal(world.kind_map.long(), world.batch(0, 5).kinds)
     assert world.labels.shape == (5,)
     assert 0 <= int(world.labels.min()) <= int(world.labels.max()) < len(world.label_names)
 
@@ -429,6 +431,7 @@ def test_pictures_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
     monkeypatch.setattr(world, "scene", lambda *at: drawn.append(at) or scene(*at))
     for _ in range(2):
         assert (world.L.shape, world.ab.shape) == ((3, 1, 32, 32), (3, 2, 32, 32))
+        assert world.kind_map.shape == (3, 1, 32, 32)
     assert drawn == [(0, 3)]
     for _ in range(2):
         world.posterior(1), world.oracle_mean(1), world.oracle_mode(-2)

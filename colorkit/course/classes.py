@@ -96,14 +96,14 @@ def named_right(
 
 def _named_cells(world: World) -> Tensor:
     """The commonest thing of each cell, (N, H / 4, W / 4); surroundings are -1."""
-    number = torch.full((len(world.kinds),), _IGNORED)
+    number = torch.full((len(world.kinds),), _IGNORED, dtype=torch.int8)
     for k, thing in enumerate(world.things):
         number[world.kinds.index(thing)] = k
     parts = [
-        number[batch.kinds[:, 0]].unfold(1, CELL, CELL).unfold(2, CELL, CELL).flatten(3)
-        for batch in world.batches()
+        number[kinds.int()].unfold(1, CELL, CELL).unfold(2, CELL, CELL).flatten(3).mode(-1).values
+        for kinds in world.kind_map[:, 0].split(50)
     ]
-    return torch.cat([part.mode(-1).values for part in parts])
+    return torch.cat(parts)
 
 
 def _name_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -189,20 +189,29 @@ class World:
         return torch.cat([batch.rgb for batch in self.batches()])
 
     @cached_property
-    def _lab(self) -> tuple[Tensor, Tensor]:
-        """L and ab of all pictures: drawn together, as who asks for one asks for the other."""
-        L, ab = zip(*(self._colour(*self._drawn(*chunk)) for chunk in self._chunks()), strict=True)
-        return torch.cat(L), torch.cat(ab)
+    def _planes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """L, ab and kinds of all pictures: drawn together, as who asks for one asks for others."""
+        parts = []
+        for chunk in self._chunks():
+            scene, modes = self._drawn(*chunk)
+            kinds = _pixels(scene.of_owner(scene.kind.astype(np.uint8)))
+            parts.append((*self._colour(scene, modes), kinds))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
     @property
     def L(self) -> Tensor:
         """Lightness before 8 bits, in [0, 100]: float32 (N, 1, H, W). Drawn once, then kept."""
-        return self._lab[0]
+        return self._planes[0]
 
     @property
     def ab(self) -> Tensor:
         """Colours before 8 bits: float32 (N, 2, H, W). Drawn once, then kept."""
-        return self._lab[1]
+        return self._planes[1]
+
+    @property
+    def kind_map(self) -> Tensor:
+        """The number in `kinds` of the thing at each pixel: uint8 (N, 1, H, W). Drawn once."""
+        return self._planes[2]
 
     @cached_property
     def labels(self) -> Tensor:
