@@ -277,11 +277,14 @@ check("classes.cross_entropy")
 
 
 # %%
+frozen = bool(world) and cfg.frozen  # photographs are news to it: there it goes on learning
+memory = models.FeatureMemory() if frozen else None  # it says the same of a picture each time
+
+
 def start(seed=cfg.seed):
     """Lesson 3's encoder, which has learned to name things in made worlds, with a new way up."""
     seed_everything(seed)
-    frozen = bool(world) and cfg.frozen  # photographs are news to it: there it goes on learning
-    return models.ResNetColorizer(18, "worlds", width=cfg.width, frozen=frozen)
+    return models.ResNetColorizer(18, "worlds", width=cfg.width, frozen=frozen, memory=memory)
 
 
 def classifier(seed=cfg.seed):
@@ -329,7 +332,9 @@ check("classes.annealed_mean")
 #
 # Now train: **regression** with L2, **classes**, and **classes rebalanced**. The same encoder, the same
 # pictures in the same order, as many of them. Only the question differs, and with it the last layers: L2
-# has one block more, up to full size, the other two have their hidden layer and the bins.
+# has one block more, up to full size, the other two have their hidden layer and the bins. In a made
+# world the encoder is frozen: it would say the same of a picture each time. So it is asked once, and what
+# it said is remembered, for the other networks too.
 
 
 # %%
@@ -350,6 +355,8 @@ nets = {
     name: train(net, objective, pictures.train, cfg.steps, batch=cfg.large_batch, lr=cfg.large_lr)
     for name, (net, objective) in three.items()
 }
+if memory:
+    memory.clear()  # half a gigabyte
 
 # %% [markdown]
 # Move the slider. At T = 1 things are dull, like L2's. On the way down they make up their minds. What

@@ -1,5 +1,7 @@
 """The networks: sizes, ranges, modes and weights, against torchvision and arithmetic."""
 
+import copy
+import io
 from urllib.error import URLError
 
 import pytest
@@ -9,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from colorkit.color import out_of_gamut
-from colorkit.models import EightGroups, NaiveCNN, ResNetColorizer, UNet, resnet
+from colorkit.models import EightGroups, FeatureMemory, NaiveCNN, ResNetColorizer, UNet, resnet
 from colorkit.models.resnet import Encoder
 
 NETWORKS = {
@@ -259,6 +261,74 @@ def test_a_frozen_encoder_does_not_change_in_training():
     optimizer.step()
     assert all(torch.equal(v, before[k]) for k, v in net.encoder.state_dict().items())
     assert net.head.weight.grad.any()
+
+
+def frozen(memory=None, seed=0):
+    torch.manual_seed(seed)
+    return ResNetColorizer(encoder_width=4, width=2, frozen=True, memory=memory)
+
+
+def test_a_memory_gives_what_the_encoder_would_and_asks_it_once(monkeypatch):
+    memory, L = FeatureMemory(), lightness(5, 64, 64)
+    net, plain = frozen(memory), frozen()
+    seen = []
+    net.encoder.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    for rows in ([0, 1], [1, 2, 0], [4, 3], [3, 4]):
+        assert torch.allclose(net(L[rows]), plain(L[rows]), atol=1e-3)
+    assert seen == [2, 1, 2]
+    net(L).square().mean().backward()
+    plain(L).square().mean().backward()
+    pairs = zip(net.decoder.parameters(), plain.decoder.parameters(), strict=True)
+    assert all(torch.allclose(a.grad, b.grad, rtol=1e-2, atol=1e-3) for a, b in pairs)
+    assert len(memory) == 5
+    net.eval()(lightness(6, 64, 64, seed=9))
+    assert len(memory) == 5, "it is for training pictures"
+    memory.clear()
+    assert len(memory) == 0
+
+
+def test_a_memory_tells_encoders_apart_and_sees_new_weights():
+    memory, L = FeatureMemory(), lightness(2, 64, 64)
+    one, other = frozen(memory), frozen(memory, seed=1)
+    again = copy.deepcopy(one)
+    assert again.memory is memory
+    same(memory, one, L), same(memory, other, L), same(memory, again, L)
+    assert len(memory) == 4
+    one.encoder.load_state_dict(other.encoder.state_dict())
+    same(memory, one, L)
+    assert len(memory) == 4
+    stored = io.BytesIO()
+    torch.save(one, stored)
+    stored.seek(0)
+    same(torch.load(stored, weights_only=False).memory, one, L)
+
+
+def same(memory, net, L):
+    x = net.prepare(L)
+    for known, fresh in zip(memory(net.encoder, x), net.encoder(x), strict=True):
+        torch.testing.assert_close(known, fresh, atol=1e-4, rtol=1e-4)
+
+
+def test_a_memory_keeps_as_many_pictures_as_it_may():
+    memory, L = FeatureMemory(most=3), lightness(5, 64, 64)
+    net, plain = frozen(memory), frozen()
+    for _ in range(2):
+        assert torch.allclose(net(L), plain(L), atol=1e-3)
+        assert len(memory) == 3
+
+
+def test_only_a_frozen_encoder_can_have_a_memory():
+    with pytest.raises(ValueError, match="set frozen=True"):
+        ResNetColorizer(encoder_width=4, width=2, memory=FeatureMemory())
+
+
+def test_the_decoder_sees_both_inputs_as_if_they_were_concatenated():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(5, 4, 3, padding=1, bias=False)
+    x, side = torch.rand(2, 3, 8, 6), torch.rand(2, 2, 8, 6)
+    torch.testing.assert_close(
+        resnet._conv_of_both(conv, x, side), conv(torch.cat([x, side], 1)), atol=1e-6, rtol=1e-5
+    )
 
 
 def test_dropout_works_in_training_alone():

@@ -13,6 +13,7 @@ from colorkit.models.colorizer import Colorizer, Network
 from colorkit.models.critics import PatchCritic, WholeCritic
 from colorkit.models.eight_groups import EightGroups
 from colorkit.models.first import FirstNet
+from colorkit.models.memory import FeatureMemory
 from colorkit.models.naive import NaiveCNN
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
@@ -21,6 +22,7 @@ __all__ = [
     "Classifier",
     "Colorizer",
     "EightGroups",
+    "FeatureMemory",
     "FirstNet",
     "Gray",
     "MeanColor",

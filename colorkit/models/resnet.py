@@ -17,6 +17,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from colorkit.color import lab_to_rgb
 from colorkit.models.colorizer import AB_SCALE, Network, level_of, pad
+from colorkit.models.memory import FeatureMemory
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}
@@ -172,6 +173,9 @@ class ResNetColorizer(Network):
         Channels of the decoder at full size; each size below has twice as many, up to 16 times.
     frozen : bool
         Keep the encoder's weights as they are, and its batch norm in evaluation mode always.
+    memory : FeatureMemory, optional
+        Of a frozen encoder: where the features of training pictures are kept for later epochs,
+        and for other networks with the same encoder.
     dropout : float
         Share of the last features that are left out during training.
     skips : bool
@@ -191,14 +195,17 @@ class ResNetColorizer(Network):
         frozen: bool = False,
         dropout: float = 0.0,
         skips: bool = True,
+        memory: FeatureMemory | None = None,
     ) -> None:
         super().__init__()
+        if memory is not None and not frozen:
+            raise ValueError("only a frozen encoder has features to remember: set frozen=True")
         state = _load(layers, weights)
         known = len(state["conv1.weight"]) if state else 64
         self.encoder = Encoder(layers, encoder_width or known)
         if state:
             _fill(self.encoder, state, weights)
-        self.frozen, self.skips = frozen, skips
+        self.frozen, self.skips, self.memory = frozen, skips, memory
         self.encoder.requires_grad_(not frozen)
         self.dropout = nn.Dropout2d(dropout)
         self.decoder = self._decoder(width)
@@ -234,12 +241,17 @@ class ResNetColorizer(Network):
 
     def features(self, x: Tensor) -> Tensor:
         """What `compute` takes, to the last features before the head."""
-        *sides, last = self.encoder(x)
+        *sides, last = self._encode(x)
         sides, last = [*reversed(sides), x], self.dropout(last)
         for step, side in zip(self.decoder, sides, strict=False):
             last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
-            last = step(torch.cat([last, side], dim=1) if self.skips else last)
+            last = step[1:](_conv_of_both(step[0], last, side)) if self.skips else step(last)
         return last
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        if self.memory is None or not self.training:
+            return self.encoder(x)
+        return self.memory(self.encoder, x)
 
     def cut(self, scale: int) -> int:
         """Leave out the head and what works above 1/scale of the size; channels of `features`."""
@@ -250,6 +262,12 @@ class ResNetColorizer(Network):
 
     def compute(self, x: Tensor) -> Tensor:
         return AB_SCALE * self.head(self.features(x))
+
+
+def _conv_of_both(conv: nn.Conv2d, x: Tensor, side: Tensor) -> Tensor:
+    """``conv(torch.cat([x, side], 1))`` without the copy, and without a gradient none asks for."""
+    own, other = conv.weight.split([x.shape[1], side.shape[1]], dim=1)
+    return F.conv2d(x, own, padding=conv.padding) + F.conv2d(side, other, padding=conv.padding)
 
 
 def encoder_input(L: Tensor) -> Tensor:
