@@ -37,6 +37,7 @@ size = None  # side of photographs in pixels; None: the profile's
 
 # %%
 import math
+from functools import partial
 
 import pandas as pd
 import torch
@@ -56,7 +57,7 @@ from colorkit.losses import l2
 from colorkit.metrics import auc, colorfulness, share_within
 from colorkit.plots import colorings, error_figure, show
 from colorkit.training.batches import TensorBatches
-from colorkit.training.fit import fit
+from colorkit.training.fit import adamw, fit
 from colorkit.training.objectives import Classification, Regression, middle_pixels
 from colorkit.training.options import Options
 from colorkit.widgets import temperature_slider
@@ -338,11 +339,11 @@ check("classes.annealed_mean")
 
 
 # %%
-def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, lr=cfg.lr, callbacks=()):
-    """Train on the pair (L, ab); return the network."""
+def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, lr=cfg.lr, **others):
+    """Train on the pair (L, ab), quietly; return the network."""
     data = TensorBatches(pair, min(batch, len(pair[0])), seed=seed)
     options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
-    fit(net.to(device), objective, data, options, callbacks=callbacks)
+    fit(net.to(device), objective, data, options, **{"callbacks": (), **others})
     return net
 
 
@@ -351,8 +352,10 @@ three = {
     "classes": (classifier(), Classification(bins)),
     "rebalanced": (classifier(), Classification(bins, w)),
 }
+large = {"batch": cfg.large_batch, "lr": cfg.large_lr}
+forgetful = partial(adamw, betas=(0.9, cfg.large_beta2))  # AdamW for short runs
 nets = {
-    name: train(net, objective, pictures.train, cfg.steps, batch=cfg.large_batch, lr=cfg.large_lr)
+    name: train(net, objective, pictures.train, cfg.steps, **large, optimizer=forgetful)
     for name, (net, objective) in three.items()
 }
 if memory:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from colorkit.checkout import copy_lessons
 from colorkit.cli import colorkit
+from colorkit.course import execute
 from colorkit.course.build import build_all, check_all, read_notebook
 from colorkit.course.execute import (
     Failure,
@@ -133,6 +134,17 @@ def test_an_endless_lesson_is_killed_with_its_children(endless):
     assert "killed after 20 s" in result.failure.message
     assert result.failure.cell == 1
     assert not psutil.pid_exists(int((endless / "solutions/pid").read_text()))
+
+
+def test_the_peak_is_measured_and_a_process_that_does_not_grow_is_left_in_peace(monkeypatch):
+    counted, count = [], execute.tree_bytes
+    monkeypatch.setattr(execute, "SAMPLE_SECONDS", 0.05)
+    monkeypatch.setattr(execute, "tree_bytes", lambda tree: counted.append(tree) or count(tree))
+    code = "import time; time.sleep(1); x = b'x' * 100_000_000; time.sleep(2); del x; time.sleep(1)"
+    finished, peak = execute._watch(subprocess.Popen([sys.executable, "-c", code]), 60)
+    assert finished
+    assert 100e6 < peak < 200e6
+    assert 0 < len(counted) < 20  # of 80 samples
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
