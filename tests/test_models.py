@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from colorkit.color import out_of_gamut
 from colorkit.models import EightGroups, FeatureMemory, NaiveCNN, ResNetColorizer, UNet, resnet
+from colorkit.models.colorizer import conv_of_both
 from colorkit.models.resnet import Encoder
 
 NETWORKS = {
@@ -322,12 +323,13 @@ def test_only_a_frozen_encoder_can_have_a_memory():
         ResNetColorizer(encoder_width=4, width=2, memory=FeatureMemory())
 
 
-def test_the_decoder_sees_both_inputs_as_if_they_were_concatenated():
+@pytest.mark.parametrize("bias", [False, True])
+def test_both_inputs_are_seen_as_if_they_were_concatenated(bias):
     torch.manual_seed(0)
-    conv = nn.Conv2d(5, 4, 3, padding=1, bias=False)
+    conv = nn.Conv2d(5, 4, 3, padding=1, bias=bias)
     x, side = torch.rand(2, 3, 8, 6), torch.rand(2, 2, 8, 6)
     torch.testing.assert_close(
-        resnet._conv_of_both(conv, x, side), conv(torch.cat([x, side], 1)), atol=1e-6, rtol=1e-5
+        conv_of_both(conv, x, side), conv(torch.cat([x, side], 1)), atol=1e-6, rtol=1e-5
     )
 
 

@@ -88,6 +88,13 @@ def shown(L: Tensor, ab: Tensor) -> Tensor:
     return fit_gamut(L.float(), ab.to(L.device, torch.float32))
 
 
+def conv_of_both(conv: nn.Conv2d, x: Tensor, side: Tensor) -> Tensor:
+    """``conv(torch.cat([x, side], 1))`` without the copy, and without a gradient none asks for."""
+    own, other = conv.weight.split([x.shape[1], side.shape[1]], dim=1)
+    first = F.conv2d(x, own, conv.bias, padding=conv.padding)
+    return first + F.conv2d(side, other, padding=conv.padding)
+
+
 def picture_key(L: Tensor) -> int:
     """A number that depends on the picture L (1, H, W) alone, to draw from repeatably."""
     return crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())

@@ -16,7 +16,7 @@ from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from colorkit.color import lab_to_rgb
-from colorkit.models.colorizer import AB_SCALE, Network, level_of, pad
+from colorkit.models.colorizer import AB_SCALE, Network, conv_of_both, level_of, pad
 from colorkit.models.memory import FeatureMemory
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
@@ -245,7 +245,7 @@ class ResNetColorizer(Network):
         sides, last = [*reversed(sides), x], self.dropout(last)
         for step, side in zip(self.decoder, sides, strict=False):
             last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
-            last = step[1:](_conv_of_both(step[0], last, side)) if self.skips else step(last)
+            last = step[1:](conv_of_both(step[0], last, side)) if self.skips else step(last)
         return last
 
     def _encode(self, x: Tensor) -> list[Tensor]:
@@ -262,12 +262,6 @@ class ResNetColorizer(Network):
 
     def compute(self, x: Tensor) -> Tensor:
         return AB_SCALE * self.head(self.features(x))
-
-
-def _conv_of_both(conv: nn.Conv2d, x: Tensor, side: Tensor) -> Tensor:
-    """``conv(torch.cat([x, side], 1))`` without the copy, and without a gradient none asks for."""
-    own, other = conv.weight.split([x.shape[1], side.shape[1]], dim=1)
-    return F.conv2d(x, own, padding=conv.padding) + F.conv2d(side, other, padding=conv.padding)
 
 
 def encoder_input(L: Tensor) -> Tensor:

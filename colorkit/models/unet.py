@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.models.colorizer import AB_SCALE, Network, level_of
+from colorkit.models.colorizer import AB_SCALE, Network, conv_of_both, level_of
 
 HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: AB_SCALE * x,
@@ -83,7 +83,7 @@ class UNet(Network):
         *encoded, x = self.encode(x)
         for up, skip in zip(self.ups, reversed(encoded), strict=False):  # `cut` leaves fewer ups
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = up(torch.cat([x, skip], dim=1) if self.skips else x)
+            x = up[1:](conv_of_both(up[0], x, skip)) if self.skips else up(x)
         return x
 
     def cut(self, scale: int) -> int:
