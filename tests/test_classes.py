@@ -8,6 +8,7 @@ from colorkit import ab_plots, models
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
 from colorkit.course import classes
 from colorkit.data.worlds import orchard
+from colorkit.evaluate import score_models, table
 from colorkit.objects import object_colors
 from colorkit.plots import plt
 from colorkit.training.batches import TensorBatches
@@ -96,8 +97,11 @@ def test_watching_does_not_change_the_run(world, base):
         runs[name] = net.state_dict()
         if name == "watched":
             frame = watch.frame()
+            scores = table(score_models({"net": net}, [(world.L[16:24], world.ab[16:24])]))
     assert frame.index.tolist() == [2, 4]
-    assert {"seen", "unseen", "within_10", "colorfulness_ratio"} <= set(frame)
+    assert {"seen", "unseen"} < set(frame)
+    for score in ("within_10", "colorfulness_ratio"):
+        assert frame[score].iloc[-1] == pytest.approx(scores.loc["net", score], abs=1e-4)
     assert all(torch.equal(runs["watched"][key], value) for key, value in runs["alone"].items())
 
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
-from colorkit.color import join_lab
+from colorkit.color import join_lab, lab_to_rgb
 from colorkit.course.pictures import Pair
 from colorkit.data.worlds import World
 from colorkit.evaluate import HasColorize, score_models, table
-from colorkit.metrics import ab_error, nearest_bin
+from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
 from colorkit.models.colorizer import Colorizer, picture_key
 from colorkit.models.pretrain import LabelledBatches
 from colorkit.objects import ObjectColors
@@ -174,6 +174,7 @@ class Watch:
 
     def __init__(self, seen: Pair, unseen: Pair, every: int) -> None:
         self.pairs, self.every, self.rows = {"seen": seen, "unseen": unseen}, every, []
+        self.vivid = _colorfulness(*unseen)
 
     def stepped(self, run) -> None:
         """Score, where due; `fit` calls this."""
@@ -187,13 +188,20 @@ class Watch:
                 entropy[name] = float(run.loss(net, (L, ab)))
         net.train()
         L, ab = self.pairs["unseen"]
-        scores = table(score_models({"net": net}, [(L, ab)])).loc["net"]
-        kept = scores[["within_10", "auc_rebalanced", "colorfulness_ratio"]].to_dict()
-        self.rows.append({"step": run.step, **entropy, **kept})
+        guess = net.colorize(L)
+        scores = {
+            "within_10": share_within(guess, ab).mean().item(),
+            "colorfulness_ratio": _colorfulness(L, guess) / self.vivid,
+        }
+        self.rows.append({"step": run.step, **entropy, **scores})
 
     def frame(self) -> pd.DataFrame:
         """The rows, indexed by step."""
         return pd.DataFrame(self.rows).set_index("step")
+
+
+def _colorfulness(L: Tensor, ab: Tensor) -> float:
+    return colorfulness(lab_to_rgb(join_lab(L, ab))).mean().item()
 
 
 def reshaped_weights(targets: Targets, weights: Tensor) -> Tensor:
