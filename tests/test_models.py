@@ -269,7 +269,7 @@ def frozen(memory=None, seed=0):
     return ResNetColorizer(encoder_width=4, width=2, frozen=True, memory=memory)
 
 
-def test_a_memory_gives_what_the_encoder_would_and_asks_it_once(monkeypatch):
+def test_a_memory_gives_what_the_encoder_would_and_asks_it_once():
     memory, L = FeatureMemory(), lightness(5, 64, 64)
     net, plain = frozen(memory), frozen()
     seen = []
@@ -308,6 +308,19 @@ def same(memory, net, L):
     x = net.prepare(L)
     for known, fresh in zip(memory(net.encoder, x), net.encoder(x), strict=True):
         torch.testing.assert_close(known, fresh, atol=1e-4, rtol=1e-4)
+
+
+def test_a_memory_tells_sizes_and_precisions_apart_and_hides_no_gradient():
+    memory = FeatureMemory()
+    net = frozen(memory)
+    for size in ((32, 64), (64, 32)):
+        same(memory, net, torch.full((1, 1, *size), 50.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        same(memory, net, torch.full((1, 1, 32, 64), 50.0))
+    assert len(memory) == 3
+    L = lightness(2, 32, 32).requires_grad_()
+    net(L).square().mean().backward()
+    assert L.grad.any()
 
 
 def test_a_memory_keeps_as_many_pictures_as_it_may():

@@ -31,7 +31,7 @@ class FeatureMemory:
 
     def __init__(self, most: int = 8192) -> None:
         self.most = most
-        self._kept: dict[tuple[int, int], list[Tensor]] = {}
+        self._kept: dict[tuple, list[Tensor]] = {}
         self._weights: WeakKeyDictionary[nn.Module, tuple[list[int], int]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
@@ -50,15 +50,16 @@ class FeatureMemory:
     @torch.compiler.disable
     def __call__(self, encoder: nn.Module, x: Tensor) -> list[Tensor]:
         """What ``encoder(x)`` gives for pictures x (N, 1, H, W): a list of (N, C, h, w)."""
-        weights = self._number(encoder)
+        cast = torch.is_autocast_enabled(x.device.type) and torch.get_autocast_dtype(x.device.type)
+        alike = self._number(encoder), x.device, cast, x.shape[1:]
         pictures = x.detach().cpu().contiguous().flatten(1).view(torch.uint8).numpy()
-        keys = [(weights, hash(picture.tobytes())) for picture in pictures]
+        keys = [(*alike, hash(picture.tobytes())) for picture in pictures]
         new = [i for i, key in enumerate(keys) if key not in self._kept]
         found = dict(zip(new, _one_by_one(encoder, x[new]), strict=True)) if new else {}
         for i in new[: max(0, self.most - len(self._kept))]:
             self._kept[keys[i]] = found[i]
         each = [found[i] if i in found else self._kept[key] for i, key in enumerate(keys)]
-        return [torch.cat(level).to(x.device) for level in zip(*each, strict=True)]
+        return [torch.cat(level) for level in zip(*each, strict=True)]
 
     def _number(self, encoder: nn.Module) -> int:
         """A number of the encoder's weights, computed anew when something wrote into them."""

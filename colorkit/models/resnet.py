@@ -249,7 +249,7 @@ class ResNetColorizer(Network):
         return last
 
     def _encode(self, x: Tensor) -> list[Tensor]:
-        if self.memory is None or not self.training:
+        if self.memory is None or not self.training or x.requires_grad:
             return self.encoder(x)
         return self.memory(self.encoder, x)
 
