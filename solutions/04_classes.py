@@ -333,9 +333,9 @@ check("classes.annealed_mean")
 #
 # Now train: **regression** with L2, **classes**, and **classes rebalanced**. The same encoder, the same
 # pictures in the same order, as many of them. Only the question differs, and with it the last layers: L2
-# has one block more, up to full size, the other two have their hidden layer and the bins. In a made
-# world the encoder is frozen: it would say the same of a picture each time. So it is asked once, and what
-# it said is remembered, for the other networks too.
+# has one block more, up to full size, the other two have their hidden layer and the bins. A frozen
+# encoder says the same of a picture each time: so it is asked once, and its answer is remembered, for the
+# other networks too.
 
 
 # %%

@@ -310,6 +310,14 @@ def same(memory, net, L):
         torch.testing.assert_close(known, fresh, atol=1e-4, rtol=1e-4)
 
 
+def test_a_picture_takes_as_much_memory_as_is_said():
+    net = ResNetColorizer(18, "worlds", width=2, frozen=True, memory=FeatureMemory())
+    x = net.prepare(lightness(1, 64, 64))
+    kilobytes = sum(f.numel() * f.element_size() for f in net.memory(net.encoder, x)) / 1000
+    assert f"{kilobytes:.0f} kB" == "96 kB"
+    assert "96 kB" in FeatureMemory.__doc__
+
+
 def test_a_memory_tells_sizes_and_precisions_apart_and_hides_no_gradient():
     memory = FeatureMemory()
     net = frozen(memory)

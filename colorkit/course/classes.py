@@ -174,7 +174,7 @@ class Watch:
 
     def __init__(self, seen: Pair, unseen: Pair, every: int) -> None:
         self.pairs, self.every, self.rows = {"seen": seen, "unseen": unseen}, every, []
-        self.vivid = _colorfulness(*unseen)
+        self._vivid = _colorfulness(*unseen)
 
     def stepped(self, run) -> None:
         """Score, where due; `fit` calls this."""
@@ -191,7 +191,7 @@ class Watch:
         guess = net.colorize(L)
         scores = {
             "within_10": share_within(guess, ab).mean().item(),
-            "colorfulness_ratio": _colorfulness(L, guess) / self.vivid,
+            "colorfulness_ratio": _colorfulness(L, guess) / self._vivid,
         }
         self.rows.append({"step": run.step, **entropy, **scores})
 

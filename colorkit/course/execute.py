@@ -147,8 +147,8 @@ def _watch(process: subprocess.Popen, limit: float) -> tuple[bool, float]:
     def sample() -> None:
         nonlocal peak, counted_at
         while not stop.wait(SAMPLE_SECONDS):
-            # What a process shares with none is counted page by page: 0.1 s for 2 GB, in which it
-            # waits, and training took 8% longer. Resident memory, which is never less, is at hand.
+            # What a process shares with none is counted page by page, while a process that asks for
+            # memory waits. Resident memory, which is never less, is at hand.
             resident = sum(map(_resident_bytes, _tree(tree)))
             if resident > peak and abs(resident - counted_at) > CHANGE * counted_at:
                 counted_at = resident
