@@ -1,11 +1,14 @@
 """The one place where a device is chosen, random numbers are seeded and precision is decided."""
 
+import os
 import random
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+PRECISIONS = ("auto", "float32", "bf16")
 
 
 def pick_device(prefer: str | None = None) -> torch.device:
@@ -79,6 +82,8 @@ def pick_precision(
     ----------
     device : torch.device
     precision : {"auto", "float32", "bf16"}
+        "auto": what the environment variable COLORKIT_PRECISION says, else what the hardware gains
+        from.
     channels_last : bool, optional
         None: where it pays.
 
@@ -87,8 +92,12 @@ def pick_precision(
     >>> pick_precision(torch.device("cpu"), "float32", channels_last=False)
     Precision(autocast_dtype=None, channels_last=False)
     """
-    if precision not in ("auto", "float32", "bf16"):
-        raise ValueError(f"precision is 'auto', 'float32' or 'bf16', not {precision!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is one of {PRECISIONS}, not {precision!r}")
+    if precision == "auto":
+        precision = os.environ.get("COLORKIT_PRECISION", "auto")
+        if precision not in PRECISIONS:
+            raise ValueError(f"COLORKIT_PRECISION is one of {PRECISIONS}, not {precision!r}")
     fast = has_fast_bf16(device)
     bf16 = fast if precision == "auto" else precision == "bf16"
     if channels_last is None:

@@ -10,6 +10,12 @@ from colorkit.device import Precision, has_fast_bf16, pick_precision
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def no_wish(monkeypatch):
+    """As on a user's machine: nothing in the environment asks for a precision."""
+    monkeypatch.delenv("COLORKIT_PRECISION", raising=False)
+
+
 @pytest.mark.parametrize("probe", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
 def test_bf16_is_on_where_the_cpu_has_it(monkeypatch, probe):
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
@@ -62,6 +68,15 @@ def test_arrange_changes_the_order_in_memory_and_nothing_else():
     assert Precision().arrange(ab) is ab
 
 
-def test_an_unknown_precision_is_refused():
+def test_the_environment_decides_what_auto_means_and_nothing_else(monkeypatch):
+    monkeypatch.setenv("COLORKIT_PRECISION", "bf16")
+    assert pick_precision(CPU).autocast_dtype is torch.bfloat16
+    assert pick_precision(CPU, "float32").autocast_dtype is None
+
+
+def test_an_unknown_precision_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="not 'fp16'"):
         pick_precision(CPU, "fp16")
+    monkeypatch.setenv("COLORKIT_PRECISION", "float16")
+    with pytest.raises(ValueError, match="COLORKIT_PRECISION is one of .* not 'float16'"):
+        pick_precision(CPU)
