@@ -16,10 +16,10 @@ from benchmarks.timing import interleaved, one_thread, table
 from benchmarks.training import peak_above_now
 from colorkit.bins import SoftEncoder, Targets, ab_bins, soft_cross_entropy
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.data.worlds import orchard
 from colorkit.device import pick_precision
 from colorkit.models import Classifier, EightGroups
 from colorkit.training.objectives import Classification
+from colorkit.worlds import orchard
 
 BATCH, SIDE, KERNELS = 32, 64, 16
 WANTED = ["measured", "wanted", "reached"]

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.timing import interleaved, one_thread, table
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.data.worlds import orchard
 from colorkit.device import has_fast_bf16
 from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
+from colorkit.worlds import orchard
 
 BATCH, SIDE, STEPS, WIDTH = 16, 64, 6, 16
 WANTED = {True: 2.2, False: 1.1}  # with bf16 in hardware, without: times the tutorial's loop

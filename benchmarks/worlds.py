@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.data.worlds import WORLDS, World
+from colorkit.worlds import WORLDS, World
 
 STEPS = {"orchard": 400, "portraits": 80, "bears": 100}
 OPTIONS = {

@@ -1,194 +1,33 @@
-"""The command line: ``colorkit ...``. Each command imports what it needs when it runs."""
+"""The command line: ``colorkit ...``.
+
+A command is an entry point of the group ``colorkit.commands`` in pyproject.toml, so that the course
+adds its own where it is installed, and the library need not know it.
+"""
 
 import os
 import sys
-from importlib import import_module
+from importlib.metadata import entry_points
 
 import click
 
-# Commands that live in other modules, with the line that --help shows without importing them.
-ELSEWHERE = {
-    "data": ("colorkit.data.commands:data", "Fetch, audit and prepare photographs."),
-    "doctor": ("colorkit.doctor:doctor", "Check this machine and say what to mend."),
-    "study": ("colorkit.course.studies:study", "Run a recorded study of a lesson again."),
-    "pretrain": (
-        "colorkit.models.pretrain:command",
-        "Train a small ResNet-18 on the labels of the made worlds.",
-    ),
-    "train": ("colorkit.training.config:train", "Train the model of a CONFIG.toml."),
-}
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
 
 
-class _Elsewhere(click.Command):
-    """Stands in the list of commands; the real one is imported when it is called."""
+class Commands(click.Group):
+    """A group whose commands are entry points, loaded when they are asked for."""
 
-    def __init__(self, name: str, target: str, line: str) -> None:
-        super().__init__(name, short_help=line, help=line)
-        self.target = target
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(entry_points(group="colorkit.commands").names)
 
-    def load(self) -> click.Command:
-        module, attribute = self.target.split(":")
-        return getattr(import_module(module), attribute)
-
-
-class _Commands(click.Group):
-    """A group that resolves commands from elsewhere only when they are called."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple:
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, _Elsewhere) else command, rest
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        found = entry_points(group="colorkit.commands", name=name)
+        return next(iter(found)).load() if found else None
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="colorkit")
 def colorkit() -> None:
     """Learn deep learning by giving gray photographs their colours back."""
-
-
-for _name, (_target, _line) in ELSEWHERE.items():
-    colorkit.add_command(_Elsewhere(_name, _target, _line))
-
-PROFILE = click.option(
-    "--profile",
-    type=click.Choice(["ci", "laptop", "gpu"]),
-    default="laptop",
-    show_default=True,
-    help="How large: seconds, minutes or full size.",
-)
-
-
-@colorkit.group()
-def notebooks() -> None:
-    """Build the notebooks from their sources, check and execute them."""
-
-
-@notebooks.command()
-@click.argument("names", nargs=-1)
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a notebook differs.")
-def build(names: tuple[str, ...], check: bool) -> None:
-    """Build lessons/*.ipynb and solutions/*.ipynb, and apply the lessons' rules.
-
-    NAMES choose lessons by number or name (default: all).
-    """
-    from colorkit.checkout import find_root, lesson_ids, select_lessons
-
-    root = find_root()
-    wanted = select_lessons(lesson_ids(root), list(names))
-    from colorkit.course.build import build_all, build_lesson, check_all, registered_exercises
-    from colorkit.course.lint import expected_of, lint_lessons
-
-    exercises = registered_exercises()
-    if check:
-        problems = check_all(root, exercises, None if not names else wanted)
-        lessons = [build_lesson(root, name, exercises) for name in wanted]
-    else:
-        problems, lessons = [], build_all(root, wanted, exercises)
-    problems += lint_lessons(lessons, exercises, expected_of(root))
-    for problem in problems:
-        click.echo(str(problem), err=not problem.warning)
-    click.echo(f"{len(lessons)} lesson(s) {'checked' if check else 'built'}")
-    if any(not problem.warning for problem in problems):
-        raise SystemExit(1)
-
-
-@notebooks.command()
-@click.argument("names", nargs=-1)
-@PROFILE
-@click.option("--force", is_flag=True, help="Execute also what did not change.")
-def execute(names: tuple[str, ...], profile: str, force: bool) -> None:
-    """Execute the solutions whose code changed, and store them with their outputs.
-
-    NAMES choose lessons by number or name (default: all).
-    """
-    from colorkit.checkout import find_root
-
-    root, failed = find_root(), False
-    from colorkit.course.build import build_all
-    from colorkit.course.execute import execute_solutions
-
-    lessons = build_all(root, list(names))
-    for name, run in execute_solutions(root, lessons, profile, force):
-        if run is None:
-            click.echo(f"{name}: unchanged")
-        elif run.failure is None:
-            click.echo(f"{name}: executed in {run.seconds:.1f} s, peak {run.peak_mb:.0f} MB")
-        else:
-            failed = True
-            cell = "" if run.failure.cell is None else f", cell {run.failure.cell}"
-            click.echo(f"{name}{cell}: {run.failure.message}", err=True)
-    if failed:
-        raise SystemExit(1)
-
-
-@colorkit.group()
-def course() -> None:
-    """Run the whole course."""
-
-
-@course.command()
-@PROFILE
-@click.option("--lessons", help="Numbers or names, with commas between (default: all).")
-@click.option("--solutions/--students", default=True, help="With answers (strict), or undone.")
-@click.option("--out", default="build/course", show_default=True, help="Folder in the checkout.")
-@click.option("--strict", is_flag=True, help="Fail on a recorded number without bounds (as in CI).")
-@click.option("--cell-seconds", type=click.FloatRange(min=1), help="Time limit of a cell.")
-@click.option("--lesson-seconds", type=click.FloatRange(min=1), help="Time limit of a lesson.")
-def run(
-    profile: str,
-    lessons: str | None,
-    solutions: bool,
-    out: str,
-    strict: bool,
-    cell_seconds: float | None,
-    lesson_seconds: float | None,
-) -> None:
-    """Run the lessons; leave notebooks, results.json and index.html in build/course/PROFILE."""
-    from pathlib import Path
-
-    from colorkit.checkout import find_root
-
-    root = find_root()  # before the imports that take seconds
-    from colorkit.course.lint import expected_of
-    from colorkit.course.run import (
-        Plan,
-        run_course,
-        succeeded,
-        table,
-        wants_strict,
-        write_report,
-    )
-
-    plan = Plan(
-        root,
-        profile,
-        students=not solutions,
-        strict=wants_strict(strict),
-        out=Path(out),
-        cell_seconds=cell_seconds,
-        lesson_seconds=lesson_seconds,
-    )
-    results = run_course(plan, lessons, expected_of(root), say=click.echo)
-    index = write_report(plan, results)
-    click.echo(f"\n{table(results)}\n\n{index}")
-    if not succeeded(results):
-        raise SystemExit(1)
-
-
-@colorkit.command()
-@click.option("--open/--no-open", "open_it", default=True, help="Whether to open JupyterLab.")
-def lab(open_it: bool) -> None:
-    """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there."""
-    from colorkit.checkout import OWN, copy_lessons, find_root, open_jupyterlab
-
-    root = find_root()
-    copied, kept = copy_lessons(root)
-    for name in copied:
-        click.echo(f"copied {OWN}/{name}")
-    for name in kept:
-        click.echo(f"kept   {OWN}/{name} (yours)")
-    if open_it:
-        raise SystemExit(open_jupyterlab(root))
 
 
 def main() -> None:

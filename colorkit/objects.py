@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorkit.data.worlds import World
 from colorkit.evaluate import HasColorize
 from colorkit.metrics import nearest_bin
 from colorkit.models.classifier import Classifier
+from colorkit.worlds import World
 
 _EXACT = "donot_use_mm_for_euclid_dist"
 FAILURES = ("bias", "desaturation", "inconsistency", "bleeding", "edges")
@@ -332,7 +332,7 @@ def near_edges(kinds: Tensor, reach: int = 1) -> Tensor:
     Parameters
     ----------
     kinds : Tensor
-        Integers (N, 1, H, W), as in `colorkit.data.worlds.Batch`.
+        Integers (N, 1, H, W), as in `colorkit.worlds.Batch`.
     reach : int
         In pixels, along rows, columns and diagonals.
 

@@ -9,9 +9,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 
-from colorkit import color
-from colorkit.course import provenance
-from colorkit.course.feedback import in_notebook
+from colorkit import color, notebook
 
 DPI = 110  # a figure 9 inches wide fills a notebook's column on an ordinary screen
 
@@ -30,8 +28,8 @@ def show(fig: Figure, alt: str) -> None:
     """
     if not alt or not alt.strip():
         raise ValueError("show needs alt text: say in one sentence what is to be seen")
-    stamp(fig, provenance.undone_exercises())
-    if in_notebook():
+    stamp(fig, sorted(notebook.STAND_INS))
+    if notebook.in_notebook():
         from IPython.display import HTML, display
 
         display(HTML(figure_html(fig, alt)))
@@ -242,7 +240,7 @@ def activation_grid(layers: Mapping[str, Sequence[torch.Tensor]], count: int = 4
     count : int
         Channels of each, those of largest variance.
     """
-    from colorkit.models.first import liveliest
+    from colorkit.models.cnn import liveliest
 
     depth = len(next(iter(layers.values())))
     columns = len(layers) * (count + 1) - 1  # an empty column between two networks
@@ -316,7 +314,7 @@ def study_curves(frame, levels: Mapping[str, float] | None = None) -> Figure:
     Parameters
     ----------
     frame : DataFrame
-        From `colorkit.course.studies.memorising`.
+        From `colorcourse.lesson03.studies.memorising`.
     levels : mapping of str to float, optional
         Label to a horizontal line.
     """

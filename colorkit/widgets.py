@@ -14,9 +14,8 @@ import torch
 from matplotlib.figure import Figure
 
 from colorkit import color
-from colorkit.course import provenance
-from colorkit.course.feedback import Feedback, in_notebook
 from colorkit.models.classifier import Classifier
+from colorkit.notebook import STAND_INS, Feedback, in_notebook
 from colorkit.plots import colour_alone, draw_picture, figure_html, show, stamp
 
 Drawing = tuple[Figure, str]
@@ -39,7 +38,7 @@ def explore(draw: Callable[..., Drawing], **controls: Any) -> None:
     from IPython.display import display
 
     picture = ipywidgets.HTML()
-    exercises = provenance.undone_exercises()
+    exercises = sorted(STAND_INS)
 
     def redraw(_: Any = None) -> None:
         values = {name: control.value for name, control in controls.items()}
@@ -317,10 +316,10 @@ def temperature_slider(
 
 
 def toy_slider(snapshots: Mapping[int, Any], true: torch.Tensor) -> None:
-    """Lesson 5: a slider through a game; arguments as `colorkit.game_plots.toy_figure`."""
+    """Lesson 5: a slider through a game; arguments as `colorcourse.lesson05.figures.toy_figure`."""
     import ipywidgets
 
-    from colorkit.game_plots import toy_figure
+    from colorcourse.lesson05.figures import toy_figure
 
     first, last = min(snapshots), max(snapshots)
 

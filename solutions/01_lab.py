@@ -41,6 +41,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
+from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorkit.color import (
     ciede2000,
     delinearize,
@@ -51,7 +52,6 @@ from colorkit.color import (
     rgb_to_lab,
     split_lab,
 )
-from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
 from colorkit.data.photographs import photograph
 from colorkit.device import seed_everything
 from colorkit.plots import picture_grid, picture_row, show

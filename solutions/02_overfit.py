@@ -37,11 +37,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from colorcourse import check, exercise, predict, record, reveal, settings, show_records
+from colorcourse.lesson02.clinic import clinic
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from colorkit.course import check, clinic, exercise, predict, record, reveal, settings, show_records
 from colorkit.data.photographs import photograph
 from colorkit.device import pick_device, seed_everything
-from colorkit.models.first import Conv, activations, random_crops, spoil
+from colorkit.models.cnn import Conv, activations, random_crops, spoil
 from colorkit.plots import activation_grid, loss_curves, picture_grid, show, truth_beside
 from colorkit.widgets import snapshot_scrubber
 

@@ -42,11 +42,11 @@ import torch.nn.functional as F
 from IPython.display import display
 from torch import nn
 
+from colorcourse import check, exercise, predict, record, reveal, settings, show_records
+from colorcourse.lesson03.clinic import clinic, plot_charts, readings
+from colorcourse.lesson03.studies import mean_error, memorising, recorded
 from colorkit import models
-from colorkit.course import check, exercise, predict, record, reveal, settings, show_records
-from colorkit.course.generalisation import clinic, plot_charts, readings
-from colorkit.course.pictures import lesson_pictures
-from colorkit.course.studies import mean_error, memorising, recorded
+from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, score_models, table, toward_oracle
 from colorkit.losses import Switch, l1, l2

@@ -43,14 +43,15 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from colorkit import ab_plots, models, objects
+from colorcourse import check, exercise, predict, record, reveal, settings
+from colorcourse.lesson04 import classes
+from colorcourse.lesson04 import figures as ab_plots
+from colorcourse.recording import show_records
 from colorkit import bins as ab_classes
+from colorkit import models, objects
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from colorkit.course import check, classes, exercise, predict, record, reveal, settings
-from colorkit.course.pictures import lesson_pictures
-from colorkit.course.recording import show_records
 from colorkit.data.photographs import BUNDLED, photograph
-from colorkit.data.worlds.portraits import HAIR, TONES, portraits
+from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, paired_difference, score_models, table
 from colorkit.losses import l2
@@ -61,6 +62,7 @@ from colorkit.training.fit import adamw, fit
 from colorkit.training.objectives import Classification, Regression, middle_pixels
 from colorkit.training.options import Options
 from colorkit.widgets import temperature_slider
+from colorkit.worlds.portrait_scenes import HAIR, TONES, portraits
 
 cfg, device = settings("04_classes", profile), pick_device()
 print(f"profile {cfg.profile}, {device}: {cfg.pictures} pictures of {size or cfg.size} pixels")

@@ -46,24 +46,17 @@ import torch.nn.functional as F
 from IPython.display import display
 from torch import nn
 
-from colorkit import ab_plots, game_plots, models, objects
+from colorcourse import check, exercise, predict, record, reveal, settings
+from colorcourse.lesson04 import figures as ab_plots
+from colorcourse.lesson04.classes import Truth, named_right, train_namer
+from colorcourse.lesson05 import bears, contests
+from colorcourse.lesson05 import clinic as games
+from colorcourse.lesson05 import figures as game_plots
+from colorcourse.recording import show_records
+from colorkit import models, objects
 from colorkit.bins import ab_bins, estimate_prior, rebalancing_weights
 from colorkit.color import join_lab, lab_to_rgb
-from colorkit.course import (
-    bears,
-    check,
-    contests,
-    exercise,
-    games,
-    predict,
-    record,
-    reveal,
-    settings,
-)
-from colorkit.course.classes import Truth, named_right, train_namer
-from colorkit.course.pictures import lesson_pictures
-from colorkit.course.recording import show_records
-from colorkit.data.worlds import bears as draw_bears
+from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, paired_difference, score_models, table
 
@@ -77,6 +70,7 @@ from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, Regression
 from colorkit.training.options import Options
 from colorkit.widgets import toy_slider
+from colorkit.worlds import bears as draw_bears
 
 cfg, device = settings("05_adversarial", profile), pick_device()
 print(f"profile {cfg.profile}, {device}: {cfg.pictures} pictures of {size or cfg.size} pixels")

@@ -19,7 +19,10 @@ def seeded() -> None:
     """What a test draws without a generator is the same each time, alone or after others."""
     import torch  # not above: it reads the number of threads when it is imported
 
+    from colorkit import notebook
+
     torch.manual_seed(0)
+    notebook.STAND_INS.clear()
 
 
 @pytest.fixture(scope="session")

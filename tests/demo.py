@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from colorkit.course.exercise import Answer, Case, Exercise
-from colorkit.course.recording import Expected
+from colorcourse.exercises import Answer, Case, Exercise
+from colorcourse.recording import Expected
 
 SOURCE = '''\
 # %% [markdown]
@@ -17,8 +17,8 @@ pass  # replaced by the builder
 profile = None
 
 # %%
-from colorkit.course import check, exercise, record
-from colorkit.course.exercise import register
+from colorcourse import check, exercise, record
+from colorcourse.exercises import register
 from tests.demo import DOUBLE
 
 register(DOUBLE)

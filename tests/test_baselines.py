@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from colorkit.color import out_of_gamut, rgb_to_lab, split_lab
-from colorkit.data.worlds import orchard
 from colorkit.models import (
     Colorizer,
     Gray,
@@ -15,6 +14,7 @@ from colorkit.models import (
     Oracle,
     RandomPicture,
 )
+from colorkit.worlds import orchard
 
 
 def pictures(count, size=16, seed=0):

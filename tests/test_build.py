@@ -6,12 +6,12 @@ from dataclasses import replace
 import nbformat
 import pytest
 
-from colorkit.checkout import find_root
-from colorkit.course.build import build_all, check_all, code_hash, read_notebook
-from colorkit.course.cells import without_answers
-from colorkit.course.execute import clean_notebook
-from colorkit.course.lint import lint_lessons
-from colorkit.course.recording import Expected
+from colorcourse.build import build_all, check_all, code_hash, read_notebook
+from colorcourse.cells import without_answers
+from colorcourse.checkout import find_root
+from colorcourse.execute import clean_notebook
+from colorcourse.lint import lint_lessons
+from colorcourse.recording import Expected
 from tests.demo import DOUBLE, EXERCISES, EXPECTED, SOURCE, make_checkout
 
 

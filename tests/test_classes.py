@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import torch
 
-from colorkit import ab_plots, models
+from colorcourse.lesson04 import classes
+from colorcourse.lesson04 import figures as ab_plots
+from colorkit import models
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
-from colorkit.course import classes
-from colorkit.data.worlds import orchard
 from colorkit.evaluate import score_models, table
 from colorkit.objects import object_colors
 from colorkit.plots import plt
@@ -15,6 +15,7 @@ from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification
 from colorkit.training.options import Options
+from colorkit.worlds import orchard
 
 BINS = ab_bins()
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from colorkit.course import clinic
-from colorkit.course.clinic import FAULTS, HEALTHY, PATIENTS, diagnose, examine, source, treat
+from colorcourse.lesson02 import clinic
+from colorcourse.lesson02.clinic import FAULTS, HEALTHY, PATIENTS, diagnose, examine, source, treat
 from colorkit.data.photographs import photograph
 
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from colorkit import game_plots
+from colorcourse.lesson05 import bears, contests
+from colorcourse.lesson05 import figures as game_plots
+from colorcourse.lesson05.exercises import adversarial_share
 from colorkit.color import max_chroma
-from colorkit.course import bears, contests
-from colorkit.course.exercises.lesson05 import adversarial_share
-from colorkit.data.worlds import bears as draw_bears
-from colorkit.data.worlds import orchard
 from colorkit.losses import l2
 from colorkit.models import Gray, Oracle
 from colorkit.models.colorizer import Colorizer
 from colorkit.objects import object_colors
 from colorkit.plots import plt
+from colorkit.worlds import bears as draw_bears
+from colorkit.worlds import orchard
 
 HUE = math.radians(62)  # of a brown bear
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from colorkit.course.build import build_lesson
-from colorkit.course.check import grade_answer, known_answers
-from colorkit.course.exercise import _specs, all_exercises
-from colorkit.course.exercise import _submissions as submissions
-from colorkit.course.lint import lint_lessons
-from colorkit.course.recording import Expected
+from colorcourse.build import build_lesson
+from colorcourse.checking import grade_answer, known_answers
+from colorcourse.exercises import _specs, all_exercises
+from colorcourse.exercises import _submissions as submissions
+from colorcourse.lint import lint_lessons
+from colorcourse.recording import Expected
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,7 +39,7 @@ def checkout(tmp_path: Path) -> Path:
     for name, code in examples().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(code, encoding="utf-8")
-    run_file(tmp_path / "colorkit/course/exercises/lesson99.py")
+    run_file(tmp_path / "colorcourse/lesson99/exercises.py")
     yield tmp_path
     del _specs["example.gray"]
     submissions.pop("example.gray", None)
@@ -56,7 +56,7 @@ def test_the_exercise_tells_its_wrong_answers_from_its_right_ones(checkout):
 
 def test_the_lesson_builds_and_breaks_no_rule(checkout):
     lesson = build_lesson(checkout, "99_gray", all_exercises())
-    expected = Expected.load(checkout / "colorkit/course/expected.toml")
+    expected = Expected.load(checkout / "colorcourse/expected.toml")
     assert [str(p) for p in lint_lessons([lesson], all_exercises(), expected)] == []
 
 

@@ -78,5 +78,5 @@ def test_an_unknown_precision_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="not 'fp16'"):
         pick_precision(CPU, "fp16")
     monkeypatch.setenv("COLORKIT_PRECISION", "float16")
-    with pytest.raises(ValueError, match="COLORKIT_PRECISION is one of .* not 'float16'"):
+    with pytest.raises(ValueError, match=r"COLORKIT_PRECISION is one of .* not 'float16'"):
         pick_precision(CPU)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import click.testing
 import pytest
 
-from colorkit import doctor
+from colorcourse import doctor
 
 ROOT = Path(__file__).parents[1]
 
@@ -258,7 +258,7 @@ def test_the_command_runs_where_torch_cannot_be_imported(tmp_path):
     (tmp_path / "torch.py").write_text("raise OSError('[WinError 126] c10.dll')")
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     code = (
-        "from colorkit import doctor\n"
+        "from colorcourse import doctor\n"
         "doctor.probe_kernel = lambda: 'not tried'\n"
         "from colorkit.cli import main\n"
         "import sys; sys.argv = ['colorkit', 'doctor']; main()"

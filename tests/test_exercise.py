@@ -9,11 +9,12 @@ import warnings
 import pytest
 import torch
 
-from colorkit.course import check, exercise, provenance
-from colorkit.course import exercise as exercise_function
-from colorkit.course.check import difference, grade, grade_answer
-from colorkit.course.exercise import Answer, Case, Exercise, ExerciseError, _specs, register
-from colorkit.course.exercise import _submissions as submissions
+from colorcourse import check, exercise
+from colorcourse import exercise as exercise_function
+from colorcourse.checking import difference, grade, grade_answer
+from colorcourse.exercises import Answer, Case, Exercise, ExerciseError, _specs, register
+from colorcourse.exercises import _submissions as submissions
+from colorkit import notebook
 
 
 def double(x):
@@ -256,19 +257,21 @@ def test_an_exercise_without_a_check_is_refused():
         register(Exercise("toy.none", "00_toy", 1, abs))
 
 
-def test_names_made_with_a_stand_in_are_followed_and_cleared():
-    provenance.start_cell("y = twice(x)")
-    provenance.mark("toy.double")
-    provenance.end_cell("y = twice(x)")
-    provenance.start_cell("z = y + 1")
-    assert provenance.undone_exercises() == ["toy.double"]
-    provenance.end_cell("z = y + 1")
-    provenance.start_cell("show(z)")
-    assert provenance.undone_exercises() == ["toy.double"]
-    provenance.start_cell("z = 1")
-    provenance.end_cell("z = 1")
-    provenance.start_cell("show(z)")
-    assert provenance.undone_exercises() == []
+def test_figures_are_stamped_from_the_first_stand_in_until_the_exercise_is_done():
+    @exercise_function("toy.double")
+    def double(x):
+        """Twice x."""
+        ...
+
+    assert set() == notebook.STAND_INS
+    double(1)
+    assert {"toy.double"} == notebook.STAND_INS
+
+    @exercise_function("toy.double")
+    def double(x):
+        return 2 * x
+
+    assert set() == notebook.STAND_INS
 
 
 def test_a_number_in_a_graph_is_compared_without_a_warning():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from colorkit.course.check import grade_answer, known_answers
-from colorkit.course.exercise import all_exercises
+from colorcourse.checking import grade_answer, known_answers
+from colorcourse.exercises import all_exercises
 
 SPECS = list(all_exercises().values())
 ANSWERS = [

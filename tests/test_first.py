@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from colorkit.models.first import (
+from colorkit.models.cnn import (
     Conv,
     FirstNet,
     activations,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from colorkit.course.games import (
+from colorcourse.lesson05.clinic import (
     FAULTS,
     HEALTHY,
     WARDS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from colorkit.course.generalisation import (
+from colorcourse.lesson03.clinic import (
     FAULTS,
     HEALTHY,
     WARDS,

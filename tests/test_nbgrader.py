@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from colorkit.course.build import build_all, read_notebook
+from colorcourse.build import build_all, read_notebook
 from tests.demo import EXERCISES, make_checkout
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: it comes with colorkit[dev]")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from colorkit.checkout import lesson_ids
-from colorkit.course.build import build_lesson, check_all, registered_exercises
-from colorkit.course.lint import expected_of, lint_lessons
-from colorkit.course.run import Plan, describe_error, run_course
+from colorcourse.build import build_lesson, check_all, registered_exercises
+from colorcourse.checkout import lesson_ids
+from colorcourse.lint import expected_of, lint_lessons
+from colorcourse.run import Plan, describe_error, run_course
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = lesson_ids(ROOT)

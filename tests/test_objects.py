@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from colorkit.data.worlds import orchard
 from colorkit.models import Gray, Oracle
 from colorkit.objects import FAILURES, failures, near_edges, object_colors
+from colorkit.worlds import orchard
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from colorkit.course import predict as predict_function
-from colorkit.course import reveal
-from colorkit.course.predict import Prediction, _predictions
+from colorcourse import predict as predict_function
+from colorcourse import reveal
+from colorcourse.predictions import Prediction, _predictions
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from colorkit.data.worlds import orchard
 from colorkit.models import ResNetColorizer, resnet
 from colorkit.models.pretrain import (
     KINDS,
@@ -19,6 +18,7 @@ from colorkit.models.pretrain import (
 )
 from colorkit.models.resnet import pack, unpack
 from colorkit.training import fit as engine
+from colorkit.worlds import orchard
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import torch
 
 from colorkit import objects
 from colorkit.bins import ab_bins, rebalancing_weights
-from colorkit.data.worlds import orchard
 from colorkit.metrics import nearest_bin
 from colorkit.models import Gray, Oracle
 from colorkit.models.colorizer import picture_key
+from colorkit.worlds import orchard
 
 SCALE, BINS = 2, ab_bins()
 

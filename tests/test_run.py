@@ -13,20 +13,20 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from colorkit.checkout import copy_lessons
-from colorkit.cli import colorkit
-from colorkit.course import execute
-from colorkit.course.build import build_all, check_all, read_notebook
-from colorkit.course.execute import (
+from colorcourse import execute
+from colorcourse.build import build_all, check_all, read_notebook
+from colorcourse.checkout import copy_lessons
+from colorcourse.execute import (
     Failure,
     Run,
     clean_notebook,
     execute_notebook,
     execute_solutions,
 )
-from colorkit.course.profiles import PROFILES, settings
-from colorkit.course.recording import MIME, Expected, judge_numbers, record, recorded
-from colorkit.course.run import Plan, run_course, succeeded, table, write_report
+from colorcourse.profiles import PROFILES, settings
+from colorcourse.recording import MIME, Expected, judge_numbers, record, recorded
+from colorcourse.run import Plan, run_course, succeeded, table, write_report
+from colorkit.cli import colorkit
 from tests.demo import EXERCISES, EXPECTED, make_checkout
 
 # A lesson that imports nothing heavy, so that the runs here take seconds.
@@ -149,7 +149,7 @@ def test_the_peak_is_measured_and_a_process_that_does_not_grow_is_left_in_peace(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_a_run_that_is_terminated_leaves_no_process_behind(endless):
-    code = "import sys; from pathlib import Path; from colorkit.course.execute import *; "
+    code = "import sys; from pathlib import Path; from colorcourse.execute import *; "
     code += "execute_notebook(Path(sys.argv[1]), cell_seconds=600, lesson_seconds=600)"
     path, pid = endless / "solutions/01_endless.ipynb", endless / "solutions/pid"
     runner = subprocess.Popen([sys.executable, "-c", code, str(path)])
@@ -243,12 +243,12 @@ def test_unknown_lessons_and_profiles_are_refused_with_the_known_ones(monkeypatc
 
 
 def test_every_lesson_has_settings_for_every_profile(monkeypatch):
-    from colorkit.course.profiles import _tables
+    from colorcourse.profiles import _tables
 
     lessons = {"01_x": {"size": 8, "ci": {"steps": 1}, "laptop": {}, "gpu": {}}}
     for name, table_ in _tables().items():
         assert name == "defaults" or all(isinstance(table_.get(p), dict) for p in PROFILES), name
-    monkeypatch.setattr("colorkit.course.profiles._tables", lambda: {"defaults": {}} | lessons)
+    monkeypatch.setattr("colorcourse.profiles._tables", lambda: {"defaults": {}} | lessons)
     monkeypatch.setenv("COLORKIT_PROFILE", "ci")
     cfg = settings("01_x")
     assert (cfg.size, cfg.steps, cfg.profile) == (8, 1, "ci")
@@ -285,7 +285,7 @@ def refused_execution(tmp_path, monkeypatch, change):
     def pretend(path, **_):
         return change(read_notebook(path))
 
-    monkeypatch.setattr("colorkit.course.execute.execute_notebook", pretend)
+    monkeypatch.setattr("colorcourse.execute.execute_notebook", pretend)
     lessons = build_all(make_checkout(tmp_path), exercises=EXERCISES)
     path = tmp_path / "solutions/01_demo.ipynb"
     return path, path.read_bytes(), execute_solutions(tmp_path, lessons, "ci")
@@ -386,7 +386,7 @@ def test_execute_says_what_it_did_and_exits_1_on_a_failure(tmp_path, monkeypatch
     root = make_checkout(tmp_path, **{"00_broken": LIGHT})
     monkeypatch.chdir(root)
     failed = Run(None, 1.0, 1.0, Failure(4, "ValueError: a planned fault"))
-    monkeypatch.setattr("colorkit.course.execute.execute_notebook", lambda *_, **__: failed)
+    monkeypatch.setattr("colorcourse.execute.execute_notebook", lambda *_, **__: failed)
     done = CliRunner().invoke(colorkit, ["notebooks", "execute", "--profile", "ci"])
     assert done.exit_code == 1
     assert "00_broken, cell 4: ValueError: a planned fault" in done.stderr

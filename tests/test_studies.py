@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from colorkit.course import studies
-from colorkit.course.pictures import lesson_pictures
+from colorcourse.lesson03 import studies
+from colorkit.data.pictures import lesson_pictures
 from colorkit.data.prepare import prepare
 
 

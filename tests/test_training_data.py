@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from colorkit.data.prepare import prepare
-from colorkit.data.worlds import orchard
 from colorkit.training import distributed
 from colorkit.training.batches import StoreBatches, in_order, world_batches
 from colorkit.training.fit import fit
 from colorkit.training.options import Options
+from colorkit.worlds import orchard
 from tests.conftest import colourful
 from tests.training_demo import Net, mse
 

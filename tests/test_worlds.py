@@ -10,10 +10,10 @@ from scipy import stats
 from skimage.color import rgb2lab
 
 from colorkit.color import max_chroma, out_of_gamut, rgb_to_lab
-from colorkit.data.worlds import WORLDS, Link, bears, orchard, portraits, sheet
-from colorkit.data.worlds.draws import Draws
-from colorkit.data.worlds.orchard import FIRST, MOST, PARTS
-from colorkit.data.worlds.scene import Scene
+from colorkit.worlds import WORLDS, Link, bears, orchard, portraits, sheet
+from colorkit.worlds.draws import Draws
+from colorkit.worlds.orchard_scenes import FIRST, MOST, PARTS
+from colorkit.worlds.scene import Scene
 
 ALL_BEARS = {
     "kind": ("brown", "polar", "patch", "none"),
@@ -439,7 +439,7 @@ def test_pictures_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
 
 
 def test_scenes_kept_are_few_and_the_right_ones(monkeypatch):
-    monkeypatch.setattr("colorkit.data.worlds.world.KEPT_SCENES", 2)
+    monkeypatch.setattr("colorkit.worlds.world.KEPT_SCENES", 2)
     world, fresh = orchard(3, size=32, seed=0), [orchard(3, size=32, seed=0) for _ in range(6)]
     for i, other in zip((0, 1, 2, 0, 1, 1), fresh, strict=True):
         assert torch.equal(world.oracle_mean(i), other.oracle_mean(i))

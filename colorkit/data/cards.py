@@ -180,7 +180,7 @@ def source_of(card: Card, root: Path | None = None) -> Source:
     """The pictures of a dataset that was fetched."""
     root = card.root() if root is None else Path(root)
     if card.kind == "made":
-        raise ValueError(f"{card.name} is drawn by code: use colorkit.data.worlds.{card.name}")
+        raise ValueError(f"{card.name} is drawn by code: use colorkit.worlds.{card.name}")
     if card.torchvision:
         return _torchvision_source(card, root)
     source = open_source(root / card.folder, card.identity, card.labels)

@@ -55,7 +55,7 @@ def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> No
 def _world_sheet(card, number: int, size: int, seed: int):
     from PIL import Image
 
-    from colorkit.data.worlds import sheet
+    from colorkit.worlds import sheet
 
     rgb = sheet(card.name, number, size, seed)
     return Image.fromarray(rgb[0].permute(1, 2, 0).contiguous().numpy())

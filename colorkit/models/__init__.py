@@ -9,14 +9,14 @@ from colorkit.models.baselines import (
     RandomPicture,
 )
 from colorkit.models.classifier import Classifier
+from colorkit.models.cnn import FirstNet
 from colorkit.models.colorizer import Colorizer, Network
-from colorkit.models.critics import PatchCritic, WholeCritic
-from colorkit.models.eight_groups import EightGroups
-from colorkit.models.first import FirstNet
+from colorkit.models.discriminators import PatchCritic, WholeCritic
 from colorkit.models.memory import FeatureMemory
 from colorkit.models.naive import NaiveCNN
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
+from colorkit.models.zhang import EightGroups
 
 __all__ = [
     "Classifier",

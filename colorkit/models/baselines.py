@@ -128,7 +128,7 @@ class NearestNeighbor(Colorizer):
 
 
 class MadeWorld(Protocol):
-    """What the oracle needs of a world, such as `colorkit.data.worlds.orchard(...)`."""
+    """What the oracle needs of a world, such as `colorkit.worlds.orchard_scenes(...)`."""
 
     def __len__(self) -> int: ...
     def batches(self) -> Iterable: ...

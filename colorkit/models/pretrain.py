@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.data.worlds import WORLDS
 from colorkit.files import write_whole
 from colorkit.models.resnet import Encoder, encoder_input, pack, saved_weights, unpack
+from colorkit.worlds import WORLDS
 
 WIDTH, SIZE, CELL = 16, 64, 4
 SHARES = {"orchard": 0.5, "portraits": 0.25, "bears": 0.25}

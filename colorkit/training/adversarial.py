@@ -315,7 +315,7 @@ def fit_adversarial(
     generator : nn.Module
         ``generator(L)`` gives ab: any regression network, fresh or trained before.
     critic : nn.Module
-        ``critic(L, ab)`` gives logits, as those of `colorkit.models.critics`. Trained in place too.
+        ``critic(L, ab)`` gives logits, as those of `models.discriminators`. Trained in place too.
     options : Options, optional
         ``lr`` is the generator's, ``clip`` bounds the gradient of each player by itself. None: the
         defaults, with the rate of pix2pix, 2e-4, held constant.

@@ -232,7 +232,7 @@ def world_batches(
     >>> [tuple(ab.shape) for L, ab in data(epoch=0, start_step=0)]
     [(4, 2, 32, 32), (4, 2, 32, 32)]
     """
-    from colorkit.data.worlds import WORLDS
+    from colorkit.worlds import WORLDS
 
     if world not in WORLDS:
         raise ValueError(f"there is no world {world!r}: take one of {', '.join(WORLDS)}")

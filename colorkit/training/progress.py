@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from colorkit.course.feedback import in_notebook
+from colorkit.notebook import in_notebook
 
 
 def progress(samples: tuple[Tensor, Tensor] | None = None) -> object:

@@ -1,0 +1,230 @@
+"""Exercises: what a student is asked to write, and what stands in while it is not written.
+
+One :class:`Exercise` says everything about one exercise: the reference, the cases on which an
+answer is tried, the wrong answers that people really give with the hint that each earns, and other
+right ways to do it. Notebooks use two functions: the decorator :func:`exercise` and
+:func:`colorcourse.checking`.
+"""
+
+import ast
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from colorkit import notebook
+
+
+class ExerciseError(Exception):
+    """An exercise that is undone or wrong, where ``COLORKIT_STRICT=1`` asks for an error."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments on which an answer is tried, made anew at each call so that changes show."""
+
+    label: str
+    args: Callable[[], tuple]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that people give: a wrong one with the hint that it earns, or another right one."""
+
+    name: str
+    answer: Callable | type
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """The one place where an exercise is specified.
+
+    Parameters
+    ----------
+    name, lesson, minutes : str, str, float
+        As in ``"lab.linearize"``, ``"01_lab"``, and how long a student needs.
+    reference : callable or type
+        colorkit's own answer. It stands in while the exercise is undone.
+    cases : tuple of Case
+        The outputs of the answer must be within ``atol + rtol * |reference|`` of the reference.
+    wrong, right : tuple of Answer
+        Known mistakes, recognised because they give the same outputs, and other right answers.
+    judge : callable, optional
+        For what cases cannot say (loops, networks): takes the answer, returns the hint or None.
+        It runs after the cases.
+    mutates : tuple of int
+        Positions of the arguments that an answer may change.
+    methods : tuple of str
+        For a class: the methods that the student writes.
+    own : tuple of callable
+        Library functions that answer the question whole; calling one is noticed. The reference
+        always belongs to them.
+    """
+
+    name: str
+    lesson: str
+    minutes: float
+    reference: Callable | type
+    cases: tuple[Case, ...] = ()
+    points: int = 1
+    core: bool = True
+    atol: float = 1e-4
+    rtol: float = 1e-4
+    wrong: tuple[Answer, ...] = ()
+    right: tuple[Answer, ...] = ()
+    judge: Callable[[Any], str | None] | None = None
+    mutates: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    own: tuple[Callable, ...] = ()
+    time_limit: float = 10.0
+
+
+@dataclass
+class Submission:
+    """The latest answer that a student gave: the object, and the parts that are still the stub."""
+
+    answer: Callable | type
+    undone: tuple[str, ...]
+    told: bool = field(default=False)
+
+
+_specs: dict[str, Exercise] = {}
+_submissions: dict[str, Submission] = {}
+
+
+def register(spec: Exercise) -> Exercise:
+    """Make an exercise known by its name. Two exercises of one name are an error."""
+    known = _specs.get(spec.name)
+    if known is not None and known.reference is not spec.reference:
+        raise ValueError(f"exercise {spec.name!r} is defined twice; give one of them another name")
+    if not spec.cases and spec.judge is None:
+        raise ValueError(f"exercise {spec.name!r} has neither cases nor a judge: nothing checks it")
+    _specs[spec.name] = spec
+    return spec
+
+
+@functools.cache
+def _load_specs() -> None:
+    package = importlib.import_module("colorcourse")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("lesson"):
+            importlib.import_module(f"{package.__name__}.{module.name}.exercises")
+
+
+def all_exercises() -> dict[str, Exercise]:
+    """Every exercise of the course by name."""
+    _load_specs()
+    return dict(_specs)
+
+
+def find(name: str) -> Exercise:
+    """The exercise called `name`; KeyError with the nearest names where there is none."""
+    specs = all_exercises()
+    if name in specs:
+        return specs[name]
+    near = get_close_matches(str(name), specs, n=3, cutoff=0.4) or sorted(specs)[:5]
+    raise KeyError(f"There is no exercise {name!r}. Did you mean {' or '.join(map(repr, near))}?")
+
+
+def submission(name: str) -> Submission | None:
+    """What was last decorated with ``@exercise(name)``, or None."""
+    return _submissions.get(name)
+
+
+def is_strict() -> bool:
+    """Whether undone and wrong answers raise (``COLORKIT_STRICT=1``: CI and graders)."""
+    return os.environ.get("COLORKIT_STRICT", "0") not in ("", "0")
+
+
+def source_tree(function: Callable) -> ast.FunctionDef | None:
+    """The parsed source of a function, or None where Python has no source for it."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    return next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None)
+
+
+def is_stub(function: Callable) -> bool:
+    """Whether a function's body is still a docstring and ``...`` or ``pass``.
+
+    The source decides, not what the function returns: a body that returns None is an answer.
+    """
+    tree = source_tree(function)
+    if tree is None:
+        return False
+    return all(
+        isinstance(node, ast.Pass)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in tree.body
+    )
+
+
+def written_functions(spec: Exercise, answer: Callable | type) -> dict[str, Callable]:
+    """The functions that the student wrote: the answer itself, or the marked methods of a class."""
+    if not inspect.isclass(answer):
+        return {getattr(answer, "__name__", spec.name): answer}
+    return {name: vars(answer)[name] for name in spec.methods if name in vars(answer)}
+
+
+def exercise(name: str) -> Callable:
+    """Mark a function or class as the answer to an exercise.
+
+    While its source is still the stub, calls go to colorkit's own answer and say so once, and
+    figures drawn after such a call are stamped "reference". With ``COLORKIT_STRICT=1`` they raise
+    :class:`ExerciseError` instead. It never raises itself.
+    """
+
+    def decorate(answer: Callable | type) -> Callable | type:
+        try:
+            spec = find(name)
+        except KeyError as error:
+            notebook.tell("wrong", str(name), error.args[0])
+            return answer
+        parts = written_functions(spec, answer)
+        undone = tuple(part for part, function in parts.items() if is_stub(function))
+        _submissions[name] = Submission(answer, undone)
+        if not undone:
+            notebook.STAND_INS.discard(name)
+            return answer
+        return _stand_in_class(spec, answer) if inspect.isclass(answer) else _stand_in(spec, answer)
+
+    return decorate
+
+
+def _stand_in(spec: Exercise, stub: Callable) -> Callable:
+    @functools.wraps(stub)
+    def reference(*args, **kwargs):
+        _use_reference(spec)
+        return spec.reference(*args, **kwargs)
+
+    return reference
+
+
+def _stand_in_class(spec: Exercise, stub: type) -> type:
+    def __init__(self, *args, **kwargs):
+        _use_reference(spec)
+        spec.reference.__init__(self, *args, **kwargs)
+
+    return type(stub.__name__, (spec.reference,), {"__init__": __init__, "__doc__": stub.__doc__})
+
+
+def _use_reference(spec: Exercise) -> None:
+    if is_strict():
+        raise ExerciseError(
+            f"{spec.name} is not done yet, and COLORKIT_STRICT=1 allows no stand-in"
+        )
+    notebook.STAND_INS.add(spec.name)
+    given = _submissions.get(spec.name)
+    if given is not None and not given.told:
+        given.told = True
+        notebook.tell(
+            "not done", spec.name, "colorkit's own answer stands in until you write yours."
+        )

@@ -1,0 +1,95 @@
+"""The pictures that a lesson trains and tests on: a made world, or photographs of one's own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorkit.color import rgb_to_lab, split_lab
+from colorkit.worlds import WORLDS, World
+
+Pair = tuple[Tensor, Tensor]
+_PARTS = {"train": 1, "val": 2, "test": 3}  # seeds of the made worlds: no part shares a picture
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Three sets of pictures that share none.
+
+    Attributes
+    ----------
+    train, val, test : pair of Tensor
+        L (N, 1, H, W) and ab (N, 2, H, W), on the CPU.
+    worlds : dict of str to World
+        The made worlds behind the three, empty for photographs.
+    """
+
+    train: Pair
+    val: Pair
+    test: Pair
+    worlds: dict[str, World]
+
+    def batches(self, part: str = "test", count: int = 50) -> Iterator[Pair]:
+        """(L, ab) of a part in order, `count` pictures at a time."""
+        L, ab = getattr(self, part)
+        yield from zip(L.split(count), ab.split(count), strict=True)
+
+
+def lesson_pictures(
+    source: str | Path, train: int, held_out: int, size: int, seed: int = 0
+) -> Pictures:
+    """Training, validation and test pictures.
+
+    Parameters
+    ----------
+    source : str or path
+        The name of a made world, or the folder of a store that ``colorkit data prepare`` wrote.
+    train, held_out : int
+        Pictures for training, and for validation and test each. A store may have fewer.
+    size : int
+        Side of a made picture in pixels. Photographs have the size they were prepared in.
+    seed : int
+
+    Returns
+    -------
+    Pictures
+
+    Raises
+    ------
+    FileNotFoundError
+        If the source is neither a world nor a store.
+
+    Examples
+    --------
+    >>> pictures = lesson_pictures("orchard", train=4, held_out=2, size=32)
+    >>> [tuple(ab.shape) for L, ab in (pictures.train, pictures.val, pictures.test)]
+    [(4, 2, 32, 32), (2, 2, 32, 32), (2, 2, 32, 32)]
+    """
+    counts = {"train": train, "val": held_out, "test": held_out}
+    if str(source) not in WORLDS:
+        parts = {part: _of_store(source, part, n, seed) for part, n in counts.items()}
+        return Pictures(**parts, worlds={})
+    draw = WORLDS[str(source)]
+    worlds = {part: draw(n, size, 10 * seed + _PARTS[part]) for part, n in counts.items()}
+    return Pictures(**{part: (w.L, w.ab) for part, w in worlds.items()}, worlds=worlds)
+
+
+def _of_store(path: str | Path, part: str, count: int, seed: int) -> Pair:
+    from colorkit.data.store import Store
+
+    try:
+        store = Store(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path} is neither a made world ({', '.join(WORLDS)}) nor a prepared store; for a "
+            f"folder of photographs run: colorkit data prepare {path} --out STORE, and give STORE"
+        ) from error
+    rows = store.rows(part)
+    if len(rows) == 0:
+        raise ValueError(f"{path} has no picture in its split {part!r}")
+    # A store keeps the order of its source, class by class: a part of it is drawn, not cut off.
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+    return split_lab(rgb_to_lab(torch.from_numpy(store.pictures(rows))))
