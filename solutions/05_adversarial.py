@@ -754,12 +754,14 @@ reveal("adversarial.bears", by_factor.idxmax(), str(by_factor.round(2).to_dict()
 
 # %% [markdown]
 # Read the verdict off the intervals: what changes little was not what the network looked at. A polar bear, a
-# boulder and a brown bear are alike to it; dark or bright, woods or snow are not. And the report's own
-# suspect, the large thing in the middle? Size and place change little, and where *nothing* stands it paints
-# brown too (on bright snow a little colour counts as much). That row is no shape, and does not count in the
-# verdict: it shows that the brown is the place's. A data set in which things always go together teaches a network
-# all of them, or whichever is easiest. Which one, you learn only from pictures in which they part. And a
-# network that only ever saw brown bears was never paid for telling them from polar ones.
+# boulder and a brown bear are alike to it; woods and snow are not. Of dark and bright say less: the same
+# program, on a processor that only rounds differently, gave an effect as large as the ground's or none at all,
+# and an interval over pictures of *one* network cannot show that. And the report's own suspect, the large thing
+# in the middle? Size and place change little, and where *nothing* stands the measure is high too (on bright
+# snow a little colour counts as much). That row is no shape, and does not count in the verdict: it shows that
+# the colour needs no animal. A data set in which things always go together teaches a network all of them, or
+# whichever is easiest. Which one, you learn only from pictures in which they part. And a network that only ever
+# saw brown bears was never paid for telling them from polar ones.
 #
 # ## What it cost
 #
