@@ -17,7 +17,7 @@ from benchmarks.training import peak_above_now
 from colorkit.bins import SoftEncoder, Targets, ab_bins, soft_cross_entropy
 from colorkit.color import rgb_to_lab, split_lab
 from colorkit.device import pick_precision
-from colorkit.models import Classifier, EightGroups
+from colorkit.models import Classifier, ZhangNet
 from colorkit.training.objectives import Classification
 from colorkit.worlds import orchard
 
@@ -143,7 +143,7 @@ def _training(loss: Callable, channels_last: bool | None) -> Callable[[], None]:
     """A step of AdamW of the eight groups with 313 classes."""
     torch.manual_seed(0)
     precision = pick_precision(torch.device("cpu"), "float32", channels_last)
-    model = precision.arrange(Classifier(EightGroups(KERNELS)).train())
+    model = precision.arrange(Classifier(ZhangNet(KERNELS)).train())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     world = orchard(BATCH, SIDE, seed=0)
     batch = precision.arrange(world.L), world.ab

@@ -301,7 +301,7 @@ nets, samples = {}, tuple(plane[:5] for plane in pictures.val)
 watching = {"validation": in_order(pictures.val, 50), "callbacks": [LivePlot(samples, seconds=6)]}
 nets["encoder-decoder"], _ = train(lambda: Net(16, 4), pictures.train, cfg.steps)
 side = pictures.train[0].shape[-1]
-dense = lambda: models.NaiveCNN(16, 3, hidden=cfg.hidden, size=side)  # noqa: E731
+dense = lambda: models.EncoderDecoder(16, 3, hidden=cfg.hidden, size=side)  # noqa: E731
 nets["with dense layers"], _ = train(dense, pictures.train, cfg.steps)
 nets["your U-Net"], _ = train(lambda: Net(16, 4, skips=True), pictures.train, cfg.steps)
 nets["U-Net"], run = train(

@@ -207,7 +207,7 @@ def start(width=cfg.width, seed=cfg.seed):
 small_start = train(start(cfg.small_width), Regression(l2), small, cfg.small_before)
 made = small_start.colorize(L)
 seed_everything(cfg.seed)
-critic = models.PatchCritic(cfg.small_width, field=16)
+critic = models.PatchDiscriminator(cfg.small_width, field=16)
 with torch.no_grad():
     first = critic_loss(critic(L, ab), critic(L, made), 0.0).item()
 record("first_loss", first, unit="nats, the critic's before training; ln 2 = 0.693")
@@ -244,7 +244,7 @@ def patch_critic(width=16):
 check("adversarial.patch")
 
 # %% [markdown]
-# From here on colorkit's `PatchCritic` plays: such layers, with L and *ab* scaled inside.
+# From here on colorkit's `PatchDiscriminator` plays: such layers, with L and *ab* scaled inside.
 #
 # ## Must the critic see L?
 #
@@ -257,7 +257,7 @@ check("adversarial.patch")
 def new_critic(width=cfg.small_width, **options):
     """A critic of patches of 16 x 16."""
     seed_everything(cfg.seed)
-    return models.PatchCritic(width, field=16, **options)
+    return models.PatchDiscriminator(width, field=16, **options)
 
 
 predict(

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from colorkit.adversarial import GAN_LOSSES, gan_loss
 from colorkit.losses import l1, l2
-from colorkit.models import PatchCritic, UNet, WholeCritic
+from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
 from colorkit.training import checkpoint
 from colorkit.training.adversarial import (
     SCHEDULES,
@@ -34,7 +34,12 @@ from colorkit.training.options import Options
 from tests.training_demo import Net, pictures, play
 
 ROOT = Path(__file__).parents[1]
-CRITICS = [WholeCritic(4), PatchCritic(4, 16), PatchCritic(4, 34), PatchCritic(4, 70)]
+CRITICS = [
+    ImageDiscriminator(4),
+    PatchDiscriminator(4, 16),
+    PatchDiscriminator(4, 34),
+    PatchDiscriminator(4, 70),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +56,7 @@ def one_thread():
 @pytest.mark.parametrize("field", [16, 34, 70])
 def test_a_logit_depends_on_just_its_field(field):
     torch.manual_seed(0)
-    critic = PatchCritic(2, field)
+    critic = PatchDiscriminator(2, field)
     L, ab = torch.rand(1, 1, 160, 160) * 100, torch.randn(1, 2, 160, 160).requires_grad_()
     logits = critic(L, ab)
     middle = logits.shape[2] // 2
@@ -61,7 +66,7 @@ def test_a_logit_depends_on_just_its_field(field):
 
 
 def test_patches_are_laid_out_as_in_pix2pix():
-    layers = [x for x in PatchCritic().layers if isinstance(x, torch.nn.Conv2d)]
+    layers = [x for x in PatchDiscriminator().layers if isinstance(x, torch.nn.Conv2d)]
     assert [(x.out_channels, x.kernel_size[0], x.stride[0]) for x in layers] == [
         (64, 4, 2),
         (128, 4, 2),
@@ -69,21 +74,24 @@ def test_patches_are_laid_out_as_in_pix2pix():
         (512, 4, 1),
         (1, 4, 1),
     ]
-    assert PatchCritic(1)(torch.zeros(1, 1, 256, 256), torch.zeros(1, 2, 256, 256)).shape[2] == 30
+    assert (
+        PatchDiscriminator(1)(torch.zeros(1, 1, 256, 256), torch.zeros(1, 2, 256, 256)).shape[2]
+        == 30
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 40), (64, 64)])
 def test_a_critic_of_the_whole_gives_one_number_that_any_pixel_can_change(size):
     torch.manual_seed(0)
     ab = torch.randn(2, 2, *size).requires_grad_()
-    logits = WholeCritic(8)(torch.full((2, 1, *size), 50.0), ab)
+    logits = ImageDiscriminator(8)(torch.full((2, 1, *size), 50.0), ab)
     assert logits.shape == (2, 1, 1, 1)
     logits[1].sum().backward()
     assert (ab.grad[1].abs().sum(0) > 0).all()
     assert (ab.grad[0] == 0).all()
 
 
-@pytest.mark.parametrize("kind", [WholeCritic, PatchCritic])
+@pytest.mark.parametrize("kind", [ImageDiscriminator, PatchDiscriminator])
 def test_a_critic_sees_what_it_is_told_to(kind):
     L, ab = torch.rand(1, 1, 32, 32) * 100, torch.randn(1, 2, 32, 32) * 20
     for sees, differs in (("ab", False), ("Lab", True)):
@@ -94,7 +102,7 @@ def test_a_critic_sees_what_it_is_told_to(kind):
 
 def test_spectral_norm_bounds_each_layer():
     torch.manual_seed(0)
-    critic = PatchCritic(4, 16, spectral_norm=True)
+    critic = PatchDiscriminator(4, 16, spectral_norm=True)
     for _ in range(60):  # a power iteration each
         critic(torch.zeros(1, 1, 8, 8), torch.zeros(1, 2, 8, 8))
     for layer in critic.layers:
@@ -106,13 +114,13 @@ def test_spectral_norm_bounds_each_layer():
 def test_what_a_critic_cannot_judge_is_refused():
     L, ab = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 16, 16)
     with pytest.raises(ValueError, match="one of ab, Lab, not 'L'"):
-        WholeCritic(sees="L")
+        ImageDiscriminator(sees="L")
     with pytest.raises(ValueError, match="one of 16, 34, 70, not 32"):
-        PatchCritic(field=32)
+        PatchDiscriminator(field=32)
     with pytest.raises(ValueError, match=r"at least 24 x 24 pixels, got 16 x 16"):
-        PatchCritic(2)(L, ab)
+        PatchDiscriminator(2)(L, ab)
     with pytest.raises(ValueError, match=r"ab \(1, 2, 16, 8\) does not belong"):
-        WholeCritic(2)(L, ab[..., :8])
+        ImageDiscriminator(2)(L, ab[..., :8])
 
 
 @pytest.mark.parametrize("critic", CRITICS, ids=lambda c: f"{type(c).__name__}")
@@ -206,8 +214,8 @@ class CrashAt:
 
 def test_a_game_equals_the_loop_that_anyone_would_write():
     torch.manual_seed(0)
-    players = [Net(norm=False, dropout=0.0), WholeCritic(4)]
-    copies = [Net(norm=False, dropout=0.0), WholeCritic(4)]
+    players = [Net(norm=False, dropout=0.0), ImageDiscriminator(4)]
+    copies = [Net(norm=False, dropout=0.0), ImageDiscriminator(4)]
     for one, other in zip(copies, players, strict=True):
         one.load_state_dict(other.state_dict())
     data = TensorBatches(pictures(), 6)
@@ -244,7 +252,7 @@ def test_a_game_equals_the_loop_that_anyone_would_write():
 
 def test_the_share_is_that_of_the_gradients_at_the_generators_output():
     torch.manual_seed(0)
-    net, critic = UNet(2, 1, batch_norm=False), WholeCritic(4)
+    net, critic = UNet(2, 1, batch_norm=False), ImageDiscriminator(4)
     L, ab = next(TensorBatches(pictures(), 6)(0, 0))
     fake = net(L).detach().requires_grad_()
     (pull,) = torch.autograd.grad(F.softplus(-critic(L, fake)).mean(), fake)
@@ -328,7 +336,9 @@ def test_nogan_starts_as_fit_by_the_pixel_loss():
     other = Net()
     fit(other, Regression(l1), data, options, callbacks=(), device="cpu")
     rules = Rules(schedule="nogan", pretrain=2, lam=0.1, beta1=0.9)
-    run = fit_adversarial(net, WholeCritic(2), data, options, rules, callbacks=(), device="cpu")
+    run = fit_adversarial(
+        net, ImageDiscriminator(2), data, options, rules, callbacks=(), device="cpu"
+    )
     for a, b in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     assert run.history.curve("accuracy") == ([], [])
@@ -370,7 +380,7 @@ def test_bf16_keeps_losses_and_weights_in_float32():
 
 
 def test_a_critic_that_gives_no_number_ends_the_run():
-    class Broken(WholeCritic):
+    class Broken(ImageDiscriminator):
         def forward(self, L, ab):
             return super().forward(L, ab) * math.nan
 
@@ -389,7 +399,7 @@ def test_a_critic_that_cannot_take_the_pictures_is_described():
     with pytest.raises(ValueError, match=r"\(6, 1, 8, 8\).*at least 24 x 24"):
         fit_adversarial(
             Net(),
-            PatchCritic(2),
+            PatchDiscriminator(2),
             TensorBatches(pictures(), 6),
             Options(steps=3),
             callbacks=(),
@@ -425,7 +435,7 @@ def sick(epochs=1, *, net=None, critic=None, lr=1e-3, steps=8, log_every=4, **ru
         warnings.simplefilter("always")
         run = fit_adversarial(
             net or Net(),
-            critic or PatchCritic(8, 16),
+            critic or PatchDiscriminator(8, 16),
             data,
             Options(steps=epochs * len(data), lr=lr, schedule="constant", log_every=log_every),
             Rules(**rules),
@@ -439,13 +449,13 @@ def sick(epochs=1, *, net=None, critic=None, lr=1e-3, steps=8, log_every=4, **ru
 
 
 def test_a_critic_that_is_made_to_win_is_named_within_one_epoch():
-    run, said = sick(critic=WholeCritic(8), lr=1e-7, critic_lr=5e-3, lam=0.0)
+    run, said = sick(critic=ImageDiscriminator(8), lr=1e-7, critic_lr=5e-3, lam=0.0)
     assert run.step == 48
     assert list(said) == ["won"]
     assert re.search(r"the critic has won: (9\d|100)% of its answers are right", said["won"])
 
 
-class Blind(WholeCritic):
+class Blind(ImageDiscriminator):
     """Answers by L alone, so it knows no colour."""
 
     def forward(self, L, ab):
@@ -472,7 +482,7 @@ def test_a_dead_critic_is_told_from_a_beaten_one():
         def forward(self, L):
             return 0 * super().forward(L)
 
-    critic = WholeCritic(8)
+    critic = ImageDiscriminator(8)
     sick(2, net=Grayish(), critic=critic, critic_lr=5e-3, lam=0.0)
     _, beaten = sick(net=net, critic=critic, critic_lr=1e-6)
     assert "beaten" in beaten

@@ -7,7 +7,7 @@ import torch
 
 from colorkit.bins import SoftEncoder, annealed_mean, soft_cross_entropy, soft_encode
 from colorkit.color import out_of_gamut
-from colorkit.models import Classifier, EightGroups, FirstNet, ResNetColorizer, UNet
+from colorkit.models import Classifier, DilatedCNN, ResNetColorizer, UNet, ZhangNet
 from colorkit.training.batches import world_batches
 from colorkit.training.config import train_config
 from colorkit.training.fit import fit
@@ -15,7 +15,7 @@ from colorkit.training.objectives import Classification, middle_pixels
 from colorkit.training.options import Options
 
 TRUNKS = {
-    "eight groups": (lambda: EightGroups(2), 4),
+    "eight groups": (lambda: ZhangNet(2), 4),
     "U-Net": (lambda: UNet(4), 4),
     "U-Net, half": (lambda: UNet(4), 2),
     "ResNet": (lambda: ResNetColorizer(encoder_width=4, width=2), 4),
@@ -30,14 +30,14 @@ def objective():
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    return Classifier(EightGroups(2))
+    return Classifier(ZhangNet(2))
 
 
 class Told(Classifier):
     """A classifier whose logits are given: left half red or green, right half blue."""
 
     def __init__(self, red: float = 0.6) -> None:
-        super().__init__(EightGroups(1))
+        super().__init__(ZhangNet(1))
         logits = torch.full((1, 313, 8, 8), -30.0)
         self.red, self.green, self.blue = (self.number(*c) for c in ((50, 30), (-50, 40), (0, -40)))
         logits[:, self.red, :, :4] = math.log(red)
@@ -78,9 +78,9 @@ def test_every_weight_that_is_kept_is_trained(name, hidden, objective):
 
 def test_networks_without_a_trunk_and_wrong_scales_are_refused():
     with pytest.raises(TypeError, match="has no trunk"):
-        Classifier(FirstNet())
+        Classifier(DilatedCNN())
     with pytest.raises(ValueError, match="scale is 4, not 2"):
-        Classifier(EightGroups(2), scale=2)
+        Classifier(ZhangNet(2), scale=2)
     with pytest.raises(ValueError, match="power of 2"):
         Classifier(UNet(4), scale=3)
     with pytest.raises(ValueError, match="hidden is a number of channels"):
@@ -90,13 +90,13 @@ def test_networks_without_a_trunk_and_wrong_scales_are_refused():
 @pytest.mark.parametrize("hidden", [None, 64])
 def test_first_loss_is_about_ln_313(hidden, objective):
     torch.manual_seed(0)
-    net = Classifier(EightGroups(2), hidden=hidden)
+    net = Classifier(ZhangNet(2), hidden=hidden)
     batch = next(world_batches("orchard", n=4, size=32, batch=4)(0, 0))
     assert objective(net, batch).item() == pytest.approx(math.log(313), abs=0.25)
 
 
 def test_a_hidden_layer_stands_between_trunk_and_logits():
-    net = Classifier(EightGroups(2), hidden=20).eval()
+    net = Classifier(ZhangNet(2), hidden=20).eval()
     L = torch.rand(2, 1, 32, 32) * 100
     features = net.trunk.features(net.trunk.prepare(L))
     hidden = net.norm(net.hidden(features)).relu()
@@ -222,7 +222,7 @@ def test_a_configuration_trains_one_with_rebalancing(tmp_path):
         "folder": str(tmp_path / "run"),
         "model": {
             "factory": "colorkit.models:Classifier",
-            "trunk": {"factory": "colorkit.models:EightGroups", "kernels": 2},
+            "trunk": {"factory": "colorkit.models:ZhangNet", "kernels": 2},
         },
         "loss": {
             "factory": "colorkit.training.objectives:Classification",

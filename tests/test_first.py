@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from colorkit.models.cnn import (
     Conv,
-    FirstNet,
+    DilatedCNN,
     activations,
     arithmetic,
     fit,
@@ -55,13 +55,13 @@ def test_receptive_field_is_what_the_gradient_reaches(convs):
 def test_network_keeps_the_size_and_sees_33_pixels():
     plan = [Conv(1, 8, padding=d, dilation=d) for d in (1, 2, 4, 8, 1)]
     assert arithmetic(40, plan)[2] == 33
-    assert FirstNet(8)(torch.rand(2, 1, 24, 31) * 100).shape == (2, 2, 24, 31)
+    assert DilatedCNN(8)(torch.rand(2, 1, 24, 31) * 100).shape == (2, 2, 24, 31)
 
 
 def test_a_fresh_network_gives_colours_of_sensible_size_from_raw_lightness():
     for seed in range(3):
         torch.manual_seed(seed)
-        ab = FirstNet(16).colorize(torch.rand(1, 1, 48, 48) * 100)
+        ab = DilatedCNN(16).colorize(torch.rand(1, 1, 48, 48) * 100)
         assert not ab.requires_grad
         assert 1 < ab.std() < 60
 
@@ -71,7 +71,7 @@ def test_training_overfits_a_picture_whose_colours_depend_on_lightness():
     L = F.interpolate(torch.rand(1, 1, 6, 6) * 100, (24, 24), mode="bicubic").clamp(0, 100)
     ab = torch.cat([40 * torch.sin(L / 15), 0.4 * L - 30], dim=1)
     seen = []
-    losses = fit(FirstNet(12), lambda: (L, ab), 80, 1e-2, seen.append)
+    losses = fit(DilatedCNN(12), lambda: (L, ab), 80, 1e-2, seen.append)
     assert seen == list(range(1, 81))
     assert losses[-1] < 0.05 * ab.square().mean()
 
@@ -94,7 +94,7 @@ def test_crops_larger_than_the_picture_are_refused_with_both_sizes():
 
 def test_every_group_is_looked_at_whatever_the_network_is_called():
     L = torch.rand(1, 1, 16, 16) * 100
-    ours = activations(FirstNet(6), L)
+    ours = activations(DilatedCNN(6), L)
     assert [tuple(a.shape) for a in ours] == [(1, 6, 16, 16)] * 5
     assert all((a >= 0).all() for a in ours)
     other = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))

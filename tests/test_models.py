@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from colorkit.color import out_of_gamut
-from colorkit.models import EightGroups, FeatureMemory, NaiveCNN, ResNetColorizer, UNet, resnet
+from colorkit.models import EncoderDecoder, FeatureMemory, ResNetColorizer, UNet, ZhangNet, resnet
 from colorkit.models.colorizer import conv_of_both
 from colorkit.models.resnet import Encoder
 
 NETWORKS = {
-    "naive": lambda: NaiveCNN(width=4, depth=3),
-    "eight groups": lambda: EightGroups(kernels=2),
+    "naive": lambda: EncoderDecoder(width=4, depth=3),
+    "eight groups": lambda: ZhangNet(kernels=2),
     "unet": lambda: UNet(width=4, depth=3),
     "unet without batch norm": lambda: UNet(width=4, depth=3, batch_norm=False),
     "unet without skips": lambda: UNet(width=4, depth=3, skips=False),
@@ -141,7 +141,7 @@ def test_without_skips_the_last_layers_do_not_see_the_first():
 def test_eight_groups_of_64_is_the_published_trunk():
     """Weights counted from the paper's table: (in, out, kernel) of each convolution."""
     with torch.device("meta"):
-        net = EightGroups(64)
+        net = ZhangNet(64)
     convs = [(1, 64, 3), (64, 64, 3), (64, 128, 3), (128, 128, 3), (128, 256, 3)]
     convs += [(256, 256, 3)] * 2 + [(256, 512, 3)] + [(512, 512, 3)] * 11
     convs += [(512, 256, 4)] + [(256, 256, 3)] * 2 + [(256, 2, 1)]
@@ -152,7 +152,7 @@ def test_eight_groups_of_64_is_the_published_trunk():
 
 
 def test_eight_groups_predict_colors_at_a_quarter_and_enlarge_them_smoothly():
-    net = EightGroups(2).eval()
+    net = ZhangNet(2).eval()
     L = lightness(1, 32, 48)
     with torch.no_grad():
         quarter = net.quarter(L)
@@ -163,14 +163,14 @@ def test_eight_groups_predict_colors_at_a_quarter_and_enlarge_them_smoothly():
 
 def test_dense_layers_fix_the_size_and_know_the_place():
     torch.manual_seed(0)
-    net = NaiveCNN(width=2, depth=2, hidden=8, size=16)
+    net = EncoderDecoder(width=2, depth=2, hidden=8, size=16)
     assert net.colorize(lightness(2, 16, 16)).shape == (2, 2, 16, 16)
     ab = net.eval()(torch.full((1, 1, 16, 16), 50.0))[0, 0, 6:10, 6:10]
     assert ab.std() > 1e-3  # flat L, yet colours differ from place to place
     with pytest.raises(ValueError, match=r"for 16 x 16 pixels, L has 16 x 24"):
         net(lightness(1, 16, 24))
     with pytest.raises(ValueError, match=r"multiple of 2\*\*depth = 8, got 20"):
-        NaiveCNN(hidden=8, size=20)
+        EncoderDecoder(hidden=8, size=20)
 
 
 @pytest.fixture(scope="module", params=[18, 50])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from colorkit.models import PatchCritic
+from colorkit.models import PatchDiscriminator
 from colorkit.training.adversarial import Rules, fit_adversarial
 from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Weighted, fit
@@ -75,7 +75,7 @@ def play(
     options = {"lr": 1e-3, "validate_every": 10, "checkpoint_every": 4, "log_every": 3} | changes
     return fit_adversarial(
         Net(),
-        PatchCritic(4, 16, spectral_norm=True),
+        PatchDiscriminator(4, 16, spectral_norm=True),
         TensorBatches(pictures(), 5, crop=6, seed=3),
         Options(steps=steps, **options),
         Rules(schedule=schedule, **rules),
@@ -138,7 +138,7 @@ def double_game(folder: Path):
     data = TensorBatches(pictures(), 4)
     return fit_adversarial(
         double_net(),
-        PatchCritic(4, 16, spectral_norm=True).double(),
+        PatchDiscriminator(4, 16, spectral_norm=True).double(),
         lambda epoch, start: ([x.double() for x in batch] for batch in data(epoch, start)),
         Options(steps=20, lr=0.01, precision="float32", log_every=5),
         Rules(schedule="alternate", lam=0.02),

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab
-from colorkit.models.cnn import FirstNet
+from colorkit.models.cnn import DilatedCNN
 from colorkit.plots import draw_picture
 
 STEPS = 60
 PROGRAM = (
     "lab = rgb_to_lab(picture.permute(0, 3, 1, 2))",
     "L, ab = lab[:, :1], lab[:, 1:]",
-    "net = FirstNet(kernels=16)",
+    "net = DilatedCNN(kernels=16)",
     "optimizer = Adam(net.parameters(), lr=5e-3)",
     "for step in range(steps):",
     "    prediction = net(L)",
@@ -63,7 +63,7 @@ PATIENTS: dict[str, Patient] = {
     "C": Patient(
         "optimizer of another model",
         4,
-        "optimizer = Adam(net.parameters(), lr=5e-3); net = FirstNet(kernels=16)",
+        "optimizer = Adam(net.parameters(), lr=5e-3); net = DilatedCNN(kernels=16)",
     ),
     "D": Patient("a and b swapped", 2, "L, ab = lab[:, :1], lab[:, [2, 1]]"),
     "E": Patient("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=5)"),
@@ -181,7 +181,7 @@ def examine(
         "steps": steps,
         "look": look,
         "rgb_to_lab": rgb_to_lab,
-        "FirstNet": FirstNet,
+        "DilatedCNN": DilatedCNN,
         "Adam": torch.optim.Adam,
         "mse_loss": F.mse_loss,
         "torch": torch,

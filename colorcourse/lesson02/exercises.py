@@ -14,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from colorcourse.checking import difference
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson02 import clinic
-from colorkit.models.cnn import AB_SCALE, Conv, FirstNet, arithmetic, fit, group
+from colorkit.models.cnn import AB_SCALE, Conv, DilatedCNN, arithmetic, fit, group
 
 LESSON = "02_overfit"
 
@@ -349,34 +349,34 @@ def _is_affine(net: nn.Module) -> bool:
     return bool((both - middle).abs().max() < 1e-3 * both.abs().max())
 
 
-class _Unscaled(FirstNet):
+class _Unscaled(DilatedCNN):
     def forward(self, L):
         return super().forward(L) / AB_SCALE
 
 
-class _Rectified(FirstNet):
+class _Rectified(DilatedCNN):
     def forward(self, L):
         return super().forward(L).relu()
 
 
-class _Tanh(FirstNet):
+class _Tanh(DilatedCNN):
     def forward(self, L):
         return torch.tanh(self.head(self.groups((L - 50) / 25)))
 
 
-class _Unpadded(FirstNet):
+class _Unpadded(DilatedCNN):
     def __init__(self, kernels=32):
         super().__init__(kernels)
         for layers in self.groups:
             layers[0].padding = (1, 1)
 
 
-class _Undilated(FirstNet):
+class _Undilated(DilatedCNN):
     def __init__(self, kernels=32):
         super().__init__(kernels, dilations=(1, 1, 1, 1, 1))
 
 
-class _PlainList(FirstNet):
+class _PlainList(DilatedCNN):
     def __init__(self, kernels=32):
         nn.Module.__init__(self)
         widths = [1] + [kernels] * 5
@@ -391,28 +391,28 @@ class _PlainList(FirstNet):
         return AB_SCALE * self.head(x)
 
 
-class _NoSuper(FirstNet):
+class _NoSuper(DilatedCNN):
     def __init__(self, kernels=32):
         self.groups = group(1, kernels, 1)
 
 
-class _NoReturn(FirstNet):
+class _NoReturn(DilatedCNN):
     def forward(self, L):
         AB_SCALE * self.head(self.groups((L - 50) / 25))
 
 
-class _ThreeChannels(FirstNet):
+class _ThreeChannels(DilatedCNN):
     def __init__(self, kernels=32):
         super().__init__(kernels)
         self.head = nn.Conv2d(kernels, 3, 1)
 
 
-class _FixedWidth(FirstNet):
+class _FixedWidth(DilatedCNN):
     def __init__(self, kernels=32):
         super().__init__(8)
 
 
-class _NoReLU(FirstNet):
+class _NoReLU(DilatedCNN):
     def __init__(self, kernels=32):
         super().__init__(kernels)
         for layers in self.groups:
@@ -460,7 +460,7 @@ register(
         lesson=LESSON,
         minutes=12,
         points=2,
-        reference=FirstNet,
+        reference=DilatedCNN,
         methods=("__init__", "forward"),
         judge=judge_net,
         time_limit=30,
@@ -1040,7 +1040,7 @@ register(
                     B=("target scaled, prediction not", 7,
                        "loss = mse_loss(prediction / 110, ab / 110)"),
                     C=("optimizer of another model", 4,
-                       "net = FirstNet(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
+                       "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
                     D=("a and b swapped", 2, "L, ab = lab.split([1, 2], dim=1)"),
                     E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
                     F=("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"),

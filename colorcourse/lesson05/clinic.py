@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.losses import l1
-from colorkit.models import PatchCritic, UNet, WholeCritic
+from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
 from colorkit.plots import draw_picture
 from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
 from colorkit.training.batches import TensorBatches
@@ -94,21 +94,21 @@ def _world() -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=4)
-def _players(seed: int) -> tuple[UNet, PatchCritic]:
+def _players(seed: int) -> tuple[UNet, PatchDiscriminator]:
     """Those of all wards: a generator trained by the pixel loss alone, and a fresh critic."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        generator, critic = UNet(8, 3), PatchCritic(8, 16)
+        generator, critic = UNet(8, 3), PatchDiscriminator(8, 16)
         options = Options(steps=BEFORE, lr=5e-3, seed=seed)
         fit(generator, Regression(l1), _batches(seed), options, device="cpu", callbacks=())
     return generator, critic
 
 
-def _large_critic(seed: int) -> WholeCritic:
+def _large_critic(seed: int) -> ImageDiscriminator:
     """One that sees whole pictures, and has the weights to remember them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return WholeCritic(16)
+        return ImageDiscriminator(16)
 
 
 def _batches(seed: int) -> TensorBatches:

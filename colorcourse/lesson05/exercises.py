@@ -13,7 +13,7 @@ from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson04.exercises import Formed, register_formed
 from colorcourse.lesson05 import clinic as games
 from colorkit import adversarial as library
-from colorkit.models import PatchCritic, WholeCritic
+from colorkit.models import ImageDiscriminator, PatchDiscriminator
 
 LESSON = "05_adversarial"
 OWN_LOSSES = (library.gan_loss, library.CrossEntropy, library.LeastSquares, library.Hinge)
@@ -324,7 +324,7 @@ class _OfAb(nn.Module):
 
 register(Exercise(
     name="adversarial.patch", lesson=LESSON, minutes=8,
-    reference=patch_critic, judge=judge_patches, own=(PatchCritic, WholeCritic),
+    reference=patch_critic, judge=judge_patches, own=(PatchDiscriminator, ImageDiscriminator),
     wrong=(
         Answer("field of 10", lambda w: _patches(w, (2, 1)), "10 x 10 pixels: too small"),
         Answer("no stride", lambda w: _patches(w, (1, 1, 1)), "10 x 10 pixels: too small. From the last"),

@@ -9,31 +9,31 @@ from colorkit.models.baselines import (
     RandomPicture,
 )
 from colorkit.models.classifier import Classifier
-from colorkit.models.cnn import FirstNet
+from colorkit.models.cnn import DilatedCNN
 from colorkit.models.colorizer import Colorizer, Network
-from colorkit.models.discriminators import PatchCritic, WholeCritic
-from colorkit.models.memory import FeatureMemory
-from colorkit.models.naive import NaiveCNN
+from colorkit.models.discriminators import ImageDiscriminator, PatchDiscriminator
+from colorkit.models.encoder_decoder import EncoderDecoder
+from colorkit.models.features import FeatureMemory
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
-from colorkit.models.zhang import EightGroups
+from colorkit.models.zhang import ZhangNet
 
 __all__ = [
     "Classifier",
     "Colorizer",
-    "EightGroups",
+    "DilatedCNN",
+    "EncoderDecoder",
     "FeatureMemory",
-    "FirstNet",
     "Gray",
+    "ImageDiscriminator",
     "MeanColor",
     "MeanColorByLightness",
-    "NaiveCNN",
     "NearestNeighbor",
     "Network",
     "Oracle",
-    "PatchCritic",
+    "PatchDiscriminator",
     "RandomPicture",
     "ResNetColorizer",
     "UNet",
-    "WholeCritic",
+    "ZhangNet",
 ]

@@ -23,7 +23,7 @@ class Classifier(Network):
     Parameters
     ----------
     trunk : Network
-        An `EightGroups`, `UNet` or `ResNetColorizer`. It is taken over: its own head, and what
+        A `ZhangNet`, `UNet` or `ResNetColorizer`. It is taken over: its own head, and what
         works above 1/scale of the size, are left out.
     bins : Tensor, optional
         (Q, 2), by default the 313 of `colorkit.bins.ab_bins`. They are stored with the weights.
@@ -35,8 +35,8 @@ class Classifier(Network):
 
     Examples
     --------
-    >>> from colorkit.models import EightGroups
-    >>> net = Classifier(EightGroups(kernels=2))
+    >>> from colorkit.models import ZhangNet
+    >>> net = Classifier(ZhangNet(kernels=2))
     >>> net(torch.zeros(1, 1, 30, 32)).shape, net.colorize(torch.zeros(1, 1, 30, 32)).shape
     (torch.Size([1, 313, 8, 8]), torch.Size([1, 2, 30, 32]))
     """
@@ -55,7 +55,7 @@ class Classifier(Network):
             raise ValueError(f"hidden is a number of channels, 1 or more, or None, got {hidden}")
         if not hasattr(trunk, "cut"):
             raise TypeError(
-                f"a {type(trunk).__name__} has no trunk to put a head on: take an EightGroups, "
+                f"a {type(trunk).__name__} has no trunk to put a head on: take a ZhangNet, "
                 "a UNet or a ResNetColorizer"
             )
         self.register_buffer("bins", ab_bins() if bins is None else bins.detach().float())

@@ -70,7 +70,7 @@ def group(channels_in: int, channels_out: int, dilation: int) -> nn.Sequential:
     )
 
 
-class FirstNet(nn.Module):
+class DilatedCNN(nn.Module):
     """Colours from lightness at full size: raw L in, raw ab out.
 
     Parameters

@@ -20,7 +20,7 @@ FIELDS = {16: 1, 34: 2, 70: 3}
 """Receptive fields in pixels, to how many of the convolutions halve the size."""
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """What both share: raw L and ab in, scaled inside. Subclasses set `layers`.
 
     Parameters
@@ -46,7 +46,7 @@ class Critic(nn.Module):
         return self.layers(x if self.sees == "ab" else torch.cat([normalize(L), x], dim=1))
 
 
-class WholeCritic(Critic):
+class ImageDiscriminator(Discriminator):
     """One logit a picture of any size: four convolutions that halve, a mean, a hidden layer.
 
     Parameters
@@ -59,7 +59,7 @@ class WholeCritic(Critic):
 
     Examples
     --------
-    >>> WholeCritic(width=4)(torch.zeros(3, 1, 30, 17), torch.zeros(3, 2, 30, 17)).shape
+    >>> ImageDiscriminator(width=4)(torch.zeros(3, 1, 30, 17), torch.zeros(3, 2, 30, 17)).shape
     torch.Size([3, 1, 1, 1])
     """
 
@@ -74,7 +74,7 @@ class WholeCritic(Critic):
         self.layers = _bounded(layers, spectral_norm)
 
 
-class PatchCritic(Critic):
+class PatchDiscriminator(Discriminator):
     """One logit a patch, in the layout of pix2pix: convolutions 4 x 4, padded by 1.
 
     All but the last two halve the size. At 64 x 64 a field of 70 sees everything: take 16 or 34.
@@ -90,7 +90,8 @@ class PatchCritic(Critic):
 
     Examples
     --------
-    >>> PatchCritic(width=4, field=16)(torch.zeros(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)).shape
+    >>> net = PatchDiscriminator(width=4, field=16)
+    >>> net(torch.zeros(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)).shape
     torch.Size([1, 1, 14, 14])
     """
 
@@ -114,7 +115,7 @@ class PatchCritic(Critic):
         self.layers = _bounded([*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1)], spectral_norm)
 
     def forward(self, L: Tensor, ab: Tensor) -> Tensor:
-        """L and ab as `Critic` takes them to logits (N, 1, h, w), one a patch."""
+        """L and ab as `Discriminator` takes them to logits (N, 1, h, w), one a patch."""
         smallest = 3 * 2 ** FIELDS[self.field]
         if min(L.shape[2:]) < smallest:
             raise ValueError(

@@ -17,7 +17,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from colorkit.color import lab_to_rgb
 from colorkit.models.colorizer import AB_SCALE, Network, conv_of_both, level_of, pad
-from colorkit.models.memory import FeatureMemory
+from colorkit.models.features import FeatureMemory
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}

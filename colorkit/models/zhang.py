@@ -67,7 +67,7 @@ class Trunk(nn.Module):
         return self.groups(x)
 
 
-class EightGroups(Network):
+class ZhangNet(Network):
     """Regression with the trunk of eight groups: raw L in, raw ab out, any size.
 
     Parameters

@@ -35,7 +35,7 @@ def up(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-class NaiveCNN(Network):
+class EncoderDecoder(Network):
     """Encoder-decoder without shortcuts: raw L in, raw ab out, any size unless `hidden` is set.
 
     Parameters
