@@ -3,7 +3,7 @@
 import _thread
 import ast
 import contextlib
-import copy
+import functools
 import io
 import math
 import signal
@@ -156,14 +156,22 @@ def _try_cases(spec: Exercise, answer: Callable) -> str | None:
 def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
     """Call an answer on a case: quietly, seeded, timed, and with an eye on its arguments."""
     args = case.args()
-    before = copy.deepcopy(args)
-    value, problem = call_quietly(answer, *args, time_limit=spec.time_limit)
-    changed = tuple(
-        i
-        for i, (old, new) in enumerate(zip(before, args, strict=True))
-        if i not in spec.mutates and isinstance(old, torch.Tensor) and difference(old, new, 0, 0)
-    )
+    tensors = {i: arg for i, arg in enumerate(args) if isinstance(arg, torch.Tensor)}
+    before = {i: arg.detach().clone() for i, arg in tensors.items() if i not in spec.mutates}
+
+    def attempt() -> Any:
+        value = answer(*args)
+        return value if value is None or spec.form is None else spec.form(value, args)
+
+    value, problem = call_quietly(attempt, time_limit=spec.time_limit, written=answer)
+    changed = tuple(i for i, old in before.items() if difference(old, tensors[i], 0, 0))
     return Outcome(value, problem, changed)
+
+
+@functools.cache
+def known_outcome(spec: Exercise, answer: Callable, case: Case) -> Outcome:
+    """What a listed answer or the reference gives on a case, computed once."""
+    return run_case(spec, answer, case)
 
 
 def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
@@ -171,7 +179,7 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
         return f"On {case.label}: {outcome.problem}"
     if outcome.value is None:
         return "Your function returned None. Is `return` missing?"
-    expected = spec.reference(*case.args())
+    expected = known_outcome(spec, spec.reference, case).value
     if text := difference(expected, outcome.value, spec.atol, spec.rtol):
         return f"On {case.label}: {text}"
     if outcome.changed:
@@ -185,7 +193,7 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
 def _known_mistake(spec: Exercise, outcomes: list[Outcome]) -> str | None:
     """The hint of the listed wrong answer that gives the same outcomes, if there is one."""
     for mistake in spec.wrong:
-        theirs = [run_case(spec, mistake.answer, case) for case in spec.cases]
+        theirs = [known_outcome(spec, mistake.answer, case) for case in spec.cases]
         if all(_same(spec, a, b) for a, b in zip(outcomes, theirs, strict=True)):
             return mistake.hint
     return None
@@ -201,17 +209,20 @@ def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
 def _try_judge(spec: Exercise, answer: Callable | type) -> str | None:
     if spec.judge is None:
         return None
-    hint, problem = call_quietly(spec.judge, answer, time_limit=spec.time_limit)
+    hint, problem = call_quietly(spec.judge, answer, time_limit=spec.time_limit, written=answer)
     return hint or problem or None
 
 
 # --- calling what somebody else wrote -------------------------------------------------------------
 
 
-def call_quietly(function: Callable, *args, time_limit: float = 10.0) -> tuple[Any, str]:
+def call_quietly(
+    function: Callable, *args, time_limit: float, written: Callable | type
+) -> tuple[Any, str]:
     """Call a function; return its value and, if there is none, what went wrong in one sentence.
 
-    Nothing that it prints or warns is shown, and the random state is as before afterwards.
+    An error is placed in the code of `written`, the student's answer. Nothing that is printed or
+    warned is shown, and the random state is as before afterwards.
     """
     late = threading.Event()
     try:
@@ -225,7 +236,7 @@ def call_quietly(function: Callable, *args, time_limit: float = 10.0) -> tuple[A
             f"this took longer than {time_limit:g} seconds and was stopped. Does a loop never end?",
         )
     except Exception as error:
-        return None, _explain(error, function)
+        return None, _explain(error, written)
 
 
 @contextlib.contextmanager
@@ -288,9 +299,11 @@ def _say_stuck() -> None:
     )
 
 
-def _explain(error: BaseException, function: Callable) -> str:
+def _explain(error: BaseException, written: Callable | type) -> str:
     """An error in one sentence, with the line of the student's code where it arose."""
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    functions = (written, *getattr(written, "__dict__", {}).values())  # or the methods of a class
+    codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
+    file = codes[0].co_filename if codes else None
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     where = f" (line {lines[-1]} of your cell)" if lines else ""
     first = (str(error).strip().splitlines() or ["no message"])[0]

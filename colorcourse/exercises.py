@@ -42,7 +42,7 @@ class Answer:
     hint: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """The one place where an exercise is specified.
 
@@ -56,6 +56,11 @@ class Exercise:
         The outputs of the answer must be within ``atol + rtol * |reference|`` of the reference.
     wrong, right : tuple of Answer
         Known mistakes, recognised because they give the same outputs, and other right answers.
+    form : callable, optional
+        ``form(value, args)`` is compared instead of the value that an answer returned, with the
+        case's own arguments after the call: to bring results of several kinds into one (a sparse
+        and a dense tensor), to compare gradients too, or to see what the call has left behind.
+        The reference, the listed answers and the student's all go through it; None does not.
     judge : callable, optional
         For what cases cannot say (loops, networks): takes the answer, returns the hint or None.
         It runs after the cases.
@@ -79,6 +84,7 @@ class Exercise:
     rtol: float = 1e-4
     wrong: tuple[Answer, ...] = ()
     right: tuple[Answer, ...] = ()
+    form: Callable[[Any, tuple], Any] | None = None
     judge: Callable[[Any], str | None] | None = None
     mutates: tuple[int, ...] = ()
     methods: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ import io
 import signal
 import time
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -177,9 +178,43 @@ def test_each_kind_of_failure_has_its_own_message(answer, words):
     assert "Traceback" not in found.message
 
 
-def test_an_error_names_the_line_of_the_answer():
+@pytest.mark.parametrize("options", [{}, {"form": lambda value, args: value}, {"judge": raises}])
+def test_an_error_names_the_line_of_the_answer(options):
     line = raises.__code__.co_firstlineno + 1
-    assert f"(line {line} of your cell)" in verdict(raises).message
+    spec = replace(_specs["toy.double"], **options)
+    if spec.judge:
+        spec = replace(spec, cases=(), judge=lambda answer: answer(1))
+    assert f"(line {line} of your cell)" in grade_answer(spec, raises).message
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (double, "Well done."),
+        (lambda x: (2 * x).tolist(), "Well done."),
+        (lambda x: x**2, "That is the square."),
+        (lambda x: 3 * x, "On a row: value 2: the result is 3"),
+        (lambda x: "two", "On a row: your code stopped with"),
+        (lambda x: None, "Is `return` missing?"),
+    ],
+)
+def test_a_form_makes_results_of_several_kinds_comparable(answer, message):
+    spec = replace(_specs["toy.double"], form=lambda value, args: torch.as_tensor(value).tolist())
+    assert message in grade_answer(spec, answer).message
+
+
+def test_a_form_sees_the_arguments_after_the_call():
+    def gradient(value, args):
+        value.sum().backward()
+        return args[0].grad
+
+    def exponent(x):
+        return x.exp()
+
+    cases = (Case("a row", lambda: (torch.arange(4.0).requires_grad_(),)),)
+    spec = Exercise("toy.exp", "00_toy", 1, exponent, cases, form=gradient)
+    assert grade_answer(spec, lambda x: x.exp()).state == "right"
+    assert "yours is" in grade_answer(spec, lambda x: x.exp().detach() + 0 * x).message
 
 
 def test_calling_the_reference_is_noticed():
