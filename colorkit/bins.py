@@ -17,9 +17,9 @@ from scipy.spatial import ConvexHull, cKDTree
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from colorkit import distributed
 from colorkit.color import rgb_to_lab
 from colorkit.metrics import ab_grid, nearest_bin
-from colorkit.training import distributed
 
 __all__ = [
     "LIMIT",

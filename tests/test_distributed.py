@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from colorkit.training import checkpoint, distributed
+from colorkit import distributed
+from colorkit.training import checkpoint
 from colorkit.training.config import read, train_config
 from colorkit.training.history import History
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from colorkit import distributed
 from colorkit.data.prepare import prepare
-from colorkit.training import distributed
 from colorkit.training.batches import StoreBatches, in_order, world_batches
 from colorkit.training.fit import fit
 from colorkit.training.options import Options

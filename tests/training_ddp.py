@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from colorkit.training import checkpoint, distributed
+from colorkit import distributed
+from colorkit.training import checkpoint
 from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.config import read, train_config
 from colorkit.training.fit import fit

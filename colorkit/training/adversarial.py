@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from colorkit import distributed
 from colorkit.adversarial import accuracy, gan_loss
 from colorkit.losses import loss_by_name
 from colorkit.models.colorizer import evaluating
-from colorkit.training import checkpoint, distributed
+from colorkit.training import checkpoint
 from colorkit.training.fit import (
     Batch,
     Data,

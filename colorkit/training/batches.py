@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from colorkit import distributed
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.training import distributed
 
 
 class TensorBatches:

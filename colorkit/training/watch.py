@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from colorkit.training import distributed
+from colorkit import distributed
 
 MEASURES = (
     "adversarial",
