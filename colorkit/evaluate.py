@@ -29,8 +29,8 @@ __all__ = [
     "evaluate",
     "paired_difference",
     "score_models",
+    "skill_score",
     "table",
-    "toward_oracle",
 ]
 
 METRICS = {
@@ -180,7 +180,7 @@ def table(scores: Mapping[str, Scores]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(METRICS)).rename_axis("model")
 
 
-def toward_oracle(frame: pd.DataFrame, metric: str = "mse") -> pd.Series:
+def skill_score(frame: pd.DataFrame, metric: str = "mse") -> pd.Series:
     """Share of the way from gray to the oracle that each model goes: 0 gray, 1 oracle.
 
     Parameters
@@ -195,7 +195,7 @@ def toward_oracle(frame: pd.DataFrame, metric: str = "mse") -> pd.Series:
         raise ValueError(f"the table has no row {missing[0]!r}: its rows are {[*frame.index]}")
     column = frame[metric]
     share = (column["gray"] - column) / (column["gray"] - column["oracle"])
-    return share.rename(f"{metric}_toward_oracle")
+    return share.rename(f"{metric}_skill_score")
 
 
 def paired_difference(

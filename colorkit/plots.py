@@ -137,24 +137,6 @@ def colour_alone(L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
     return color.lab_to_rgb(color.join_lab(flat, color.fit_gamut(flat, ab)))
 
 
-def truth_beside(
-    L: torch.Tensor, truth: torch.Tensor, predictions: Mapping[str, torch.Tensor]
-) -> Figure:
-    """Truth beside predictions of ab; below them the same without lightness.
-
-    Parameters
-    ----------
-    L, truth : Tensor
-        (1, 1, H, W) and (1, 2, H, W).
-    predictions : mapping of str to Tensor
-        Title to ab (1, 2, H, W).
-    """
-    columns = {"truth": truth, **predictions}
-    show_ab = {t: color.lab_to_rgb(color.join_lab(L, ab)) for t, ab in columns.items()}
-    alone = {f"{t}, L averaged out": colour_alone(L, ab) for t, ab in columns.items()}
-    return picture_grid([{"L, the input": L, **show_ab}, {" ": torch.full_like(L, 100.0), **alone}])
-
-
 def colorings(
     L: torch.Tensor,
     planes: Mapping[str, torch.Tensor],
@@ -230,41 +212,6 @@ def loss_curves(
     return fig
 
 
-def activation_grid(layers: Mapping[str, Sequence[torch.Tensor]], count: int = 4) -> Figure:
-    """The liveliest channels of each layer, a row a network and layer, each on its own scale.
-
-    Parameters
-    ----------
-    layers : mapping of str to sequence of Tensor
-        Network to what its layer groups give, each (1, C, H, W).
-    count : int
-        Channels of each, those of largest variance.
-    """
-    from colorkit.models.cnn import liveliest
-
-    depth = len(next(iter(layers.values())))
-    columns = len(layers) * (count + 1) - 1  # an empty column between two networks
-    fig, axes = plt.subplots(
-        depth,
-        columns,
-        figsize=(1.1 * columns, 1.15 * depth + 0.3),
-        squeeze=False,
-        layout="constrained",
-    )
-    for k, (name, outputs) in enumerate(layers.items()):
-        own = axes[:, k * (count + 1) :]
-        for row, output in zip(own, outputs, strict=True):
-            for ax, channel in zip(row, liveliest(output, count)[0].cpu(), strict=False):
-                ax.imshow(channel.numpy(), cmap="gray")
-        own[0, 0].set_title(name, fontsize=10, loc="left")
-    for i, row in enumerate(axes):
-        row[0].text(-0.12, 0.5, f"group {i + 1}", rotation=90, va="center", ha="center",
-                    fontsize=8, transform=row[0].transAxes)  # fmt: skip
-    for ax in axes.flat:
-        ax.axis("off")
-    return fig
-
-
 def error_figure(curves, upto: int = 100) -> Figure:
     """Cumulative error: a line a model, the share of pixels within each threshold.
 
@@ -284,51 +231,6 @@ def error_figure(curves, upto: int = 100) -> Figure:
     ax.set(xlim=(0, upto), ylim=(0, 1), xlabel="ab error t", ylabel="share of pixels within t")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, loc="lower right")
-    return fig
-
-
-def history_curves(runs: Mapping[str, Sequence]) -> Figure:
-    """Training loss (thin) and validation (thick, dots) of several runs.
-
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Run
-        Label to runs of it that differ in their seed; they share a colour.
-    """
-    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    tints = plt.get_cmap("viridis")
-    for i, (label, group) in enumerate(runs.items()):
-        tint = tints(0.75 * i / max(len(runs) - 1, 1))
-        for k, run in enumerate(group):
-            ax.semilogy(*run.history.curve("loss"), color=tint, lw=0.7, alpha=0.7)
-            name = f"{label}: held-out (thin: training)" if k == 0 else None
-            ax.semilogy(*run.history.curve("validation"), "o-", ms=3, color=tint, label=name)
-    ax.set(xlabel="step", ylabel="ab MSE (ab²)")
-    ax.legend(fontsize=8)
-    return fig
-
-
-def study_curves(frame, levels: Mapping[str, float] | None = None) -> Figure:
-    """Training and held-out error over the number of pictures, with every seed as a dot.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `colorcourse.lesson03.studies.memorising`.
-    levels : mapping of str to float, optional
-        Label to a horizontal line.
-    """
-    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    columns = {"train_mse": ("pictures it saw", "#4477aa"), "test_mse": ("others", "#cc3311")}
-    for column, (label, tint) in columns.items():
-        ax.loglog(frame.pictures, frame[column], "o", ms=4, color=tint, alpha=0.5)
-        mean = frame.groupby("pictures")[column].mean()
-        ax.loglog(mean.index, mean, color=tint, label=label)
-    for label, level in (levels or {}).items():
-        ax.axhline(level, color="gray", ls=":", lw=1)
-        ax.text(ax.get_xlim()[0], level, f" {label}", va="bottom", fontsize=8, color="dimgray")
-    ax.set(xlabel="training pictures", ylabel="ab MSE (ab²)")
-    ax.legend(fontsize=8)
     return fig
 
 
@@ -363,65 +265,20 @@ def swatches(
     return fig
 
 
-def ab_plane(histogram: torch.Tensor, bins: torch.Tensor | None = None, title: str = "") -> Figure:
-    """How many pixels have each ab, in log scale, with the bins drawn over it as squares.
+def intervals(frame, xlabel: str) -> Figure:
+    """Differences with their intervals: a row each, the line of no difference dotted.
 
     Parameters
     ----------
-    histogram : Tensor
-        (660, 660), from `colorkit.bins.ab_histogram` or a prior's `histogram`.
-    bins : Tensor, optional
-        (Q, 2), their centres.
-    title : str
+    frame : DataFrame
+        Columns difference, low, high.
     """
-    from colorkit.bins import LIMIT
-
-    counts = histogram.double().reshape(2 * LIMIT, histogram.shape[0] // (2 * LIMIT), 2 * LIMIT, -1)
-    counts = counts.sum((1, 3))  # a cell a unit
-    fig, ax = plt.subplots(figsize=(5.6, 5), layout="constrained")
-    image = ax.imshow(
-        counts.where(counts > 0, torch.nan).T.numpy(),
-        origin="lower",
-        extent=(-LIMIT, LIMIT, -LIMIT, LIMIT),
-        norm="log",
-        cmap="viridis",
-        interpolation="nearest",
-    )
-    fig.colorbar(image, label="pixels in a square of 1 x 1", shrink=0.8)
-    if bins is not None:
-        draw_bins(ax, bins)
-    ax.set(xlabel="a (green to red)", ylabel="b (blue to yellow)", title=title)
+    fig, ax = plt.subplots(figsize=(7.2, 0.38 * len(frame) + 0.8), layout="constrained")
+    y = range(len(frame))[::-1]
+    below, above = frame.difference - frame.low, frame.high - frame.difference
+    ax.errorbar(frame.difference, y, xerr=[below, above], fmt="o", color="#31688e", capsize=3)
+    ax.axvline(0, color="gray", ls=":")
+    ax.set_yticks(list(y), [str(name) for name in frame.index], fontsize=9)
+    ax.set(xlabel=xlabel, ylim=(-0.7, len(frame) - 0.3))
+    ax.grid(axis="x", alpha=0.3)
     return fig
-
-
-def draw_bins(ax, bins: torch.Tensor, values: torch.Tensor | None = None):
-    """Draw the bins of the ab plane as squares: outlines, or filled by a value each in log scale.
-
-    Parameters
-    ----------
-    bins : Tensor
-        (Q, 2), centres on a square grid.
-    values : Tensor, optional
-        (Q,), such as a prior or weights; 0 and less stay empty, below a millionth of the largest
-        all look the same.
-
-    Returns
-    -------
-    PatchCollection
-        For a colour bar.
-    """
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    step = float(bins[:, 1].unique().diff().min())
-    squares = [Rectangle((a - step / 2, b - step / 2), step, step) for a, b in bins.tolist()]
-    if values is None:
-        made = PatchCollection(squares, facecolor="none", edgecolor="gray", linewidth=0.4)
-    else:
-        made = PatchCollection(squares, norm="log", cmap="viridis", edgecolor="white", lw=0.3)
-        made.set_array(values.double().where(values > 0, torch.nan).cpu().numpy())
-        made.set_clim(vmin=max(float(values[values > 0].min()), 1e-6 * float(values.max())))
-    ax.add_collection(made)
-    ax.set_aspect("equal")
-    ax.autoscale_view()
-    return made

@@ -42,6 +42,7 @@ import torch
 import torch.nn.functional as F
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
+from colorcourse.lesson01.figures import channel_mixer, gamut_explorer
 from colorkit.color import (
     ciede2000,
     delinearize,
@@ -55,7 +56,6 @@ from colorkit.color import (
 from colorkit.data.photographs import photograph
 from colorkit.device import seed_everything
 from colorkit.plots import picture_grid, picture_row, show
-from colorkit.widgets import channel_mixer, gamut_explorer
 
 cfg = settings("01_lab", profile)
 generator = seed_everything(cfg.seed)

@@ -39,12 +39,12 @@ from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorcourse.lesson02.clinic import clinic
+from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.photographs import photograph
 from colorkit.device import pick_device, seed_everything
 from colorkit.models.cnn import Conv, activations, random_crops, spoil
-from colorkit.plots import activation_grid, loss_curves, picture_grid, show, truth_beside
-from colorkit.widgets import snapshot_scrubber
+from colorkit.plots import loss_curves, picture_grid, show
 
 cfg, device = settings("02_overfit", profile), pick_device()
 generator = seed_everything(cfg.seed)

@@ -44,14 +44,16 @@ from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorcourse.lesson03.clinic import clinic, plot_charts, readings
+from colorcourse.lesson03.failures import boundary_mask, failures
+from colorcourse.lesson03.figures import history_curves, study_curves
 from colorcourse.lesson03.studies import mean_error, memorising, recorded
 from colorkit import models
 from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
-from colorkit.evaluate import compare, error_curves, score_models, table, toward_oracle
+from colorkit.evaluate import compare, error_curves, score_models, skill_score, table
 from colorkit.losses import Switch, l1, l2
-from colorkit.objects import failures, near_edges, object_colors
-from colorkit.plots import colorings, error_figure, history_curves, show, study_curves, swatches
+from colorkit.objects import object_colors
+from colorkit.plots import colorings, error_figure, show, swatches
 from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression, SwitchingRegression
@@ -265,7 +267,7 @@ small = lesson_pictures("orchard", cfg.small_pictures, cfg.small_held_out, 32, c
 small_world = small.worlds["test"]
 kinds = torch.cat([batch.kinds for batch in small_world.batches()])
 L, ab = small.test
-edges = near_edges(kinds).expand_as(ab)
+edges = boundary_mask(kinds).expand_as(ab)
 nets = {}
 for name, skips in (("without skips", False), ("with skips", True)):
     nets[name], run = train(lambda s=skips: Net(16, 3, skips=s), small.train, cfg.small_steps)
@@ -318,7 +320,7 @@ nets["U-Net"], run = train(
 rivals = {"gray": models.Gray(), "random": blind["random picture"]}
 scores = score_models(rivals | nets | best, pictures.batches())
 results = table(scores)
-way = {"way to the oracle": toward_oracle(results)} if world else {}
+way = {"way to the oracle": skill_score(results)} if world else {}
 display(results[columns].assign(**way).round(3))
 rows = {}
 for name, other in [(name, other) for name in nets for other in rivals]:
@@ -412,7 +414,7 @@ if world:
     truth_distance = objects.distance("network", "truth").median()
     record("distance_to_oracle", distance, unit="ab units, median over objects")
     record("distance_to_truth", truth_distance, unit="ab units, median over objects")
-    record("way_to_oracle", toward_oracle(results)["U-Net"], unit="of the way from gray to oracle")
+    record("way_to_oracle", skill_score(results)["U-Net"], unit="of the way from gray to oracle")
     print(
         f"ab MSE that no model can avoid: {results.mse['oracle']:.0f}, U-Net {results.mse['U-Net']:.0f}"
     )

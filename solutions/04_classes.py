@@ -44,7 +44,7 @@ import torch
 from IPython.display import display
 
 from colorcourse import check, exercise, predict, record, reveal, settings
-from colorcourse.lesson04 import classes
+from colorcourse.lesson04 import classes, probabilities
 from colorcourse.lesson04 import figures as ab_plots
 from colorcourse.recording import show_records
 from colorkit import bins as ab_classes
@@ -56,12 +56,11 @@ from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, paired_difference, score_models, table
 from colorkit.losses import l2
 from colorkit.metrics import auc, colorfulness, share_within
-from colorkit.plots import colorings, error_figure, show
+from colorkit.plots import colorings, error_figure, intervals, show
 from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import adamw, fit
 from colorkit.training.objectives import Classification, Regression, middle_pixels
 from colorkit.training.options import Options
-from colorkit.widgets import temperature_slider
 from colorkit.worlds.portrait_scenes import HAIR, TONES, portraits
 
 cfg, device = settings("04_classes", profile), pick_device()
@@ -368,7 +367,7 @@ if memory:
 # happens at 0.02, at the borders of things?
 
 # %%
-temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
+ab_plots.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
 L, ab = pictures.test
 logits = nets["classes"].logits(L)
 true_colorfulness = colorfulness(lab_to_rgb(join_lab(L, ab))).mean()
@@ -379,7 +378,7 @@ for T in cfg.temperatures:
     row = {"T": T, "AuC": auc(guess, ab).mean(), "within 10": share_within(guess, ab).mean()}
     row["colorfulness"] = colorfulness(lab_to_rgb(join_lab(L, guess))).mean() / true_colorfulness
     if world:
-        row["chroma of things"] = objects.chroma_ratio(fruits, guess, ab)
+        row["chroma of things"] = probabilities.chroma_ratio(fruits, guess, ab)
     rows.append(row)
 by_T = pd.DataFrame(rows).set_index("T").astype(float)
 show(
@@ -390,8 +389,8 @@ show(
 record("colorfulness_cold", by_T.colorfulness[0.1], unit="of the truth's, at T = 0.1")
 if world:
     vivid = {
-        "oracle": objects.chroma_ratio(fruits, models.Oracle(world).colorize(L), ab),
-        "L2": objects.chroma_ratio(fruits, nets["L2"].colorize(L), ab),
+        "oracle": probabilities.chroma_ratio(fruits, models.Oracle(world).colorize(L), ab),
+        "L2": probabilities.chroma_ratio(fruits, nets["L2"].colorize(L), ab),
         "classes, T = 1": by_T["chroma of things"][1.0],
         "classes, T = 0.1": by_T["chroma of things"][0.1],
     }
@@ -455,7 +454,7 @@ for a, b in pairs:
         leads[f"{a} - {b}: named right"] = pd.Series(difference._asdict())
 leads = pd.DataFrame(leads).T[["difference", "low", "high"]].astype(float)
 show(
-    ab_plots.intervals(leads, "difference, with its 95% interval"),
+    intervals(leads, "difference, with its 95% interval"),
     alt="Differences of pairs of models with their intervals, a row each, beside the line of zero. "
     "Classes lead L2 in the share within 10; rebalanced leads both in rebalanced AuC.",
 )
@@ -489,15 +488,15 @@ predict(
 # %%
 if world:
     fruits = objects.object_colors(world, nets)
-    predicted = {"L2": objects.nearest_probabilities(fruits, "L2")}
+    predicted = {"L2": probabilities.of_one_colour(fruits, "L2")}
     for name in ("classes", "rebalanced"):
-        predicted[name] = objects.predicted_probabilities(world, fruits, nets[name])
+        predicted[name] = probabilities.predicted(world, fruits, nets[name])
     wrong = pd.DataFrame(
-        {name: objects.total_variation(fruits, q) for name, q in predicted.items()}
+        {name: probabilities.total_variation(fruits, q) for name, q in predicted.items()}
     )
     by_kind = wrong.groupby(fruits.table.kind).mean()
     display(by_kind.round(2))
-    pooled = {name: objects.variation_by_kind(fruits, q) for name, q in predicted.items()}
+    pooled = {name: probabilities.variation_by_kind(fruits, q) for name, q in predicted.items()}
     display(pd.DataFrame(pooled).round(2))
     best = fruits.table[fruits.table.kind == "apple"].pixels.idxmax()
     at, known = int(fruits.table.picture[best]), fruits.probs[best]
@@ -535,8 +534,8 @@ if world:
 # %%
 if world:
     net, wanted = nets["rebalanced"], {}
-    wanted["p w"] = objects.rebalanced_probabilities(world, fruits, net, w)
-    undone = objects.predicted_probabilities(world, fruits, net, weights=w)
+    wanted["p w"] = probabilities.rebalanced(world, fruits, net, w)
+    undone = probabilities.predicted(world, fruits, net, weights=w)
     p_true = [torch.cat([p, p.new_zeros(1)]) for p in fruits.probs]
     flat = {k: torch.cat(list(v)) for k, v in predicted.items()}
     true, target = torch.cat(p_true), torch.cat(wanted["p w"])
@@ -553,9 +552,9 @@ if world:
         alt="Predicted over known probabilities, four panels. Classes lie about the diagonal, a bit "
         "flatter: what is certain is predicted with less. Rebalanced lies nearest to p times w.",
     )
-    against_q = objects.total_variation(fruits, predicted["rebalanced"], wanted["p w"]).mean()
+    against_q = probabilities.total_variation(fruits, predicted["rebalanced"], wanted["p w"]).mean()
     record("total_variation_pw", against_q, unit="rebalanced, against p w")
-    back = objects.total_variation(fruits, undone).mean()
+    back = probabilities.total_variation(fruits, undone).mean()
     record("total_variation_undone", back, unit="rebalanced, divided by w, against p")
 
 # %% [markdown] tags=["extra"]
@@ -812,7 +811,7 @@ for question, (a, b) in questions.items():
         change[f"{group}: {question}"] = pd.Series(difference._asdict())
 change = pd.DataFrame(change).T
 show(
-    ab_plots.intervals(change, "change of the skin's ab error, with its 95% interval"),
+    intervals(change, "change of the skin's ab error, with its 95% interval"),
     alt="Four changes with intervals. 50/50 lowers the error of the rare tone most; rebalancing colours "
     "lowers it less. Both raise the error of the common tone, by less.",
 )

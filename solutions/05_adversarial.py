@@ -47,7 +47,6 @@ from IPython.display import display
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings
-from colorcourse.lesson04 import figures as ab_plots
 from colorcourse.lesson04.classes import Truth, named_right, train_namer
 from colorcourse.lesson05 import bears, contests
 from colorcourse.lesson05 import clinic as games
@@ -63,13 +62,12 @@ from colorkit.evaluate import compare, paired_difference, score_models, table
 # %%
 from colorkit.losses import l1, l2
 from colorkit.metrics import colorfulness, ssim
-from colorkit.plots import colorings, show
+from colorkit.plots import colorings, intervals, show
 from colorkit.training.adversarial import Rules
 from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, Regression
 from colorkit.training.options import Options
-from colorkit.widgets import toy_slider
 from colorkit.worlds import bears as draw_bears
 
 cfg, device = settings("05_adversarial", profile), pick_device()
@@ -164,7 +162,7 @@ def play_toy(steps, rate, keep, seed=cfg.seed):
 
 # %%
 toy = play_toy(cfg.toy_steps, 1e-3, set(range(0, cfg.toy_steps + 1, max(1, cfg.toy_steps // 20))))
-toy_slider(toy, contests.toy_numbers(5000))
+game_plots.toy_slider(toy, contests.toy_numbers(5000))
 last = toy[max(toy)]
 record("toy_first_loss", toy[0].losses[1], unit="nats, the generator's; ln 2 = 0.69")
 right, between = (last.made > 0).float().mean(), (last.made.abs() < 0.7).float().mean()
@@ -628,7 +626,7 @@ if world:
     could = {name: contests.possible(things, name) for name in nets}
     lead = contests.leads(could, [("GAN", "L2"), *pairs[1:]])
     show(
-        ab_plots.intervals(lead, "objects with a possible colour: difference, 95% interval"),
+        intervals(lead, "objects with a possible colour: difference, 95% interval"),
         alt="Three differences in the share of possible colours with their intervals: the GAN leads L2.",
     )
     chosen = contests.chosen(things, list(nets))
@@ -738,7 +736,7 @@ display(
 )
 effects = bears.effects(frame)
 show(
-    ab_plots.intervals(effects, "change of brownness (1 is a brown bear), 95% interval"),
+    intervals(effects, "change of brownness (1 is a brown bear), 95% interval"),
     alt="Changes of brownness, a row a factor's level, with intervals, beside the line of zero.",
 )
 display(effects.round(2))

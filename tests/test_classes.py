@@ -110,14 +110,12 @@ def test_figures_have_a_panel_for_each_that_is_asked(world):
     L, ab = world.L[:2], world.ab[:2]
     shares = torch.rand(len(BINS)) + 0.1
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [2.0, 1.0]}, index=pd.Index([1, 2], name="T"))
-    interval = pd.DataFrame({"difference": [0.1], "low": [0.0], "high": [0.2]}, index=["a - b"])
     half, fruits = torch.tensor([0.5, 0.5]), object_colors(world, {})
     known, at = fruits.probs[0], int(fruits.table.picture[0])
     figures = {
         6: ab_plots.on_bins({"p": shares, "w": shares, "one": shares + 1}, BINS, log=False),
         4: ab_plots.panels(frame, {"x": ["x"], "y": ["y"], "both": ["x", "y"], "again": ["y"]}),
         5: ab_plots.weight_maps(L, ab, {"A": torch.rand(2, 1, 32, 32) + 0.1}),
-        1: ab_plots.intervals(interval, "difference"),
         2: ab_plots.probabilities_figure({"a": (half, half), "b": (half, half)}, "known"),
     }
     figures[8] = ab_plots.object_by_models(

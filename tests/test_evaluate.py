@@ -14,8 +14,8 @@ from colorkit.evaluate import (
     evaluate,
     paired_difference,
     score_models,
+    skill_score,
     table,
-    toward_oracle,
 )
 from colorkit.models import Colorizer, Gray, RandomPicture
 
@@ -92,13 +92,13 @@ def test_the_truth_scores_full_marks(frame):
     assert oracle["colorfulness_ratio"] == pytest.approx(1)
 
 
-def test_toward_oracle_counts_gray_as_0_and_the_oracle_as_1(frame):
-    share = toward_oracle(frame)
+def test_skill_score_counts_gray_as_0_and_the_oracle_as_1(frame):
+    share = skill_score(frame)
     assert share["gray"] == 0
     assert share["oracle"] == 1
     assert share["half"] == pytest.approx(0.75, abs=1e-5)  # half the colour: a quarter of the error
     with pytest.raises(ValueError, match="no row 'oracle'"):
-        toward_oracle(frame.drop("oracle"))
+        skill_score(frame.drop("oracle"))
 
 
 def test_bins_may_be_any_centres(pictures, half):

@@ -5,11 +5,19 @@ import io
 import re
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from colorkit import plots
+from colorkit.color import rgb_to_lab
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
 
 
 def test_a_figure_is_webp_in_an_img_with_escaped_alt_text():
@@ -59,15 +67,25 @@ def test_several_pictures_at_once_are_refused():
         plots.picture_array(torch.zeros(2, 3, 4, 4))
 
 
-def test_the_ab_plane_shows_counts_in_log_scale_and_every_bin():
-    from colorkit.bins import ab_bins, estimate_prior
-    from colorkit.plots import ab_plane, draw_bins
+def test_colour_alone_has_one_lightness_and_the_same_colours():
+    L = torch.linspace(20, 80, 144).view(1, 1, 12, 12)
+    ab = torch.stack([torch.full((12, 12), 12.0), torch.linspace(-9, 9, 144).view(12, 12)])[None]
+    flat = rgb_to_lab(plots.colour_alone(L, ab))
+    assert flat[:, :1] == pytest.approx(float(L.mean()), abs=0.05)
+    assert torch.allclose(flat[:, 1:], ab, atol=0.1)
 
-    ab = torch.tensor([30.5, -20.5]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
-    prior = estimate_prior([(None, ab)])
-    fig = ab_plane(prior.histogram, ab_bins())
-    image, squares = fig.axes[0].images[0], fig.axes[0].collections[0]
-    assert image.get_array()[110 - 21, 110 + 30] == 16  # row b, column a
-    assert image.get_array().count() == 1
-    assert len(squares.get_paths()) == 313
-    assert draw_bins(fig.axes[0], ab_bins(), prior.p).get_clim()[0] > 1e-7
+
+def test_curves_are_drawn_at_their_own_pace_with_baselines():
+    fig = plots.loss_curves({"a": [9, 4, 2], "b": [8, 3]}, {"gray": 5}, every={"b": 4})
+    first, second, level = fig.axes[0].get_lines()
+    assert list(first.get_xdata()) == [1, 2, 3]
+    assert list(second.get_xdata()) == [4, 8]
+    assert set(level.get_ydata()) == {5}
+
+
+def test_differences_are_drawn_with_their_intervals():
+    frame = pd.DataFrame({"difference": [0.1], "low": [0.0], "high": [0.3]}, index=["a - b"])
+    ax = plots.intervals(frame, "difference").axes[0]
+    (bar,) = ax.collections
+    assert bar.get_segments()[0][:, 0] == pytest.approx([0.0, 0.3])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a - b"]

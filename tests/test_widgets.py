@@ -3,9 +3,8 @@
 import ipywidgets
 import matplotlib.pyplot as plt
 import pytest
-import torch
 
-from colorkit import color, widgets
+from colorkit import notebook, widgets
 
 
 @pytest.fixture
@@ -25,19 +24,6 @@ def draw_number(n):
     return fig, f"the number {n}"
 
 
-def test_without_a_front_end_the_figure_is_drawn_once(monkeypatch):
-    shown = []
-    monkeypatch.setattr(widgets, "show", lambda fig, alt: shown.append(alt))
-    widgets.explore(draw_number, n=ipywidgets.IntSlider(7))
-    assert shown == ["the number 7"]
-
-
-def test_a_stored_notebook_keeps_the_first_figure(displayed):
-    widgets.explore(draw_number, n=ipywidgets.IntSlider(7))
-    assert 'alt="the number 7"' in displayed[0]["text/html"]
-    assert "application/vnd.jupyter.widget-view+json" in displayed[0]
-
-
 def picture_of(bundle):
     model = bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
     from ipywidgets.widgets.widget import _instances
@@ -45,14 +31,36 @@ def picture_of(bundle):
     return _instances[model].children[-1]
 
 
-def test_moving_a_control_changes_the_picture_and_its_alt_text(displayed):
-    slider = ipywidgets.IntSlider(7)
+def test_without_a_front_end_the_figure_is_drawn_once(monkeypatch):
+    shown = []
+    monkeypatch.setattr(widgets, "show", lambda fig, alt: shown.append(alt))
+    widgets.explore(draw_number, n=ipywidgets.IntSlider(7))
+    assert shown == ["the number 7"]
+
+
+def test_a_control_changes_the_picture_but_not_what_is_stored(displayed):
+    slider, open_before = ipywidgets.IntSlider(7), plt.get_fignums()
     widgets.explore(draw_number, n=slider)
     before = picture_of(displayed[0]).value
     slider.value = 8
     after = picture_of(displayed[0]).value
     assert 'alt="the number 8"' in after
     assert before.split("base64,")[1] != after.split("base64,")[1]
+    assert displayed[0]["text/html"] == before
+    assert 'alt="the number 7"' in before
+    assert plt.get_fignums() == open_before
+
+
+def test_the_stamp_is_that_of_the_moment_when_the_cell_ran(displayed):
+    notebook.STAND_INS.add("lab.linearize")
+    slider = ipywidgets.IntSlider(7)
+    widgets.explore(draw_number, n=slider)
+    slider.value = 8
+    stamped = picture_of(displayed[0]).value
+    notebook.STAND_INS.clear()
+    slider.value = 7
+    slider.value = 8
+    assert picture_of(displayed[0]).value == stamped
 
 
 def test_an_error_while_moving_is_shown_in_place_and_passes(displayed):
@@ -67,31 +75,3 @@ def test_an_error_while_moving_is_shown_in_place_and_passes(displayed):
 def test_an_error_in_the_first_drawing_stops_the_cell(displayed):
     with pytest.raises(ValueError, match="unlucky"):
         widgets.explore(draw_number, n=ipywidgets.IntSlider(13))
-
-
-def test_the_gamut_plane_shows_what_is_inside_and_nothing_else():
-    plane, inside = widgets.gamut_plane(60, size=33)
-    assert inside[0, 0, 16, 16]  # gray is always inside
-    assert not inside[0, 0, 0, 0]
-    assert torch.allclose(plane[0, :, 0, 0], torch.full((3,), 0.93))
-
-
-@pytest.mark.parametrize(("a", "word"), [(10, "is inside"), (120, "is outside")])
-def test_the_explorer_says_whether_a_colour_fits(a, word):
-    fig, alt = widgets.draw_gamut(60, a, 0)
-    plt.close(fig)
-    assert word in alt
-
-
-def test_the_mixer_never_touches_lightness():
-    rgb = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    lab = color.rgb_to_lab(rgb)
-    mixed = widgets.mix_channels(lab, scale_a=-2.0, scale_b=1.5, turn=40)
-    assert torch.equal(mixed[:, :1], lab[:, :1])
-    assert not color.out_of_gamut(*color.split_lab(mixed)).any()
-
-
-def test_turning_by_a_full_circle_changes_nothing():
-    rgb = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    lab = color.rgb_to_lab(rgb)
-    torch.testing.assert_close(widgets.mix_channels(lab, turn=360), lab, atol=1e-3, rtol=0)

@@ -1,7 +1,8 @@
 """Figures of distributions of colours: on the ab plane, over an object's colours, over a number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from colorkit.bins import LIMIT, PER_UNIT
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb
-from colorkit.plots import draw_picture
+from colorkit.models import Classifier
+from colorkit.plots import colour_alone, draw_picture
+from colorkit.widgets import Drawing, explore
 
 OTHER = "0.75"  # the gray of "no possible colour"
 
@@ -118,7 +121,7 @@ def weight_maps(L: Tensor, ab: Tensor, weights: Mapping[str, Tensor]) -> Figure:
     return fig
 
 
-def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]], log: bool = False) -> Figure:
+def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Figure:
     """Columns of a table over its index: a panel each group, a line each column.
 
     Parameters
@@ -127,8 +130,6 @@ def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]], log: bool 
         Its index is the x axis.
     columns : mapping of str to sequence of str
         Label of a panel's y axis to the columns in it.
-    log : bool
-        Logarithmic x axis.
     """
     fig, axes = plt.subplots(
         1, len(columns), figsize=(3.7 * len(columns), 2.9), squeeze=False, layout="constrained"
@@ -138,7 +139,7 @@ def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]], log: bool 
         for k, name in enumerate(names):
             tint = tints(0.85 * k / max(len(names) - 1, 1))
             ax.plot(frame.index, frame[name], "o-", ms=3.5, label=str(name), color=tint)
-        ax.set(xlabel=frame.index.name, ylabel=label, xscale="log" if log else "linear")
+        ax.set(xlabel=frame.index.name, ylabel=label)
         ax.grid(alpha=0.3)
         if len(names) > 1:
             ax.legend(fontsize=8)
@@ -234,23 +235,40 @@ def reliability_figure(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     return fig
 
 
-def intervals(frame: pd.DataFrame, xlabel: str) -> Figure:
-    """Differences with their intervals: a row each, the line of no difference dotted.
+def temperature_slider(net: Classifier, L: Tensor, decode: Callable[..., Tensor]) -> None:
+    """A slider from the mode to the mean: pictures at one temperature, and how vivid they are.
 
     Parameters
     ----------
-    frame : DataFrame
-        Columns difference, low, high.
+    net : Classifier
+    L : Tensor
+        (N, 1, H, W).
+    decode : callable
+        ``decode(logits, bins, temperature)`` to ab (N, 2, h, w).
     """
-    fig, ax = plt.subplots(figsize=(7.2, 0.38 * len(frame) + 0.8), layout="constrained")
-    y = range(len(frame))[::-1]
-    below, above = frame.difference - frame.low, frame.high - frame.difference
-    ax.errorbar(frame.difference, y, xerr=[below, above], fmt="o", color="#31688e", capsize=3)
-    ax.axvline(0, color="gray", ls=":")
-    ax.set_yticks(list(y), [str(name) for name in frame.index], fontsize=9)
-    ax.set(xlabel=xlabel, ylim=(-0.7, len(frame) - 0.3))
-    ax.grid(axis="x", alpha=0.3)
-    return fig
+    L, logits = L.cpu(), net.logits(L).cpu()  # computed once; a slider decodes only
+
+    def draw(temperature: float) -> Drawing:
+        ab = fit_gamut(L, net.enlarge(decode(logits, net.bins.to(logits), temperature), L))
+        chroma = ab.norm(dim=1).mean().item()
+        size = (1.6 * len(L), 3.4)
+        fig, axes = plt.subplots(2, len(L), figsize=size, squeeze=False, layout="constrained")
+        rows = lab_to_rgb(join_lab(L, ab)), colour_alone(L, ab)
+        for row, pictures in zip(axes, rows, strict=True):
+            for ax, picture in zip(row, pictures.split(1), strict=True):
+                draw_picture(ax, picture)
+        fig.suptitle(f"T = {temperature:.2f}, mean chroma {chroma:.1f}", fontsize=10)
+        alt = (
+            f"{len(L)} pictures coloured at temperature {temperature:.2f}, below them their "
+            f"colours at one lightness. The mean chroma is {chroma:.1f}."
+        )
+        return fig, alt
+
+    options = [0.02, 0.05, 0.1, 0.2, 0.3, 0.38, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    slider = ipywidgets.SelectionSlider(
+        options=options, value=0.38, description="T", layout={"width": "28em"}
+    )
+    explore(draw, temperature=slider)
 
 
 def _around(mask: Tensor, margin: int = 5) -> tuple[slice, slice]:

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+
+from colorkit.widgets import Drawing, explore
 
 KNOWS_NOTHING = math.log(2)  # both losses of a critic that answers 1/2
 
@@ -44,6 +47,26 @@ def toy_figure(snapshots: Mapping[int, object], true: torch.Tensor) -> Figure:
         ax.set(ylim=(0, 1.25), xlabel="number", xticks=[-4, -2, 0, 2, 4])
     axes[0, 0].legend(fontsize=7, loc="upper right")
     return fig
+
+
+def toy_slider(snapshots: Mapping[int, object], true: torch.Tensor) -> None:
+    """A slider through a game of one dimension; arguments as `toy_figure`."""
+    first, last = min(snapshots), max(snapshots)
+
+    def draw(step: int) -> Drawing:
+        made = snapshots[step].made
+        alt = (
+            f"Three moments of the game: its beginning, step {step}, its end. True numbers form "
+            f"two hills. At step {step} the made ones have mean {made.mean():.1f} and standard "
+            f"deviation {made.std():.1f}; the critic's answer is drawn as a curve."
+        )
+        return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
+
+    steps = sorted(snapshots)
+    slider = ipywidgets.SelectionSlider(
+        options=steps, value=steps[len(steps) // 3], description="step", layout={"width": "32em"}
+    )
+    explore(draw, step=slider)
 
 
 def game_curves(games: Mapping[str, Sequence[dict]]) -> Figure:
