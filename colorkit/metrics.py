@@ -1,13 +1,12 @@
 """How good colours are: one number a picture, from tensors.
 
 Metrics of ab take prediction and truth, both (N, 2, H, W) in Lab units; metrics of pictures take
-RGB, both (N, 3, H, W), float in [0, 1] or uint8. Each gives float64 (N,): one number a picture,
-so that pictures weigh the same whatever their size and models can be compared picture by picture.
-`Score` adds them up over batches. Shares are shares, 0 to 1, not percent.
+RGB, both (N, 3, H, W), float in [0, 1] or uint8. Each gives float64 (N,), so that pictures weigh
+the same whatever their size and models can be compared picture by picture. `Score` adds them up
+over batches. Shares are shares, 0 to 1, not percent.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,51 +14,17 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from colorkit.color import ciede2000, join_lab
-
-__all__ = [
-    "PSNR_LIMIT",
-    "THRESHOLDS",
-    "Score",
-    "ab_error",
-    "ab_grid",
-    "auc",
-    "auc_by_bin",
-    "ciede2000_mean",
-    "colorfulness",
-    "cumulative_error",
-    "mse",
-    "nearest_bin",
-    "psnr",
-    "rmse",
-    "share_within",
-    "share_within_channels",
-    "ssim",
-]
-
 THRESHOLDS = 151
 """Thresholds of the cumulative error: 0, 1, ..., 150 ab units, both ends included."""
 
-PSNR_LIMIT = 60.0
-"""PSNR in dB above which all pictures are equal. The formula makes equal ones infinite, and one
-would drown every mean; rounding to 8 bits alone, error 1 / (255 sqrt(12)), leaves 58.9."""
-
 _SSIM_WINDOW = 11
-
-
-# Errors of ab ---------------------------------------------------------------------------------
 
 
 def ab_error(ab: Tensor, truth: Tensor) -> Tensor:
     """Euclidean distance in the ab plane at each pixel: float64 (N, H, W).
 
     In float64, because a distance that is a whole number must not fall beyond its threshold by
-    rounding.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or are not (N, 2, H, W), or a value is NaN.
+    rounding. Raises ValueError if shapes differ or are not (N, 2, H, W), or a value is NaN.
 
     Examples
     --------
@@ -71,42 +36,14 @@ def ab_error(ab: Tensor, truth: Tensor) -> Tensor:
 
 
 def mse(ab: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error over pixels and both channels, in ab²: float64 (N,).
-
-    As torch's mse_loss: half the mean squared distance.
-    """
+    """Mean squared error over pixels and both channels, in ab²: half the mean squared distance."""
     _check(ab, truth, 2)
     return (_double(ab) - _double(truth)).square().mean((1, 2, 3))
 
 
-def rmse(ab: Tensor, truth: Tensor) -> Tensor:
-    """Root of `mse` of each picture, in ab units: float64 (N,).
-
-    The RMSE of a set is the root of its mean MSE, not the mean of these.
-    """
-    return mse(ab, truth).sqrt()
-
-
 def share_within(ab: Tensor, truth: Tensor, threshold: float = 10) -> Tensor:
-    """Share of pixels whose Euclidean ab error is at most the threshold: float64 (N,)."""
+    """Share of pixels whose Euclidean ab error is at most the threshold."""
     return (ab_error(ab, truth) <= threshold).double().mean((1, 2))
-
-
-def share_within_channels(ab: Tensor, truth: Tensor, threshold: float = 10) -> Tensor:
-    """Share of pixels whose a and b both lie within the threshold of the truth: float64 (N,).
-
-    A square instead of a disc, as one report behind this course counted; so never less than
-    `share_within`, and up to 14.1 units off at 10.
-
-    Examples
-    --------
-    >>> gray, truth = torch.zeros(1, 2, 1, 1), torch.full((1, 2, 1, 1), 8.0)
-    >>> share_within_channels(gray, truth).item(), share_within(gray, truth).item()
-    (1.0, 0.0)
-    """
-    _check(ab, truth, 2)
-    error = (_double(ab) - _double(truth)).abs().amax(1)
-    return (error <= threshold).double().mean((1, 2))
 
 
 def cumulative_error(ab: Tensor, truth: Tensor) -> Tensor:
@@ -119,34 +56,43 @@ def cumulative_error(ab: Tensor, truth: Tensor) -> Tensor:
 
 
 def auc(ab: Tensor, truth: Tensor) -> Tensor:
-    """Raw AuC, the mean of the cumulative error over its 151 thresholds: float64 (N,).
+    """Raw AuC: the mean of the cumulative error over its 151 thresholds.
 
-    References
-    ----------
     R. Zhang, P. Isola, A. A. Efros, "Colorful image colorization", ECCV 2016, section 3.1.
 
     Examples
     --------
-    >>> exact = torch.zeros(1, 2, 4, 4)
-    >>> auc(exact, exact).item()
+    >>> auc(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)).item()
     1.0
     """
-    return _pixel_auc(ab_error(ab, truth)).mean((1, 2))
+    return cumulative_error(ab, truth).mean(1)
 
 
-def _pixel_auc(error: Tensor) -> Tensor:
-    """Share of the thresholds 0..150 that are at least the error."""
-    return (THRESHOLDS - error.ceil()).clamp_min(0) / THRESHOLDS
+def auc_by_bin(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums for the rebalanced AuC: of each picture and bin of the *true* colour.
 
+    The rebalanced AuC of a set weighs each pixel by 1 / p of its true colour, p being the share
+    of its bin in that set. That is the mean over occupied bins of the mean in each: divide sums
+    by counts, both added up over the pictures, and average over the bins with a count, as `Score`
+    does. The bins are the 23 x 23 of `ab_grid`: every sRGB colour has the same nearest centre
+    there as among Zhang's 313, which are those that lie in or near the gamut.
 
-# Rebalanced -----------------------------------------------------------------------------------
+    Returns
+    -------
+    tuple of Tensor
+        float64 (N, 529) each: sum over the bin's pixels of their own AuC, number of pixels.
+    """
+    error = ab_error(ab, truth).flatten(1)
+    area = (THRESHOLDS - error.ceil()).clamp_min(0) / THRESHOLDS  # thresholds that hold the pixel
+    a, b = (_double(truth) / 10).round().clamp(-11, 11).long().flatten(2).unbind(1)
+    bin_ = 23 * (a + 11) + b + 11
+    sums = area.new_zeros(len(area), 23 * 23).scatter_add_(1, bin_, area)
+    counts = torch.zeros_like(sums).scatter_add_(1, bin_, torch.ones_like(area))
+    return sums, counts
 
 
 def ab_grid(step: float = 10, limit: float = 110) -> Tensor:
     """Centres of a square grid in the ab plane, a first: float32 (Q, 2).
-
-    At a step of 10 every sRGB colour has the same nearest centre as among Zhang's 313, which are
-    those of these points that lie in or near the gamut.
 
     Examples
     --------
@@ -158,15 +104,7 @@ def ab_grid(step: float = 10, limit: float = 110) -> Tensor:
 
 
 def nearest_bin(ab: Tensor, bins: Tensor) -> Tensor:
-    """Number of the nearest bin of each pixel: int64 (N, H, W).
-
-    Parameters
-    ----------
-    ab : Tensor
-        (N, 2, H, W).
-    bins : Tensor
-        (Q, 2), centres in ab units.
-    """
+    """Number of the nearest of bins (Q, 2), centres in ab units, at each pixel: int64 (N, H, W)."""
     if bins.ndim != 2 or bins.shape[1] != 2:
         raise ValueError(f"bins must be (Q, 2), their centres in ab units; got {(*bins.shape,)}")
     pixels = ab.detach().movedim(1, -1).reshape(-1, 2).cpu().numpy()
@@ -174,65 +112,16 @@ def nearest_bin(ab: Tensor, bins: Tensor) -> Tensor:
     return torch.from_numpy(nearest).long().view(ab.shape[0], *ab.shape[2:]).to(ab.device)
 
 
-def auc_by_bin(ab: Tensor, truth: Tensor, bin_: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Sums for the rebalanced AuC: of each picture and bin of the *true* colour.
-
-    The rebalanced AuC of a set weighs each pixel by 1 / p of its true colour, p being the share
-    of its bin in that set. That is the mean over occupied bins of the mean in each: divide sums
-    by counts, both added up over the pictures, and average over the bins with a count.
-
-    Parameters
-    ----------
-    ab, truth : Tensor
-        (N, 2, H, W).
-    bin_ : Tensor
-        int64 (N, H, W): the bin of each true colour, from `nearest_bin(truth, bins)`.
-    count : int
-        Q, how many bins there are.
-
-    Returns
-    -------
-    tuple of Tensor
-        float64 (N, Q) each: sum of the pixels' AuC, number of pixels.
-    """
-    area = _pixel_auc(ab_error(ab, truth)).flatten(1)
-    bin_ = bin_.flatten(1).to(area.device)
-    sums = area.new_zeros(len(area), count).scatter_add_(1, bin_, area)
-    counts = torch.zeros_like(sums).scatter_add_(1, bin_, torch.ones_like(area))
-    return sums, counts
-
-
-# Pictures -------------------------------------------------------------------------------------
-
-
-def psnr(rgb: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal to noise ratio of RGB pictures, in dB: float64 (N,), at most 60.
-
-    -10 log10 of the mean squared error for a range of 1. Where the error is below 1e-6, equal
-    pictures among them, it is `PSNR_LIMIT`.
-    """
-    rgb, truth = _pictures(rgb, truth)
-    error = (_double(rgb) - _double(truth)).square().mean((1, 2, 3))
-    return -10 * error.clamp_min(10 ** (-PSNR_LIMIT / 10)).log10()
-
-
 def ssim(rgb: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of RGB pictures, Gaussian window of 11 x 11: float64 (N,).
+    """Structural similarity of RGB pictures of at least 11 x 11 pixels, its Gaussian window.
 
     When L is kept, gray alone scores about 0.92 on natural photographs: read it beside that row.
-
-    Raises
-    ------
-    ValueError
-        If the pictures are smaller than the window.
-
-    References
-    ----------
     Z. Wang et al., IEEE Transactions on Image Processing 13 (2004).
     """
-    rgb, truth = _pictures(rgb, truth)
+    _check(rgb, truth, 3)
     if min(rgb.shape[2:]) < _SSIM_WINDOW:
         raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*rgb.shape[2:],)}")
+    rgb, truth = _unit(rgb), _unit(truth)
     with torch.autocast(rgb.device.type, enabled=False):
         values = structural_similarity_index_measure(rgb, truth, reduction="none", data_range=1.0)
     return values.detach().double().view(len(rgb))
@@ -245,34 +134,22 @@ def colorfulness(rgb: Tensor) -> Tensor:
     0.3 sqrt(mean_rg² + mean_yb²). The means are signed: absolute values would count the spread
     twice. It rewards vivid nonsense, so look at its ratio to the truth's.
 
-    References
-    ----------
     D. Hasler, S. Suesstrunk, "Measuring colourfulness in natural images", SPIE 5007 (2003).
     """
-    _, _ = _pictures(rgb, rgb)
+    _check(rgb, rgb, 3)
     red, green, blue = _double(_unit(rgb)).mul(255).flatten(2).unbind(1)
     opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, N, pixels)
     variance = opponents.var(-1, correction=0).sum(0)
     return variance.sqrt() + 0.3 * opponents.mean(-1).square().sum(0).sqrt()
 
 
-def ciede2000_mean(L: Tensor, ab: Tensor, truth: Tensor) -> Tensor:
-    """Mean CIEDE2000 between prediction and truth at the same L: float64 (N,)."""
-    _check(ab, truth, 2)
-    difference = ciede2000(join_lab(L, ab.to(L)), join_lab(L, truth.to(L)))
-    return _double(difference).mean((1, 2, 3))
-
-
-# Adding up ------------------------------------------------------------------------------------
-
-
 @dataclass
 class Score:
     """A metric over a set of pictures, added up batch by batch.
 
-    Its value is transform(mean over k of (sum of parts[:, k]) / (sum of weights[:, k])), where the
-    sums run over pictures and the mean over those k whose weight is not 0. With K = 1 and weights
-    of 1 it is the mean over pictures; with bins as k it is a macro-average; with the truth's
+    Its value is the mean over k of (sum of parts[:, k]) / (sum of weights[:, k]), where the sums
+    run over pictures and the mean over those k whose weight is not 0. With K = 1 and weights of 1
+    it is the mean over pictures; with bins as k it is a macro-average; with the truth's
     colorfulness as weight it is a ratio. So all metrics can be resampled by picture in one way.
 
     Examples
@@ -280,76 +157,46 @@ class Score:
     >>> score = Score()
     >>> score.update(torch.tensor([1.0, 2.0]))
     >>> score.update(torch.tensor([6.0]))
-    >>> score.value(), score.per_picture()
-    (3.0, tensor([1., 2., 6.], dtype=torch.float64))
+    >>> score.value()
+    3.0
     """
 
-    transform: Callable[[Tensor], Tensor] = torch.clone
-    _parts: list[Tensor] = field(default_factory=list, repr=False)
-    _weights: list[Tensor] = field(default_factory=list, repr=False)
+    batches: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
 
     def update(self, parts: Tensor, weights: Tensor | None = None) -> None:
         """Add a batch: (N,) or (N, K) each; by default weights of 1."""
         weights = torch.ones_like(parts) if weights is None else weights
-        for store, values in ((self._parts, parts), (self._weights, weights)):
-            store.append(values.detach().cpu().double().reshape(len(values), -1))
+        pair = (x.detach().cpu().double().reshape(len(x), -1) for x in (parts, weights))
+        self.batches.append(tuple(pair))
 
     def __len__(self) -> int:
-        return sum(map(len, self._parts))
+        return sum(len(parts) for parts, _ in self.batches)
 
-    @property
-    def parts(self) -> Tensor:
-        """float64 (N, K)."""
-        return self._joined(self._parts)
-
-    @property
-    def weights(self) -> Tensor:
-        """float64 (N, K)."""
-        return self._joined(self._weights)
-
-    @staticmethod
-    def _joined(store: list[Tensor]) -> Tensor:
-        if not store:
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """Parts and weights of all pictures: float64 (N, K) each."""
+        if not self.batches:
             raise ValueError("no picture has been scored yet: were the batches used up before?")
-        if len(store) > 1:
-            store[:] = [torch.cat(store)]
-        return store[0]
-
-    def per_picture(self) -> Tensor:
-        """The value of each picture alone: float64 (N,); NaN where nothing counts."""
-        return self.transform(_macro(self.parts, self.weights))
+        if len(self.batches) > 1:
+            self.batches[:] = [tuple(map(torch.cat, zip(*self.batches, strict=True)))]
+        return self.batches[0]
 
     def value(self) -> float:
         """The value of the set; NaN where nothing counts."""
-        sums = self.parts.sum(0, keepdim=True), self.weights.sum(0, keepdim=True)
-        return self.transform(_macro(*sums)).item()
+        parts, weights = (x.sum(0) for x in self.joined())
+        counts = weights > 0
+        return (torch.where(counts, parts / weights, 0).sum() / counts.sum()).item()
 
     def resampled(self, times: Tensor) -> Tensor:
-        """The value of resampled sets: float64 (R,).
+        """The value of resampled sets: float64 (R,) for times (R, N), how often each picture is in.
 
         Each k keeps the importance that it has in the whole set, 1 / its weight there: for bins,
         p is that of the evaluated set. If each set were averaged over its own bins instead, bins
         of few pictures would drop out of some, and the interval would lie beside the value.
-
-        Parameters
-        ----------
-        times : Tensor
-            (R, N): how often each picture is in each of R sets.
         """
-        total = self.weights.sum(0)
+        parts, weights = self.joined()
+        total, times = weights.sum(0), times.double()
         importance = torch.where(total > 0, 1 / total, 0)
-        parts, weights = self.parts @ importance, self.weights @ importance
-        times = times.double()
-        return self.transform((times @ parts) / (times @ weights))
-
-
-def _macro(parts: Tensor, weights: Tensor) -> Tensor:
-    counts = weights > 0
-    ratios = torch.where(counts, parts / torch.where(counts, weights, 1), 0)
-    return ratios.sum(-1) / counts.sum(-1)  # 0 / 0 = NaN where nothing counts
-
-
-# Checks ---------------------------------------------------------------------------------------
+        return (times @ (parts @ importance)) / (times @ (weights @ importance))
 
 
 def _double(x: Tensor) -> Tensor:
@@ -369,11 +216,6 @@ def _check(x: Tensor, truth: Tensor, channels: int) -> None:
             raise ValueError(
                 f"the {name} holds NaN: look for a diverged network or a division by 0"
             )
-
-
-def _pictures(rgb: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    _check(rgb, truth, 3)
-    return _unit(rgb), _unit(truth)
 
 
 def _unit(rgb: Tensor) -> Tensor:

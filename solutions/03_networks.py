@@ -127,12 +127,12 @@ blind = {
     "nearest neighbour": models.NearestNeighbor(pictures.batches("train")),
 }
 best = {"oracle": models.Oracle(world)} if world else {}
-blind_scores = score_models(blind | best, pictures.batches())
+columns = ["mse", "within_10", "auc", "ssim", "colorfulness_ratio"]
+blind_scores = score_models(blind | best, pictures.batches(), columns)
 L, ab = pictures.test
 own = {name: float(auc(guess.colorize(L), ab)) for name, guess in blind.items()}
-columns = ["mse", "within_10", "auc", "ssim", "colorfulness_ratio"]
 blind_table = table(blind_scores)
-display(blind_table[columns].assign(your_auc=own).round(3))
+display(blind_table.assign(your_auc=own).round(3))
 show(
     error_figure(error_curves(blind_scores)),
     alt="Cumulative error of five blind guesses and the oracle. Gray has few pixels within 10 but "
@@ -318,14 +318,14 @@ nets["U-Net"], run = train(
 
 # %%
 rivals = {"gray": models.Gray(), "random": blind["random picture"]}
-scores = score_models(rivals | nets | best, pictures.batches())
+scores = score_models(rivals | nets | best, pictures.batches(), columns)
 results = table(scores)
 way = {"way to the oracle": skill_score(results)} if world else {}
-display(results[columns].assign(**way).round(3))
+display(results.assign(**way).round(3))
 rows = {}
 for name, other in [(name, other) for name in nets for other in rivals]:
     differences = compare(scores, name, other).loc[["auc", "within_10"]]
-    rows[f"{name} - {other}"] = differences[["difference", "low", "high"]].stack()
+    rows[f"{name} - {other}"] = differences.stack()
 leads = pd.DataFrame(rows).T
 display(leads.round(3))
 L, ab = (plane[:6] for plane in pictures.test)
@@ -452,10 +452,11 @@ by_loss = {
     name: train(lambda: models.UNet(16, 3), small.train, cfg.loss_steps, objective)[0]
     for name, objective in objectives.items()
 }
-by_scores = score_models(by_loss | {"oracle": models.Oracle(small_world)}, small.batches())
+by_loss_and_best = by_loss | {"oracle": models.Oracle(small_world)}
+by_scores = score_models(by_loss_and_best, small.batches(), columns)
 things = object_colors(small_world, by_loss)
 possible = {name: (things.nearest(name)[1] <= 10).float().mean().item() for name in things.ab}
-display(table(by_scores)[columns].assign(possible=possible).round(3))
+display(table(by_scores).assign(possible=possible).round(3))
 L, ab = (plane[:6] for plane in small.test)
 show(
     colorings(L, {"true": ab} | {name: net.colorize(L) for name, net in by_loss.items()}, 1.3),
@@ -542,9 +543,8 @@ predict(
 
 # %%
 study = memorising(small, cfg.counts, (cfg.seed,), steps=cfg.study_steps)
-level = table(
-    score_models({"gray": models.Gray(), "oracle": models.Oracle(small_world)}, small.batches())
-).mse
+ends = {"gray": models.Gray(), "oracle": models.Oracle(small_world)}
+level = table(score_models(ends, small.batches(), ["mse"])).mse
 show(
     study_curves(study, level.to_dict()),
     alt="Two curves over the number of training pictures. The error on seen pictures starts near zero "

@@ -420,8 +420,9 @@ rivals = {
     "gray": models.Gray(),
     "random": models.RandomPicture(pictures.batches("train"), seed=cfg.seed),
 }
-scores = score_models(rivals | nets, pictures.batches())
-results = table(scores)[["auc", "auc_rebalanced", "within_10", "colorfulness_ratio"]]
+columns = ["auc", "auc_rebalanced", "within_10", "colorfulness_ratio"]
+scores = score_models(rivals | nets, pictures.batches(), columns)
+results = table(scores)
 if world:
     namer = classes.train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
     parts = pictures.test[0].split(50)
@@ -452,7 +453,7 @@ for a, b in pairs:
     if world:
         difference = paired_difference(named[a], named[b])
         leads[f"{a} - {b}: named right"] = pd.Series(difference._asdict())
-leads = pd.DataFrame(leads).T[["difference", "low", "high"]].astype(float)
+leads = pd.DataFrame(leads).T
 show(
     intervals(leads, "difference, with its 95% interval"),
     alt="Differences of pairs of models with their intervals, a row each, beside the line of zero. "

@@ -474,7 +474,7 @@ schedules = {
 }
 runs = {name: short_game(new_critic(), **how) for name, how in schedules.items()}
 judged = {"L2 before": small_start} | {name: run.model for name, run in runs.items()}
-results = table(score_models(judged, pictures.batches()))[["auc", "within_10"]]
+results = table(score_models(judged, pictures.batches(), ["auc", "within_10"]))
 for name, run in runs.items():
     right = contests.late(run, "accuracy")
     results.loc[name, ["critic right", "its spread"]] = right.mean(), right.std()
@@ -572,8 +572,9 @@ rivals = {
     "random": models.RandomPicture(pictures.batches("train"), seed=cfg.seed),
 }
 rivals |= {"oracle": models.Oracle(world)} if world else {}
-scores = score_models(rivals | nets, pictures.batches())
-results = table(scores)[["auc", "within_10", "ssim", "colorfulness_ratio"]]
+columns = ["auc", "within_10", "ssim", "colorfulness_ratio"]
+scores = score_models(rivals | nets, pictures.batches(), columns)
+results = table(scores)
 if world:
     namer = train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
     planes = {name: model.colorize(L) for name, model in (rivals | nets).items()}

@@ -148,7 +148,8 @@ def rare_and_common(
     rare = torch.zeros(len(bins), dtype=torch.bool)
     rare[order] = p.cumsum(0) <= share
     seldom = rare[nearest_bin(ab, bins.cpu())]
-    frame = table(score_models(models, zip(L.split(50), ab.split(50), strict=True)))
+    columns = ["colorfulness_ratio", "auc_rebalanced"]
+    frame = table(score_models(models, zip(L.split(50), ab.split(50), strict=True), columns))
     for name, model in models.items():
         near = torch.cat(
             [
