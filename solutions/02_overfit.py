@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
-from colorcourse.lesson02.clinic import clinic
+from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.photographs import photograph
