@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from colorkit import plots
+from colorkit import notebook, plots
 from colorkit.color import rgb_to_lab
 
 
@@ -35,23 +35,13 @@ def test_a_figure_without_alt_text_is_refused():
         plots.show(fig, " ")
 
 
-def test_show_closes_the_figure():
+@pytest.mark.parametrize("undone", [[], ["lab.linearize"]])
+def test_show_stamps_what_stand_ins_made_and_closes_it(undone):
+    notebook.STAND_INS.update(undone)
     fig, _ = plt.subplots()
     plots.show(fig, "an empty figure")
+    assert [text.get_text().split()[-1] for text in fig.texts] == undone
     assert not plt.fignum_exists(fig.number)
-
-
-def test_a_figure_made_with_a_stand_in_is_stamped():
-    fig, _ = plt.subplots()
-    plots.stamp(fig, ["lab.linearize"])
-    assert "reference" in fig.texts[0].get_text()
-    assert "lab.linearize" in fig.texts[0].get_text()
-
-
-def test_a_figure_of_ones_own_is_not_stamped():
-    fig, _ = plt.subplots()
-    plots.stamp(fig, [])
-    assert not fig.texts
 
 
 def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
@@ -64,7 +54,7 @@ def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
 
 def test_several_pictures_at_once_are_refused():
     with pytest.raises(ValueError, match="one picture"):
-        plots.picture_array(torch.zeros(2, 3, 4, 4))
+        plots.picture_row({"two": torch.zeros(2, 3, 4, 4)})
 
 
 def test_colour_alone_has_one_lightness_and_the_same_colours():
@@ -73,6 +63,24 @@ def test_colour_alone_has_one_lightness_and_the_same_colours():
     flat = rgb_to_lab(plots.colour_alone(L, ab))
     assert flat[:, :1] == pytest.approx(float(L.mean()), abs=0.05)
     assert torch.allclose(flat[:, 1:], ab, atol=0.1)
+
+
+def test_colorings_are_a_row_each_below_lightness_within_the_gamut():
+    L, ab = torch.full((2, 1, 8, 8), 50.0), torch.zeros(2, 2, 8, 8)
+    fig = plots.colorings(L, {"gray": ab, "vivid": ab + 150}, titles=["one", "two"], outlines=L > 0)
+    rows = [fig.axes[k : k + 2] for k in (0, 2, 4)]
+    assert [row[0].texts[0].get_text() for row in rows] == ["L", "gray", "vivid"]
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two", "", "", "", ""]
+    red = torch.tensor(rows[2][1].images[0].get_array()).movedim(-1, 0)[None]
+    assert rgb_to_lab(red)[:, :1] == pytest.approx(50, abs=0.1)
+
+
+def test_swatches_are_the_colours_and_a_title_is_written_once():
+    ab = torch.tensor([[40.0, 20.0], [-30.0, 30.0], [0.0, 0.0]])
+    (ax,) = plots.swatches({"truth": ab, "gray": 0 * ab}, ["apple", "apple", "plum"]).axes
+    rgb = torch.tensor(ax.images[0].get_array()).movedim(-1, 0)[None]
+    assert torch.allclose(rgb_to_lab(rgb)[0, 1:, 0].T, ab, atol=0.1)
+    assert [text.get_text() for text in ax.texts] == ["apple", "plum"]
 
 
 def test_curves_are_drawn_at_their_own_pace_with_baselines():
