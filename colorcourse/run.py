@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import colorkit
 from colorcourse.build import Problem, check_all, notebook_text, read_notebook
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, select_lessons
 from colorcourse.execute import LIMITS, Run, execute_notebook, without_widgets
@@ -18,7 +17,7 @@ from colorcourse.recording import Expected, judge_numbers, recorded
 from colorkit.device import pick_device
 from colorkit.files import write_whole
 
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-image", "papermill", "ipywidgets")
+PACKAGES = ("colorkit", "torch", "torchvision", "numpy", "scikit-image", "papermill", "ipywidgets")
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,7 @@ def _header(plan: Plan) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"colorkit": colorkit.__version__, "python": platform.python_version()}
-    versions["platform"] = platform.platform()
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
