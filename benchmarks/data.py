@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from benchmarks.timing import interleaved, table
-from colorkit.data.batches import batches
+from colorkit.batches import Batches
 from colorkit.data.prepare import prepare
 from colorkit.data.store import SPLITS, VERSION, Store, checksum_of
 
@@ -119,6 +119,7 @@ def batching(scratch: Path, count: int = 1024) -> str:
     large = make_folder(scratch / "large", count, (500, 375))
     squares = make_folder(scratch / "squares", count, (SIZE, SIZE))
     store, _ = prepare(large, scratch / "large-store", SIZE, workers=1, progress=False)
+    data = Batches(store, 32, device="cpu")
     loaders = {
         "ImageFolder, rgb2lab, 2 workers, files of 500 x 375": _loader(large),
         f"the same, files of {SIZE} x {SIZE}": _loader(squares),
@@ -130,7 +131,7 @@ def batching(scratch: Path, count: int = 1024) -> str:
             if name in loaders:
                 seen = sum(len(lab) for lab in loaders[name])
             else:
-                seen = sum(len(L) for L, _ in batches(store, size=32, device="cpu", epochs=5))
+                seen = sum(len(L) for epoch in range(5) for L, _ in data(epoch))
             rates[name].append(seen / (time.perf_counter() - start))
     slow, rows = next(iter(rates.values())), []
     for name, rate in rates.items():
@@ -166,11 +167,13 @@ def small_unet(width: int = 32) -> torch.nn.Module:
     return UNet()
 
 
-def training(store: Store, steps: int = 10, rounds: int = 9) -> str:
-    """Steps a second on batches from the store, as a share of those on one cached batch."""
+def training(squares: Path, scratch: Path, steps: int = 10, rounds: int = 9) -> str:
+    """Steps a second on batches from a store, as a share of those on one cached batch."""
+    store, _ = prepare(squares, scratch / "small-store", 64, workers=1, progress=False)
+    data = Batches(store, 16, device="cpu")
     model = small_unet()
     optimizer = torch.optim.Adam(model.parameters())
-    flowing = batches(store, "train", 16, "cpu", epochs=None, crop=64)
+    flowing = (batch for epoch in range(10**6) for batch in data(epoch))
     cached = next(flowing)
 
     def seconds(source) -> float:
@@ -188,7 +191,6 @@ def training(store: Store, steps: int = 10, rounds: int = 9) -> str:
         took = {id(source): seconds(source) for source in order}
         still = next(t for s, t in took.items() if s != id(flowing))
         shares.append(still / took[id(flowing)])
-    flowing.close()
     rows = [["share of the speed on one cached batch", f"{median(shares):.3f}"]]
     return table("A small U-Net on batches of 16 at 64 x 64", ["", "ratio"], rows)
 
@@ -218,8 +220,8 @@ def sparse_store(path: Path, count: int, size: int) -> Path:
 _ITERATE = """
 import os, sys, psutil
 from pathlib import Path
-from colorkit.data.batches import batches
-for L, ab in batches(sys.argv[1], 'train', 100, 'cpu'):
+from colorkit.batches import Batches
+for L, ab in Batches(sys.argv[1], 100, device='cpu')():
     pass
 status = Path('/proc/self/status')
 if status.exists():
@@ -296,7 +298,7 @@ def run() -> None:
         print(preparing(photographs, scratch), flush=True)
         print(batching(scratch), flush=True)
         store = Store(scratch / "large-store")
-        print(training(store), flush=True)
+        print(training(scratch / "squares", scratch), flush=True)
         print(integer_lab(store), flush=True)
         print(memory(scratch), flush=True)
         print(growth(scratch), flush=True)

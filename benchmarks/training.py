@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.timing import interleaved, one_thread, table
+from colorkit.batches import Batches
 from colorkit.color import rgb_to_lab, split_lab
 from colorkit.device import has_fast_bf16
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
@@ -106,7 +106,7 @@ def tutorial(dataset: Dataset) -> Callable[[], None]:
 def ours(rgb: Tensor, **options: object) -> Callable[[], None]:
     """A way that trains for STEPS steps with `fit`."""
     torch.manual_seed(0)
-    model, data = UNet(), TensorBatches(rgb, BATCH)
+    model, data = UNet(), Batches(rgb, BATCH)
 
     def way() -> None:
         chosen = Options(steps=STEPS, **options)
@@ -186,9 +186,9 @@ def quality(steps: int = 100, width: int = 8) -> None:
             run = fit(
                 UNet(width),
                 Regression(F.mse_loss),
-                TensorBatches((train.L, train.ab), BATCH, seed=seed),
+                Batches(train, BATCH, seed=seed),
                 Options(steps=steps, lr=3e-3, seed=seed, precision=precision, validate_every=steps),
-                validation=in_order((held_out.L, held_out.ab), 64),
+                validation=Batches(held_out, 64, in_order=True),
                 callbacks=(),
                 device="cpu",
             )

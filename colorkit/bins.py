@@ -335,7 +335,7 @@ def estimate_prior(data: Data, bins: Tensor | None = None, sigma: float = 5.0) -
     Parameters
     ----------
     data : iterable or data source
-        Batches of (L, ab), such as ``batches(store, augment=False)`` or `StoreBatches`.
+        Batches of (L, ab), such as ``Batches(store, 100, in_order=True)``.
     bins : Tensor, optional
         (Q, 2), by default the 313.
     sigma : float

@@ -78,21 +78,5 @@ def gather(value: object) -> list:
     return values
 
 
-def share(batch: Tensor) -> Tensor:
-    """This process's part of a global batch: every world_size()-th row, from its rank.
-
-    Raises
-    ------
-    ValueError
-        If the batch does not divide by the number of processes: their means would differ in weight.
-    """
-    if len(batch) % world_size():
-        raise ValueError(
-            f"a batch of {len(batch)} cannot be shared by {world_size()} processes: "
-            f"choose a multiple of {world_size()}"
-        )
-    return batch[rank() :: world_size()]
-
-
 def _running() -> bool:
     return distributed.is_available() and distributed.is_initialized()

@@ -48,13 +48,13 @@ from colorcourse.lesson03.failures import boundary_mask, failures
 from colorcourse.lesson03.figures import history_curves, study_curves
 from colorcourse.lesson03.studies import mean_error, memorising, recorded
 from colorkit import models
+from colorkit.batches import Batches
 from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, score_models, skill_score, table
 from colorkit.losses import Switch, l1, l2
 from colorkit.objects import object_colors
 from colorkit.plots import colorings, error_figure, show, swatches
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression, SwitchingRegression
 from colorkit.training.options import Options
@@ -257,7 +257,7 @@ def train(build, pair, steps, objective=None, seed=cfg.seed, callbacks=(), lr=cf
     """Seed, build a network, train it on the pair (L, ab); return it and its run."""
     seed_everything(seed)
     net = build().to(device)
-    data = TensorBatches(pair, min(cfg.batch, len(pair[0])), seed=seed)
+    data = Batches(pair, min(cfg.batch, len(pair[0])), seed=seed)
     options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
     objective = objective or Regression(l2)
     return net, fit(net, objective, data, options, callbacks=callbacks, **more)
@@ -300,7 +300,8 @@ reveal("networks.skips", answer, f"Errors shrink to {near:.2f} at edges, {far:.2
 
 # %%
 nets, samples = {}, tuple(plane[:5] for plane in pictures.val)
-watching = {"validation": in_order(pictures.val, 50), "callbacks": [LivePlot(samples, seconds=6)]}
+held_out = Batches(pictures.val, 50, in_order=True)
+watching = {"validation": held_out, "callbacks": [LivePlot(samples, seconds=6)]}
 nets["encoder-decoder"], _ = train(lambda: Net(16, 4), pictures.train, cfg.steps)
 side = pictures.train[0].shape[-1]
 dense = lambda: models.EncoderDecoder(16, 3, hidden=cfg.hidden, size=side)  # noqa: E731
@@ -441,7 +442,7 @@ predict(
 )
 
 # %%
-epoch = len(TensorBatches(small.train, cfg.batch))
+epoch = len(Batches(small.train, cfg.batch))
 switch = Switch({0: "l1", cfg.loss_steps // epoch // 2: "ssim"})
 objectives = {
     "L2": Regression(l2),
@@ -494,8 +495,8 @@ runs, gaps = {"with": [], "without": []}, {"with": [], "without": []}
 for name in runs:
     for seed in range(3):
         net, run = train(
-            lambda n=name: models.UNet(16, 3, batch_norm=n == "with"),
-            few, cfg.norm_steps, seed=seed, lr=cfg.norm_lr, validation=in_order(small.val, 100),
+            lambda n=name: models.UNet(16, 3, batch_norm=n == "with"), few, cfg.norm_steps,
+            seed=seed, lr=cfg.norm_lr, validation=Batches(small.val, 100, in_order=True),
         )  # fmt: skip
         runs[name].append(run)
         gaps[name].append((mean_error(net, few), mean_error(net, small.test)))

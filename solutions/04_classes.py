@@ -49,6 +49,7 @@ from colorcourse.lesson04 import figures as ab_plots
 from colorcourse.recording import show_records
 from colorkit import bins as ab_classes
 from colorkit import models, objects
+from colorkit.batches import Batches
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.photographs import BUNDLED, photograph
 from colorkit.data.pictures import lesson_pictures
@@ -57,7 +58,6 @@ from colorkit.evaluate import compare, error_curves, paired_difference, score_mo
 from colorkit.losses import l2
 from colorkit.metrics import auc, colorfulness, share_within
 from colorkit.plots import colorings, error_figure, intervals, show
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import adamw, fit
 from colorkit.training.objectives import Classification, Regression, middle_pixels
 from colorkit.training.options import Options
@@ -342,7 +342,7 @@ check("classes.annealed_mean")
 # %%
 def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, lr=cfg.lr, **others):
     """Train on the pair (L, ab), quietly; return the network."""
-    data = TensorBatches(pair, min(batch, len(pair[0])), seed=seed)
+    data = Batches(pair, min(batch, len(pair[0])), seed=seed)
     options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
     fit(net.to(device), objective, data, options, **{"callbacks": (), **others})
     return net

@@ -53,6 +53,7 @@ from colorcourse.lesson05 import clinic as games
 from colorcourse.lesson05 import figures as game_plots
 from colorcourse.recording import show_records
 from colorkit import models, objects
+from colorkit.batches import Batches
 from colorkit.bins import ab_bins, estimate_prior, rebalancing_weights
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import lesson_pictures
@@ -64,7 +65,6 @@ from colorkit.losses import l1, l2
 from colorkit.metrics import colorfulness, ssim
 from colorkit.plots import colorings, intervals, show
 from colorkit.training.adversarial import Rules
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, Regression
 from colorkit.training.options import Options
@@ -190,7 +190,7 @@ L, ab = pictures.test
 
 def train(net, objective, pair, steps, lr=cfg.lr, schedule="cosine"):
     """Train on the pair (L, ab) by a written loss; return the network."""
-    data = TensorBatches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
+    data = Batches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
     options = Options(steps=steps, lr=lr, schedule=schedule, seed=cfg.seed)
     fit(net.to(device), objective, data, options, callbacks=())
     return net
@@ -287,7 +287,7 @@ reveal(
 # %%
 def short_game(critic, generator=small_start, pair=small, steps=cfg.short_steps, **rules):
     """A game of a few steps from a copy of the generator; the run."""
-    data = TensorBatches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
+    data = Batches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
     options = Options(
         steps=steps, lr=cfg.game_lr, schedule="cosine", seed=cfg.seed, log_every=max(1, steps // 20)
     )
@@ -423,7 +423,7 @@ if world:
 begun = time.perf_counter()
 before = train(start(), Regression(l2), pictures.train, cfg.before)
 seconds_before = time.perf_counter() - begun
-data = TensorBatches(pictures.train, cfg.batch, seed=cfg.seed)
+data = Batches(pictures.train, cfg.batch, seed=cfg.seed)
 options = Options(
     steps=cfg.steps, lr=cfg.game_lr, schedule="cosine", seed=cfg.seed,
     log_every=max(1, cfg.steps // 40),

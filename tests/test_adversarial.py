@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from colorkit.adversarial import GAN_LOSSES, gan_loss
+from colorkit.batches import Batches
 from colorkit.losses import l1, l2
 from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
 from colorkit.training import checkpoint
@@ -26,7 +27,6 @@ from colorkit.training.adversarial import (
     Rules,
     fit_adversarial,
 )
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Diverged, fit
 from colorkit.training.history import History
 from colorkit.training.objectives import Regression
@@ -218,7 +218,7 @@ def test_a_game_equals_the_loop_that_anyone_would_write():
     copies = [Net(norm=False, dropout=0.0), ImageDiscriminator(4)]
     for one, other in zip(copies, players, strict=True):
         one.load_state_dict(other.state_dict())
-    data = TensorBatches(pictures(), 6)
+    data = Batches(pictures(), 6)
     options = Options(steps=9, lr=1e-3, clip=None, schedule="constant", precision="float32")
     rules = Rules(lam=0.3, critic_lr=4e-4, smooth=0.1)
     run = fit_adversarial(*players, data, options, rules, callbacks=(), device="cpu")
@@ -253,7 +253,7 @@ def test_a_game_equals_the_loop_that_anyone_would_write():
 def test_the_share_is_that_of_the_gradients_at_the_generators_output():
     torch.manual_seed(0)
     net, critic = UNet(2, 1, batch_norm=False), ImageDiscriminator(4)
-    L, ab = next(TensorBatches(pictures(), 6)(0, 0))
+    L, ab = next(Batches(pictures(), 6)(0, 0))
     fake = net(L).detach().requires_grad_()
     (pull,) = torch.autograd.grad(F.softplus(-critic(L, fake)).mean(), fake)
     (pixel,) = torch.autograd.grad(0.01 * l2(fake, ab), fake)
@@ -331,7 +331,7 @@ def test_schedules_give_turns():
 def test_nogan_starts_as_fit_by_the_pixel_loss():
     torch.manual_seed(1)
     net = Net()
-    data, options = TensorBatches(pictures(), 6), Options(steps=8)
+    data, options = Batches(pictures(), 6), Options(steps=8)
     torch.manual_seed(1)
     other = Net()
     fit(other, Regression(l1), data, options, callbacks=(), device="cpu")
@@ -361,7 +361,7 @@ def test_another_game_is_not_taken_up(tmp_path):
     play(tmp_path, steps=4)
     with pytest.raises(checkpoint.CheckpointError, match=r"rules\.lam was 0\.2, is now 0\.5"):
         play(tmp_path, steps=4, rules={"lam": 0.5})
-    data, options = TensorBatches(pictures(), 5), Options(steps=4)
+    data, options = Batches(pictures(), 5), Options(steps=4)
     with pytest.raises(checkpoint.CheckpointError, match="other options"):
         fit(Net(), Regression(l1), data, options, callbacks=(), folder=tmp_path, resume=True)
 
@@ -388,7 +388,7 @@ def test_a_critic_that_gives_no_number_ends_the_run():
         fit_adversarial(
             Net(),
             Broken(2),
-            TensorBatches(pictures(), 6),
+            Batches(pictures(), 6),
             Options(steps=3),
             callbacks=(),
             device="cpu",
@@ -400,7 +400,7 @@ def test_a_critic_that_cannot_take_the_pictures_is_described():
         fit_adversarial(
             Net(),
             PatchDiscriminator(2),
-            TensorBatches(pictures(), 6),
+            Batches(pictures(), 6),
             Options(steps=3),
             callbacks=(),
             device="cpu",
@@ -430,7 +430,7 @@ def test_rules_that_make_no_sense_are_refused(wrong, message):
 def sick(epochs=1, *, net=None, critic=None, lr=1e-3, steps=8, log_every=4, **rules):
     """A game on 48 steps an epoch; what it warned of, in the run and in Python's way."""
     torch.manual_seed(0)
-    data = TensorBatches(pictures(192, 16), 4)
+    data = Batches(pictures(192, 16), 4)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = fit_adversarial(
@@ -475,7 +475,7 @@ def test_a_dead_critic_is_told_from_a_beaten_one():
             return self.ab[index] + 0 * super().forward(L)
 
     net = Truth()
-    planes = next(in_order(pictures(192, 16), 192)(0, 0))
+    planes = next(Batches(pictures(192, 16), 192, in_order=True)(0, 0))
     net.L, net.ab = (torch.cat([x, x.flip(-1)]) for x in planes)
 
     class Grayish(Net):

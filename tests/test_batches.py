@@ -1,20 +1,17 @@
-"""Batches hold the store's pictures as L and ab, in an order that the seed alone decides."""
-
-import shutil
-import subprocess
-import sys
-import threading
-import time
-from itertools import islice
+"""Batches hold the pictures as L and ab, in an order that seed, epoch and step alone decide."""
 
 import numpy as np
 import pytest
 import torch
 from skimage.color import rgb2lab
 
-from colorkit.data.batches import batches, steps_per_epoch
+from colorkit import batches as module
+from colorkit.batches import Batches
+from colorkit.color import rgb_to_lab
 from colorkit.data.prepare import prepare
 from colorkit.data.store import Store
+from colorkit.worlds import orchard
+from tests.training_demo import pictures
 
 
 @pytest.fixture(scope="module")
@@ -23,136 +20,97 @@ def store(made_photographs, tmp_path_factory) -> Store:
     return prepare(made_photographs, out, size=32, workers=1, progress=False)[0]
 
 
-def lab_of(store: Store, split: str) -> np.ndarray:
-    pictures = store.pictures(store.rows(split)).transpose(0, 2, 3, 1)
-    return rgb2lab(pictures).transpose(0, 3, 1, 2)
+@pytest.fixture
+def sources(store):
+    world = orchard(9, 32, seed=5)
+    labels = torch.arange(9 * 64, dtype=torch.uint8).reshape(9, 8, 8)
+    return {"tensor": pictures(), "world": world, "labels": (world.L, labels), "store": store}
 
 
-def test_without_augmentation_every_picture_once_in_order(store):
-    found = list(batches(store, "val", 7, "cpu", augment=False))
+def test_in_order_every_picture_of_a_split_once_in_lab(store):
+    data = Batches(store, 7, split="val", in_order=True, device="cpu")
+    found = list(data())
     L, ab = torch.cat([L for L, _ in found]), torch.cat([ab for _, ab in found])
-    expected = lab_of(store, "val")
+    stored = store.pictures(store.rows("val")).transpose(0, 2, 3, 1)
+    expected = rgb2lab(stored).transpose(0, 3, 1, 2)
     assert L.shape == (60, 1, 32, 32)
     assert np.abs(L.numpy() - expected[:, :1]).max() < 1e-2
     assert np.abs(ab.numpy() - expected[:, 1:]).max() < 1e-2
-    assert len(found) == steps_per_epoch(store, "val", 7, augment=False) == 9
+    assert len(found) == len(data) == 9
+    by_path = Batches(str(store.path), 7, split="val", in_order=True)
+    assert torch.equal(found[0][0], next(by_path())[0])
 
 
-def test_augmented_every_picture_once_an_epoch_some_flipped(store):
-    L = torch.cat([L for L, _ in batches(store, "train", 32, "cpu", epochs=2)]).numpy()
-    expected = lab_of(store, "train")[:, :1].astype(np.float32)
-    straight = {row.tobytes(): i for i, row in enumerate(np.round(expected).astype(np.int8))}
-    turned = {
-        row.tobytes(): i for i, row in enumerate(np.round(expected[..., ::-1]).astype(np.int8))
-    }
-    seen = [np.round(row).astype(np.int8).tobytes() for row in L]
-    found = [straight.get(key, turned.get(key)) for key in seen]
-    assert None not in found
-    first, second = found[:480], found[480:]
-    assert sorted(first) == sorted(second) == list(range(480))
-    assert first != second
-    assert 400 < sum(key in turned for key in seen) < 560  # of 960
+def test_an_epoch_shows_each_picture_once_in_another_order_half_of_them_flipped():
+    L = torch.arange(400.0).reshape(400, 1, 1, 1) + torch.tensor([0, 0.25])
+    data = Batches((L, L.repeat(1, 2, 1, 1)), 40, seed=1)
+    epochs = []
+    for epoch in range(2):
+        shown, ab = (torch.cat(planes) for planes in zip(*data(epoch), strict=True))
+        assert torch.equal(shown.expand_as(ab), ab)
+        assert 150 < (shown[..., 0] > shown[..., 1]).sum() < 250
+        epochs.append(shown.amin((1, 2, 3)).tolist())
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(400))
+    assert epochs[0] != epochs[1]
 
 
-def test_crops_are_parts_of_the_pictures(store):
-    L, _ = next(batches(store, "val", 16, "cpu", seed=3, crop=24))
-    expected = torch.tensor(lab_of(store, "val")[:, :1], dtype=torch.float32)
-    windows = expected.unfold(2, 24, 1).unfold(3, 24, 1).flatten(1, 3)
-    both = torch.cat([windows, windows.flip(-1)], dim=1)
-    places = set()
-    for crop in L[:, 0]:
-        distance = (both - crop).abs().amax((2, 3))
-        assert distance.min() < 1e-2
-        places.add(int(distance.min(0).values.argmin()))
-    assert len(places) > 8
-    middle, _ = next(batches(store, "val", 4, "cpu", augment=False, crop=24))
-    assert torch.allclose(middle, expected[:4, :, 4:28, 4:28], atol=1e-2)
+@pytest.mark.parametrize("kind", ["tensor", "world", "labels", "store"])
+def test_batches_resume_at_any_step_of_any_epoch(sources, kind):
+    data = Batches(sources[kind], 4 if kind != "store" else 100, seed=3, device="cpu")
+    for epoch in (0, 2):
+        whole = list(data(epoch))
+        assert len(whole) == len(data) >= 2
+        for start in range(len(data) + 1):
+            rest = list(data(epoch, start))
+            assert len(rest) == len(data) - start
+            for one, other in zip(rest, whole[start:], strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    other = Batches(sources[kind], data.batch, seed=4, device="cpu")
+    assert not torch.equal(next(data(0))[0], next(data(1))[0])
+    assert not torch.equal(next(data(0))[0], next(other(0))[0])
 
 
-def test_resumed_batches_are_those_that_would_have_come(store):
-    options = {"size": 50, "device": "cpu", "seed": 5, "crop": 16}
-    through = list(islice(batches(store, "train", epochs=None, **options), 25))
-    resumed = list(islice(batches(store, "train", epochs=None, start_step=13, **options), 12))
-    for (L, ab), (again_L, again_ab) in zip(through[13:], resumed, strict=True):
-        assert torch.equal(L, again_L)
-        assert torch.equal(ab, again_ab)
-    other = next(batches(store, "train", **(options | {"seed": 6})))
-    assert not torch.equal(other[0], through[0][0])
+@pytest.mark.parametrize("kind", ["tensor", "labels", "store"])
+def test_two_processes_share_each_batch(sources, kind, monkeypatch):
+    data = Batches(sources[kind], 4, seed=3, device="cpu")
+    in_order = Batches(sources[kind], 5, in_order=True, device="cpu")
+    whole, validated = next(data())[1], next(in_order())[1]
+    monkeypatch.setattr(module.distributed, "world_size", lambda: 2)
+    shares, held_out = [], []
+    for rank in (0, 1):
+        monkeypatch.setattr(module.distributed, "rank", lambda rank=rank: rank)
+        shares.append(next(data())[1])
+        held_out.append(next(in_order())[1])
+    assert torch.equal(torch.stack(shares, 1).flatten(0, 1), whole)
+    assert torch.equal(held_out[0], validated[0::2])
+    assert torch.equal(held_out[1], validated[1::2])
+    with pytest.raises(ValueError, match="batch of 5 cannot be shared by 2 processes"):
+        next(Batches(sources[kind], 5)())
 
 
-def test_augmented_batches_all_have_one_shape_yet_a_tiny_split_gives_some(store):
-    assert {len(L) for L, _ in batches(store, "train", 100, "cpu")} == {100}
-    assert [len(L) for L, _ in batches(store, "test", 1000, "cpu")] == [60]
+def test_a_world_gives_its_exact_colours_and_bytes_become_the_lab_of_the_library():
+    world = orchard(3, 32, 5)
+    L, ab = next(Batches(world, 3, in_order=True)())
+    assert torch.equal(L, world.L)
+    assert torch.equal(ab, world.ab)
+    rounded = torch.cat(next(Batches(world.rgb, 3, in_order=True)()), 1)
+    assert torch.equal(rounded, rgb_to_lab(world.rgb))
+    assert not torch.equal(rounded[:, :1], L)
 
 
-def test_senseless_requests_are_refused(store):
-    for wrong in ({"crop": 33}, {"size": 0}, {"start_step": 99}, {"start_step": -1}):
-        with pytest.raises(ValueError, match=r"crop|start_step"):
-            next(batches(store, "train", **({"device": "cpu"} | wrong)))
-    with pytest.raises(ValueError, match="no split"):
-        next(batches(store, "training"))
-
-
-def test_an_error_in_the_thread_arrives_and_leaving_early_ends_it(store, monkeypatch):
-    before = threading.active_count()
-    for _ in islice(batches(store, "train", 8, "cpu", epochs=None), 3):
-        pass
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert threading.active_count() <= before
-
-    def broken(*_):
-        raise OSError("the disk has gone")
-
-    monkeypatch.setattr(Store, "pictures", broken)
-    with pytest.raises(OSError, match="disk has gone"):
-        list(batches(store, "train", 8, "cpu"))
-
-
-def test_store_says_what_is_wrong_with_it(store, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no store"):
-        Store(tmp_path)
-    copy = shutil.copytree(store.path, tmp_path / "copy")
-    shard = copy / "shard-0000.npy"
-    content = bytearray(shard.read_bytes())
-    content[-1] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(ValueError, match=r"shard-0000\.npy changed"):
-        Store(copy).verify()
-    shard.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"shard-0000\.npy is missing or damaged"):
-        Store(copy)
-    (copy / "manifest.json").write_text("{")
-    with pytest.raises(ValueError, match="damaged"):
-        Store(copy)
-
-
-def test_threads_are_left_as_they_were(store):
-    code = (
-        "import sys, torch\n"
-        "from colorkit.data.batches import batches\n"
-        "torch.set_num_threads(3)\n"
-        "from threading import Thread\n"
-        "for _ in batches(sys.argv[1], 'val', 8, 'cpu'): pass\n"
-        "later = []\n"
-        "t = Thread(target=lambda: later.append(torch.get_num_threads())); t.start(); t.join()\n"
-        "print(torch.get_num_threads(), later[0])\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(store.path)], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.split() == ["3", "3"]
-
-
-def test_a_maker_that_begins_while_another_does_sets_back_what_the_caller_had():
-    code = (
-        "from threading import Thread\n"
-        "import torch\n"
-        "from colorkit.data.batches import _use_one_thread\n"
-        "torch.set_num_threads(1)  # as another maker has just done\n"
-        "t = Thread(target=_use_one_thread, args=(3,)); t.start(); t.join()\n"
-        "t = Thread(target=lambda: print(torch.get_num_threads())); t.start(); t.join()\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["3"]
+def test_what_cannot_be_batches_is_refused(store):
+    pair = torch.zeros(4, 1, 8, 8), torch.zeros(3, 2, 8, 8)
+    for given, batch, message in [
+        (torch.zeros(4, 3, 8, 8), 2, "uint8 or a tuple"),
+        (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), 2, r"\(4, 1, 8, 8\)"),
+        (pair, 2, r"equally many pictures, not \(4, 1, 8, 8\) and \(3, 2, 8, 8\)"),
+        (pictures(), 25, "batch of 25 from 24 pictures: choose 1 to 24"),
+        (pictures(), 0, "batch of 0"),
+        (store, 481, "batch of 481 from 480"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Batches(given, batch)
+    with pytest.raises(ValueError, match="batch of 3 from 0 pictures"):
+        Batches(pictures()[:0], 3, in_order=True)
+    with pytest.raises(ValueError, match="'training' is no split"):
+        Batches(store, 4, split="training")

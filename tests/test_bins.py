@@ -168,9 +168,10 @@ def test_prior_counts_each_pixel_once_in_its_nearest_bin(bins, photo_ab):
 
 
 def test_prior_takes_data_sources_of_fit_and_stores():
-    from colorkit.training.batches import world_batches
+    from colorkit.batches import Batches
+    from colorkit.worlds import orchard
 
-    data = world_batches("orchard", n=4, size=32, batch=2, augment=False)
+    data = Batches(orchard(4, size=32), 2, in_order=True)
     assert torch.equal(cb.estimate_prior(data).p, cb.estimate_prior(data(0, 0)).p)
 
 

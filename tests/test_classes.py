@@ -7,11 +7,11 @@ import torch
 from colorcourse.lesson04 import classes
 from colorcourse.lesson04 import figures as ab_plots
 from colorkit import models
+from colorkit.batches import Batches
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
 from colorkit.evaluate import score_models, table
 from colorkit.objects import object_colors
 from colorkit.plots import plt
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification
 from colorkit.training.options import Options
@@ -92,7 +92,7 @@ def test_watching_does_not_change_the_run(world, base):
         net = small_net()
         watch = classes.Watch(pair, (world.L[16:24], world.ab[16:24]), every=2)
         fit(
-            net, base, TensorBatches(pair, 8, seed=1), options,
+            net, base, Batches(pair, 8, seed=1), options,
             callbacks=[watch] if name == "watched" else (),
         )  # fmt: skip
         runs[name] = net.state_dict()

@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
+from colorkit.batches import Batches
 from colorkit.bins import SoftEncoder, annealed_mean, soft_cross_entropy, soft_encode
 from colorkit.color import out_of_gamut
 from colorkit.models import Classifier, DilatedCNN, ResNetColorizer, UNet, ZhangNet
-from colorkit.training.batches import world_batches
 from colorkit.training.config import train_config
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, middle_pixels
 from colorkit.training.options import Options
+from colorkit.worlds import orchard
 
 TRUNKS = {
     "eight groups": (lambda: ZhangNet(2), 4),
@@ -91,7 +92,7 @@ def test_networks_without_a_trunk_and_wrong_scales_are_refused():
 def test_first_loss_is_about_ln_313(hidden, objective):
     torch.manual_seed(0)
     net = Classifier(ZhangNet(2), hidden=hidden)
-    batch = next(world_batches("orchard", n=4, size=32, batch=4)(0, 0))
+    batch = next(Batches(orchard(4, size=32), 4)(0, 0))
     assert objective(net, batch).item() == pytest.approx(math.log(313), abs=0.25)
 
 
@@ -181,7 +182,7 @@ def test_colours_come_back_to_the_pixels_that_they_were_taken_from(scale, size):
 
 
 def test_objective_is_the_definition_with_the_weights_of_the_true_bins(net, monkeypatch):
-    L, ab = next(world_batches("orchard", n=2, size=32, batch=2)(0, 0))
+    L, ab = next(Batches(orchard(2, size=32), 2)(0, 0))
     weights = torch.rand(313) * 5
     monkeypatch.setattr(SoftEncoder, "__call__", SoftEncoder.exact)
     found = Classification(weights=weights)(net.eval(), (L, ab))
@@ -198,14 +199,14 @@ def test_weights_of_pixels_are_refused_where_bins_are_meant():
 
 
 def test_training_lowers_the_loss_and_validates(objective):
-    data = world_batches("orchard", n=16, size=32, batch=8)
+    data = Batches(orchard(16, size=32), 8)
     torch.manual_seed(0)
     run = fit(
         Classifier(UNet(8, depth=3)),
         objective,
         data,
         Options(steps=20, lr=1e-2),
-        validation=world_batches("orchard", n=4, size=32, seed=1, batch=4, augment=False),
+        validation=Batches(orchard(4, size=32, seed=1), 4, in_order=True),
         callbacks=(),
         device="cpu",
     )
@@ -215,8 +216,8 @@ def test_training_lowers_the_loss_and_validates(objective):
 
 
 def test_a_configuration_trains_one_with_rebalancing(tmp_path):
-    data = {"factory": "colorkit.training.batches:world_batches", "world": "orchard", "n": 4,
-            "size": 32, "batch": 4}  # fmt: skip
+    pictures = {"factory": "colorkit.worlds:orchard", "n": 4, "size": 32}
+    data = {"factory": "colorkit.batches:Batches", "pictures": pictures, "batch": 4}
     prior = {"factory": "colorkit.bins:estimate_prior", "data": data}
     config = {
         "folder": str(tmp_path / "run"),
@@ -236,7 +237,7 @@ def test_a_configuration_trains_one_with_rebalancing(tmp_path):
 
 def test_shares_of_a_batch_average_to_the_whole_batch(net, objective):
     """So the gradients that several processes average are those of one."""
-    L, ab = next(world_batches("orchard", n=4, size=32, batch=4)(0, 0))
+    L, ab = next(Batches(orchard(4, size=32), 4)(0, 0))
     weighted = Classification(weights=torch.rand(313) * 5)
     whole = weighted(net.eval(), (L, ab))
     shares = [weighted(net, (L[k::2], ab[k::2])) for k in (0, 1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from colorkit import distributed
+from colorkit.batches import Batches
 from colorkit.training import checkpoint
 from colorkit.training.config import read, train_config
 from colorkit.training.history import History
@@ -88,10 +88,9 @@ def test_a_game_of_two_processes_is_that_of_one(both, tmp_path):
 
 def test_a_mean_of_means_would_have_been_another_run(both):
     """The shares do weigh differently: else the test of the normaliser would prove nothing."""
-    from colorkit.training.batches import TensorBatches
     from tests.training_demo import double_net, pictures, weighted_mse
 
-    model, batch = double_net(), next(TensorBatches(pictures(), 4)(0, 0))
+    model, batch = double_net(), next(Batches(pictures(), 4)(0, 0))
     with torch.no_grad():
         shares = [weighted_mse(model, [x[rank::2] for x in batch]) for rank in (0, 1)]
         whole = weighted_mse(model, batch)
@@ -120,18 +119,11 @@ def test_processes_draw_their_own_numbers_and_resume_with_them(both):
 
 
 def test_validation_counts_every_picture_once(both):
-    from colorkit.training.batches import in_order
     from tests.training_demo import Net, mse, pictures
 
     folder, result = both
     model = Net(norm=False, dropout=0.5).eval()
     state = checkpoint.load_weights(folder / "whole" / "best.pt", model)
     with torch.no_grad():
-        whole = float(mse(model, next(in_order(pictures(5), 5)(0, 0))))
+        whole = float(mse(model, next(Batches(pictures(5), 5, in_order=True)(0, 0))))
     assert state["counters"]["best"] == result["validation"] == pytest.approx(whole, rel=1e-5)
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    monkeypatch.setattr(distributed, "world_size", lambda: 2)
-    with pytest.raises(ValueError, match="batch of 5 cannot be shared by 2 processes"):
-        distributed.share(torch.zeros(5))

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -43,6 +44,24 @@ def test_store_holds_the_pictures_in_the_order_of_their_names(store, made_photog
         assert np.array_equal(store.pictures(np.array([row]))[0].transpose(1, 2, 0), expected)
         assert store.classes[store.labels[row]] == names[row].split("/")[0]
     store.verify()
+
+
+def test_store_says_what_is_wrong_with_it(store, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no store"):
+        Store(tmp_path)
+    copy = shutil.copytree(store.path, tmp_path / "copy")
+    shard = copy / "shard-0000.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match=r"shard-0000\.npy changed"):
+        Store(copy).verify()
+    shard.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"shard-0000\.npy is missing or damaged"):
+        Store(copy)
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        Store(copy)
 
 
 def test_nothing_is_left_out_silently(store, made_photographs):

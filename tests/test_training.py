@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
+from colorkit.batches import Batches
 from colorkit.training import checkpoint, memory
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Diverged, Weighted, fit
 from colorkit.training.history import History
 from colorkit.training.options import Options
@@ -70,7 +70,7 @@ def quiet(data, options, model=None, loss=mse, **rest):
 
 def test_a_run_equals_the_loop_that_anyone_would_write():
     torch.manual_seed(0)
-    model, data = Net(norm=False, dropout=0.0), TensorBatches(pictures(), 6)
+    model, data = Net(norm=False, dropout=0.0), Batches(pictures(), 6)
     reference = Net(norm=False, dropout=0.0)
     reference.load_state_dict(model.state_dict())
     options = Options(steps=9, lr=0.01, clip=0.5, weight_decay=0.1, precision="float32")
@@ -121,7 +121,7 @@ def test_groups_keep_the_ratio_of_their_rates():
         groups += [{"params": model.last.parameters()}]
         return torch.optim.SGD(groups, lr=options.lr)
 
-    run = quiet(TensorBatches(pictures(), 6), Options(steps=3, lr=1e-3), optimizer=two_rates)
+    run = quiet(Batches(pictures(), 6), Options(steps=3, lr=1e-3), optimizer=two_rates)
     first, last = run.optimizer.param_groups
     assert first["lr"] == pytest.approx(0.1 * last["lr"])
     assert last["lr"] == pytest.approx(1e-3 * factor("cosine", 2, 3))
@@ -140,9 +140,9 @@ def test_frozen_weights_stay_and_validation_keeps_modes():
     fit(
         model,
         mse,
-        TensorBatches(pictures(), 6),
+        Batches(pictures(), 6),
         Options(steps=4, validate_every=1),
-        validation=in_order(pictures(3), 2),
+        validation=Batches(pictures(3), 2, in_order=True),
         callbacks=[Watch()],
         device="cpu",
     )
@@ -153,9 +153,10 @@ def test_frozen_weights_stay_and_validation_keeps_modes():
 def test_validation_weighs_pictures_alike_in_an_incomplete_batch():
     torch.manual_seed(0)
     held_out = pictures(7, seed=5)
-    run = quiet(TensorBatches(pictures(), 6), Options(steps=1), validation=in_order(held_out, 3))
+    validation = Batches(held_out, 3, in_order=True)
+    run = quiet(Batches(pictures(), 6), Options(steps=1), validation=validation)
     with torch.no_grad():
-        whole = mse(run.model, next(in_order(held_out, 7)(0, 0)))
+        whole = mse(run.model, next(Batches(held_out, 7, in_order=True)(0, 0)))
     assert run.history.curve("validation")[1][0] == pytest.approx(float(whole), rel=1e-5)
 
 
@@ -165,7 +166,7 @@ def test_a_weighted_loss_is_divided_by_its_weights():
     weighted = lambda m, batch: Weighted(3 * mse(m, batch), torch.tensor(3.0))  # noqa: E731
     other = Net(norm=False, dropout=0.0)
     other.load_state_dict(model.state_dict())
-    data, options = TensorBatches(pictures(), 6), Options(steps=3)
+    data, options = Batches(pictures(), 6), Options(steps=3)
     quiet(data, options, model, weighted)
     quiet(data, options, other)
     for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
@@ -183,7 +184,7 @@ def test_early_stop_and_best_weights(tmp_path):
     run = fit(
         Net(),
         mse,
-        TensorBatches(pictures(), 6),
+        Batches(pictures(), 6),
         Options(steps=60, validate_every=10, patience=2, keep="best"),
         validation=lambda epoch, start: [(torch.zeros(1, 1, 4, 4), torch.zeros(1, 2, 4, 4))],
         metric=lambda model, batch: torch.tensor(next(values)),
@@ -349,7 +350,7 @@ def test_another_run_is_not_taken_up(tmp_path):
         train(tmp_path, steps=10, resume=False)
     with pytest.raises(checkpoint.CheckpointError, match=r"lr was 0\.001, is now 0\.5"):
         train(tmp_path, steps=10, lr=0.5)
-    data = TensorBatches(pictures(), 6)
+    data = Batches(pictures(), 6)
     with pytest.raises(
         checkpoint.CheckpointError, match=r"first\.weight: checkpoint \(6, 1, 3, 3\)"
     ):
@@ -362,7 +363,7 @@ def test_another_run_is_not_taken_up(tmp_path):
 def test_the_configuration_and_the_options_are_in_the_checkpoint(tmp_path):
     config = {"model": {"width": 6}, "store": "stores/a"}
     options = Options(steps=2, lr=0.002)
-    quiet(TensorBatches(pictures(), 6), options, folder=tmp_path, config=config)
+    quiet(Batches(pictures(), 6), options, folder=tmp_path, config=config)
     state = checkpoint.load(tmp_path / "last.pt")
     assert state["config"] == config
     assert Options(**state["options"]) == options
@@ -377,7 +378,7 @@ def test_a_loss_that_is_no_number_is_reported_with_the_last_good_checkpoint(tmp_
         return mse(model, batch) * (math.nan if len(calls) == 9 else 1)
 
     calls, model = [], Net()
-    data, options = TensorBatches(pictures(), 6), Options(steps=20, checkpoint_every=5)
+    data, options = Batches(pictures(), 6), Options(steps=20, checkpoint_every=5)
     with pytest.raises(
         Diverged, match=r"loss is nan at step 8, lr 0\.0006\d+.*last\.pt, of step 5"
     ):
@@ -394,7 +395,7 @@ def test_a_gradient_that_is_no_number_is_reported_before_it_spoils_the_weights()
 
     model = Root()
     with pytest.raises(Diverged, match=r"norm of the gradient is nan at step 0.*no checkpoint yet"):
-        quiet(TensorBatches(pictures(), 6), Options(steps=3), model)
+        quiet(Batches(pictures(), 6), Options(steps=3), model)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
@@ -413,7 +414,7 @@ def test_weights_that_are_no_numbers_are_never_saved(tmp_path):
         fit(
             Net(),
             mse,
-            TensorBatches(pictures(), 6),
+            Batches(pictures(), 6),
             options,
             folder=tmp_path,
             callbacks=[Poison()],
@@ -428,7 +429,7 @@ def test_data_that_do_not_match_the_model_are_described():
         quiet(three, Options(steps=2))
     small = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.Unflatten(1, (2, 4, 4)))
     with pytest.raises(ValueError, match=r"do not take the data's batch \(\(6, 1, 8, 8\)"):
-        quiet(TensorBatches(pictures(), 6), Options(steps=2), small)
+        quiet(Batches(pictures(), 6), Options(steps=2), small)
     with pytest.raises(ValueError, match="tuples of tensors such as"):
         quiet(lambda epoch, start: [torch.zeros(2)], Options(steps=2))
     with pytest.raises(ValueError, match="no batch in epoch 0"):
@@ -437,7 +438,7 @@ def test_data_that_do_not_match_the_model_are_described():
 
 def test_a_model_without_weights_to_train_is_refused():
     with pytest.raises(ValueError, match="no weights to train"):
-        quiet(TensorBatches(pictures(), 6), Options(steps=2), Net().requires_grad_(False))
+        quiet(Batches(pictures(), 6), Options(steps=2), Net().requires_grad_(False))
 
 
 @pytest.mark.parametrize(
@@ -467,14 +468,14 @@ def test_kept_bytes_are_those_of_a_count_by_hand():
 
 
 def test_a_batch_above_the_free_memory_is_refused_with_one_that_fits(monkeypatch):
-    model, data = Net(), TensorBatches(pictures(24, 32), 24)
+    model, data = Net(), Batches(pictures(24, 32), 24)
     plain = Options(steps=2, precision="float32", channels_last=False)
     L, ab = next(data(0, 0))
     each = memory.kept_bytes(lambda b: mse(model, b), model, (L[:2], ab[:2])) / 2
     monkeypatch.setattr(memory, "available_memory", lambda: int(10 * each / 0.9))
     with pytest.raises(memory.BatchTooLarge, match=r"batch of 24 needs about .* about 9 fit"):
         quiet(data, plain, model)
-    assert quiet(TensorBatches(pictures(24, 32), 9), plain).stopped == "finished"
+    assert quiet(Batches(pictures(24, 32), 9), plain).stopped == "finished"
 
 
 def test_estimating_memory_changes_nothing(monkeypatch):
@@ -490,69 +491,7 @@ def test_an_accelerator_that_is_full_gets_the_largest_batch_that_fits():
         return mse(model, batch)
 
     with pytest.raises(memory.BatchTooLarge, match=r"batch of 24 .* 13 fit: set batch = 13"):
-        quiet(TensorBatches(pictures(), 24), Options(steps=2), loss=full_above_thirteen)
-
-
-# Data
-
-
-def test_batches_resume_at_any_step():
-    data = TensorBatches(pictures(), 5, crop=6, seed=2)
-    whole = list(data(epoch=3, start_step=0))
-    assert len(whole) == len(data) == 4
-    for start in range(5):
-        rest = list(data(epoch=3, start_step=start))
-        assert len(rest) == 4 - start
-        for one, other in zip(rest, whole[start:], strict=True):
-            assert torch.equal(one[0], other[0])
-            assert torch.equal(one[1], other[1])
-
-
-def test_an_epoch_shows_each_picture_once_in_another_order():
-    L = torch.arange(12.0).reshape(12, 1, 1, 1).expand(12, 1, 2, 2)
-    data = TensorBatches((L, torch.zeros(12, 2, 2, 2)), 4)
-    epochs = [[int(x) for L, _ in data(e, 0) for x in L[:, 0, 0, 0]] for e in range(3)]
-    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
-    assert epochs[0] != epochs[1] != epochs[2]
-
-
-def test_flips_and_crops_move_L_and_ab_together_and_reach_every_place():
-    place = torch.arange(16.0).reshape(1, 1, 4, 4).expand(40, 1, 4, 4)
-    data = TensorBatches((place, place.repeat(1, 2, 1, 1)), 40, crop=2)
-    L, ab = next(data(0, 0))
-    assert torch.equal(L, ab[:, :1])
-    assert torch.equal(L, ab[:, 1:])
-    assert set(L[:, 0, 0].flatten().tolist()) >= set(range(12))  # upper rows of the squares
-    flipped = L[:, 0, 0, 0] > L[:, 0, 0, 1]
-    assert 8 < int(flipped.sum()) < 32
-
-
-def test_uint8_pictures_become_the_lab_of_the_library():
-    from colorkit.color import rgb_to_lab
-
-    rgb = pictures(4)
-    L, ab = next(in_order(rgb, 4)(0, 0))
-    assert torch.equal(torch.cat([L, ab], 1), rgb_to_lab(rgb))
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (torch.zeros(4, 3, 8, 8), "uint8 or a pair"),
-        (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), r"\(4, 1, 8, 8\)"),
-        ((torch.zeros(4, 1, 8, 8), torch.zeros(3, 2, 8, 8)), r"\(3, 2, 8, 8\)"),
-    ],
-)
-def test_other_tensors_are_refused(given, message):
-    with pytest.raises(ValueError, match=message):
-        TensorBatches(given, 2)
-
-
-def test_sizes_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="batch of 25 from 24 pictures"):
-        TensorBatches(pictures(), 25)
-    with pytest.raises(ValueError, match="crop is 9, but the pictures are 8 x 8"):
-        TensorBatches(pictures(), 2, crop=9)
+        quiet(Batches(pictures(), 24), Options(steps=2), loss=full_above_thirteen)
 
 
 # History

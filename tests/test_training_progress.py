@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
+from colorkit.batches import Batches
 from colorkit.training import progress
-from colorkit.training.batches import in_order
 from tests.training_demo import pictures, train
 
 
@@ -39,7 +39,7 @@ def test_a_notebook_gets_one_figure_that_is_drawn_anew(monkeypatch):
 
     monkeypatch.setattr("IPython.display.display", display)
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
-    samples = next(in_order(pictures(2), 2)(0, 0))
+    samples = next(Batches(pictures(2), 2, in_order=True)(0, 0))
     plot = progress.progress(samples)
     plot.seconds = 0.0
     before = plt.get_fignums()
@@ -51,7 +51,7 @@ def test_a_notebook_gets_one_figure_that_is_drawn_anew(monkeypatch):
 
 
 def test_the_plot_shows_the_curves_and_the_pictures():
-    samples = next(in_order(pictures(2), 2)(0, 0))
+    samples = next(Batches(pictures(2), 2, in_order=True)(0, 0))
     run = train(None, steps=20, resume=False, log_every=10)
     figure = progress.LivePlot(samples).figure(run)
     curves, *shown = figure.axes
@@ -66,7 +66,8 @@ def test_pictures_keep_the_mode_of_the_model_and_the_random_numbers():
     run = train(None, steps=2, resume=False)
     run.model.train()
     before = torch.get_rng_state()
-    (truth, guess), _ = progress.sample_pictures(run.model, next(in_order(pictures(2), 2)(0, 0)))
+    samples = next(Batches(pictures(2), 2, in_order=True)())
+    (truth, guess), _ = progress.sample_pictures(run.model, samples)
     assert run.model.training
     assert run.model.drop.training
     assert torch.equal(torch.get_rng_state(), before)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from colorkit import distributed
+from colorkit.batches import Batches
 from colorkit.training import checkpoint
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.config import read, train_config
 from colorkit.training.fit import fit
 from colorkit.training.options import Options
@@ -29,9 +29,9 @@ def dropout_run(folder: Path, callbacks=()):
     return fit(
         Net(norm=False, dropout=0.5),
         mse,
-        TensorBatches(pictures(), 4),
+        Batches(pictures(), 4),
         Options(steps=12, validate_every=4),
-        validation=in_order(pictures(5), 3),  # shares of 2 and 1, then of 1 and 1
+        validation=Batches(pictures(5), 3, in_order=True),  # shares of 2 and 1, then of 1 and 1
         callbacks=callbacks,
         folder=folder,
         resume=True,

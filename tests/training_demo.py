@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from colorkit.batches import Batches
 from colorkit.models import PatchDiscriminator
 from colorkit.training.adversarial import Rules, fit_adversarial
-from colorkit.training.batches import TensorBatches, in_order
 from colorkit.training.fit import Weighted, fit
 from colorkit.training.objectives import Classification
 from colorkit.training.options import Options
@@ -46,7 +46,7 @@ def mse(model, batch):
 
 
 def train(folder, *, steps=30, resume=True, callbacks=(), seed=0, **changes):
-    """The run whose weights the tests compare: dropout, batch norm, crops, two kinds of rows."""
+    """The run whose weights the tests compare: dropout, batch norm, two kinds of rows."""
     torch.manual_seed(1)
     options = Options(
         steps=steps, seed=seed, validate_every=10, **{"checkpoint_every": 4} | changes
@@ -54,11 +54,9 @@ def train(folder, *, steps=30, resume=True, callbacks=(), seed=0, **changes):
     return fit(
         Net(),
         mse,
-        TensorBatches(pictures(), 5, crop=6, seed=3),
+        Batches(pictures(), 5, seed=3),
         options,
-        validation=TensorBatches(
-            pictures(7, seed=9), 3, shuffle=False, flip=False, drop_last=False
-        ),
+        validation=Batches(pictures(7, seed=9), 3, in_order=True),
         callbacks=callbacks,
         folder=folder,
         resume=resume,
@@ -69,18 +67,18 @@ def train(folder, *, steps=30, resume=True, callbacks=(), seed=0, **changes):
 def play(
     folder=None, *, schedule="both", steps=30, callbacks=(), resume=True, limits=None, **changes
 ):
-    """A game of two tiny players, with everything that has a state: dropout, norms, crops."""
+    """A game of two tiny players, with everything that has a state: dropout, norms."""
     torch.manual_seed(1)
     rules = {"critic_lr": 2e-3, "lam": 0.2} | changes.pop("rules", {})
     options = {"lr": 1e-3, "validate_every": 10, "checkpoint_every": 4, "log_every": 3} | changes
     return fit_adversarial(
         Net(),
         PatchDiscriminator(4, 16, spectral_norm=True),
-        TensorBatches(pictures(), 5, crop=6, seed=3),
+        Batches(pictures(), 5, seed=3),
         Options(steps=steps, **options),
         Rules(schedule=schedule, **rules),
         limits=limits,
-        validation=in_order(pictures(7, seed=9), 3),
+        validation=Batches(pictures(7, seed=9), 3, in_order=True),
         callbacks=callbacks,
         folder=folder,
         resume=resume and folder is not None,
@@ -135,7 +133,7 @@ class DoubleClassification(Classification):
 def double_game(folder: Path):
     """A game that alternates, in float64; 8-bit pictures become float32 Lab, so these are cast."""
     torch.manual_seed(1)
-    data = TensorBatches(pictures(), 4)
+    data = Batches(pictures(), 4)
     return fit_adversarial(
         double_net(),
         PatchDiscriminator(4, 16, spectral_norm=True).double(),
@@ -148,8 +146,8 @@ def double_game(folder: Path):
     )
 
 
-def tensor_batches(**options) -> TensorBatches:
-    return TensorBatches(pictures(), **options)
+def tensor_batches(**options) -> Batches:
+    return Batches(pictures(), **options)
 
 
 if __name__ == "__main__":

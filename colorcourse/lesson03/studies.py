@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from colorkit.batches import Batches
 from colorkit.data.pictures import Pictures, lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.files import write_whole
 from colorkit.losses import l2
 from colorkit.models import UNet
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
@@ -68,7 +68,7 @@ def memorising(
             seed_everything(seed)
             net = UNet(width, depth)
             options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
-            data = TensorBatches(_repeated(seen, batch), batch, seed=seed)
+            data = Batches(_repeated(seen, batch), batch, seed=seed)
             fit(net, Regression(l2), data, options, callbacks=(), device=device)
             error, other = (mean_error(net, pair) for pair in (seen, pictures.test))
             rows.append((count, seed, error, other, time.perf_counter() - begin))

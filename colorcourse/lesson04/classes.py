@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from colorkit.batches import Batches
 from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import HasColorize, score_models, table
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
 from colorkit.models.colorizer import Colorizer, picture_key
-from colorkit.models.pretrain import LabelledBatches
 from colorkit.objects import ObjectColors
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, middle_pixels
@@ -62,7 +62,7 @@ def train_namer(world: World, steps: int, batch: int = 32, seed: int = 0) -> Nam
     torch.manual_seed(seed)
     net = Namer(len(world.things))
     options = Options(steps=steps, lr=3e-3, schedule="one-cycle", seed=seed)
-    fit(net, _name_loss, LabelledBatches(lab, cells, batch, seed), options, callbacks=())
+    fit(net, _name_loss, Batches((lab, cells), batch, seed=seed), options, callbacks=())
     return net
 
 
@@ -108,7 +108,7 @@ def _named_cells(world: World) -> Tensor:
 
 def _name_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     lab, cells = batch
-    return F.cross_entropy(model(lab), cells, ignore_index=_IGNORED)
+    return F.cross_entropy(model(lab), cells.long(), ignore_index=_IGNORED)
 
 
 class Truth(Colorizer):

@@ -18,12 +18,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from colorkit.batches import Batches
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.losses import l1
 from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
 from colorkit.plots import draw_picture
 from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
@@ -111,8 +111,8 @@ def _large_critic(seed: int) -> ImageDiscriminator:
         return ImageDiscriminator(16)
 
 
-def _batches(seed: int) -> TensorBatches:
-    return TensorBatches(_world(), BATCH, seed=seed)
+def _batches(seed: int) -> Batches:
+    return Batches(_world(), BATCH, seed=seed)
 
 
 def examine(letter: str, seed: int = 0, steps: int = STEPS) -> Chart:

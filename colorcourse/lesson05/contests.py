@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from colorkit.adversarial import accuracy
+from colorkit.batches import Batches
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import paired_difference
@@ -21,7 +22,6 @@ from colorkit.notebook import in_notebook
 from colorkit.objects import ObjectColors
 from colorkit.plots import figure_html, picture_row
 from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
-from colorkit.training.batches import TensorBatches
 from colorkit.training.fit import Run
 from colorkit.training.options import Options
 
@@ -102,7 +102,7 @@ def learn_pairs(
     """
     device = next(critic.parameters()).device
     optimizer = torch.optim.Adam(critic.parameters(), 1e-3)
-    data = TensorBatches(pair, batch, seed=seed)
+    data = Batches(pair, batch, seed=seed)
     batches = chain.from_iterable(data(epoch, 0) for epoch in count())
     for step, (L, ab) in zip(range(steps), batches, strict=False):
         L, ab = L.to(device), ab.to(device)

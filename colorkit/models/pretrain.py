@@ -8,7 +8,6 @@ so that every stage of the encoder learns.
 
 import io
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from colorkit.batches import Batches
 from colorkit.files import write_whole
 from colorkit.models.resnet import Encoder, encoder_input, pack, saved_weights, unpack
 from colorkit.worlds import WORLDS
@@ -69,30 +69,10 @@ def draw(count: int, seed: int, size: int = SIZE) -> tuple[Tensor, Tensor]:
     return torch.cat(planes), torch.cat(labels)
 
 
-class LabelledBatches:
-    """A data source for `fit`: (L, cells), shuffled, flipped, the same ones for the same seed."""
-
-    def __init__(self, L: Tensor, cells: Tensor, batch: int, seed: int) -> None:
-        self.L, self.cells, self.batch, self.seed = L, cells, batch, seed
-
-    def __call__(self, epoch: int = 0, start_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(self.seed + epoch)
-        order = torch.randperm(len(self.L), generator=generator)
-        flips = torch.rand(len(self.L), generator=generator) < 0.5
-        for step in range(start_step, len(self.L) // self.batch):
-            chosen = order[step * self.batch : (step + 1) * self.batch]
-            turn = flips[chosen].reshape(-1, 1, 1)
-            L, cells = self.L[chosen], self.cells[chosen].long()
-            yield (
-                torch.where(turn[..., None], L.flip(-1), L),
-                torch.where(turn, cells.flip(-1), cells),
-            )
-
-
 def kind_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Cross-entropy of the cells' kinds."""
     L, cells = batch
-    return F.cross_entropy(model(L), cells)
+    return F.cross_entropy(model(L), cells.long())
 
 
 @torch.no_grad()
@@ -146,7 +126,7 @@ def pretrain(
 
     torch.manual_seed(seed)
     model = KindClassifier()
-    data = LabelledBatches(*draw(pictures, seed), batch, seed)
+    data = Batches(draw(pictures, seed), batch, seed=seed)
     options = Options(steps=steps, lr=3e-3, warmup=steps // 20, seed=seed)
     run = fit(model, kind_loss, data, options, device=device)
     if run.stopped != "finished":

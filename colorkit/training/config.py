@@ -14,15 +14,15 @@ of its section; ``function`` is taken as it is, with the other keys as further a
     criterion = { function = "colorkit.losses:l2" }
 
     [data]
-    factory = "colorkit.training.batches:StoreBatches"
-    store = "stores/fruits"
+    factory = "colorkit.batches:Batches"
+    pictures = "stores/fruits"
     batch = 32
 
     [validation]
-    factory = "colorkit.training.batches:StoreBatches"
-    store = "stores/fruits"
+    factory = "colorkit.batches:Batches"
+    pictures = "stores/fruits"
     split = "val"
-    augment = false
+    in_order = true
 
     [training]
     epochs = 20

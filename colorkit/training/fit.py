@@ -145,7 +145,7 @@ def fit(
     data : callable
         ``data(epoch, start_step)`` yields an epoch's batches (tuples of tensors) from a step on,
         always the same ones, and nothing where the epoch is over. With several processes, each
-        yields its share of the batch. `TensorBatches` and `StoreBatches` are such.
+        yields its share of the batch. `Batches` is one.
     options : Options, optional
     validation : callable, optional
         As `data`; its epoch 0 is gone through at each validation.
