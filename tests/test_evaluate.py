@@ -16,7 +16,7 @@ from colorkit.evaluate import (
     skill_score,
     table,
 )
-from colorkit.models import Colorizer, Gray
+from colorkit.models import Gray
 
 
 class Known:
@@ -27,11 +27,6 @@ class Known:
 
     def colorize(self, L):
         return torch.stack([self.known[x.numpy().tobytes()] for x in L])
-
-
-class Vivid(Colorizer):
-    def predict(self, L):
-        return torch.full((len(L), 2, *L.shape[2:]), 150.0)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +51,8 @@ def scores(pictures, models):
     return score_models(models, in_batches(*pictures))
 
 
-@pytest.fixture(scope="module")
-def frame(scores):
-    return table(scores)
-
-
-def test_a_generator_of_batches_scores_as_the_whole_does(frame, pictures, models):
-    L, truth = pictures
+def test_a_generator_of_batches_scores_as_the_whole_does(scores, pictures, models):
+    frame, (L, truth) = table(scores), pictures
     ab = models["half"].colorize(L)
     rgb, real = (lab_to_rgb(join_lab(L, fit_gamut(L, x))) for x in (ab, truth))
     sums, counts = (x.sum(0) for x in metrics.auc_by_bin(ab, truth))
@@ -77,49 +67,34 @@ def test_a_generator_of_batches_scores_as_the_whole_does(frame, pictures, models
     assert [*frame.columns] == [*expected] == [*METRICS]
     for name, value in expected.items():
         assert frame.loc["half", name] == pytest.approx(value.item(), abs=1e-5), name
+    assert frame.loc["oracle"].tolist() == pytest.approx([0, 1, 1, 1, 1, 1], abs=1e-6)
 
 
-def test_the_truth_scores_full_marks(frame):
-    oracle = frame.loc["oracle"]
-    assert oracle["mse"] == 0
-    np.testing.assert_allclose(oracle.drop("mse").astype(float), 1, atol=1e-6)
-
-
-def test_only_what_is_asked_for_is_scored(pictures, models, frame):
+def test_only_what_is_asked_for_is_scored_whatever_the_batch(pictures, models, scores):
     few = table(score_models(models, in_batches(*pictures, size=1), ["ssim", "mse"]))
-    assert [*few.columns] == ["ssim", "mse"]
-    np.testing.assert_allclose(few, frame[few.columns], rtol=1e-5)  # whatever the batch
+    np.testing.assert_allclose(few, table(scores)[["ssim", "mse"]], rtol=1e-5)
     with pytest.raises(KeyError, match="psnr"):
         score_models(models, in_batches(*pictures), ["psnr"])
 
 
-def test_skill_counts_gray_as_0_and_the_oracle_as_1(frame):
-    # Half the colour: a quarter of the error.
+def test_skill_counts_gray_as_0_and_the_oracle_as_1(scores):
+    frame = table(scores)  # half the colour is a quarter of the error
     assert skill_score(frame).tolist() == pytest.approx([0, 0.75, 1], abs=1e-5)
     with pytest.raises(ValueError, match="no row 'oracle'"):
         skill_score(frame.drop("oracle"))
 
 
-def test_pictures_of_several_sizes_are_evaluated_together(pictures):
+def test_error_curves_by_hand_of_pictures_of_several_sizes(pictures):
     L, ab = pictures
     mixed = [(L[:2], ab[:2]), (L[2:3, :, :12], ab[2:3, :, :12])]
-    curve = error_curves(score_models({"gray": Gray()}, mixed))["gray"]
-    errors = torch.cat([x.norm(dim=1).flatten() for _, x in mixed])
-    assert curve[20] == pytest.approx((errors <= 20).double().mean().item())
-
-
-@pytest.mark.parametrize("of", ["pixels", "pictures"])
-def test_error_curves_by_hand(of, pictures, scores):
-    curves = error_curves(scores, of)
-    errors = (pictures[1] / 2).norm(dim=1).flatten(1)
-    errors = errors.flatten() if of == "pixels" else errors.mean(1)
-    expected = [(errors <= t).double().mean().item() for t in range(151)]
-    np.testing.assert_allclose(curves["half"], expected, atol=1e-6)
-    assert curves.index.tolist() == list(range(151))
-    assert (curves["half"] >= curves["gray"]).all()
-
-
-def test_error_curves_of_something_else_are_refused(scores):
+    scores = score_models({"gray": Gray()}, mixed, [])
+    errors = [x.norm(dim=0).flatten() for _, batch in mixed for x in batch]
+    every = {"pixels": torch.cat(errors), "pictures": torch.stack([x.mean() for x in errors])}
+    for of, error in every.items():
+        curve = error_curves(scores, of)["gray"]
+        expected = [(error <= t).double().mean().item() for t in range(151)]
+        np.testing.assert_allclose(curve, expected, atol=1e-6)
+        assert curve.index.tolist() == list(range(151))
     with pytest.raises(ValueError, match='"pixels" or "pictures"'):
         error_curves(scores, "objects")
 
@@ -159,8 +134,8 @@ def test_pairs_that_are_none_are_refused(a, b, message):
         paired_difference(a, b)
 
 
-def test_compare_covers_every_metric_with_its_own_statistic(scores, frame):
-    rows = compare(scores, "half", "gray")
+def test_compare_covers_every_metric_with_its_own_statistic(scores):
+    rows, frame = compare(scores, "half", "gray"), table(scores)
     assert [*rows.index] == [*METRICS]
     np.testing.assert_allclose(rows.difference, frame.loc["half"] - frame.loc["gray"])
     assert (rows.low <= rows.difference + 1e-12).all()
@@ -168,17 +143,19 @@ def test_compare_covers_every_metric_with_its_own_statistic(scores, frame):
     assert rows.high["mse"] < 0
 
 
-def test_colors_that_srgb_cannot_show_keep_their_l(pictures):
-    """The picture of a foreign colorizer is fitted, not clipped, before it is scored."""
-
+def test_pictures_are_what_srgb_shows_of_the_colours_errors_are_of_colours_as_given(pictures):
     class Outside:
         def colorize(self, L):
             return torch.full((len(L), 2, *L.shape[2:]), 150.0)
 
-    rivals = {"outside": Outside(), "fitted": Vivid()}
+    class Fitted(Outside):
+        def colorize(self, L):
+            return fit_gamut(L, super().colorize(L))
+
+    rivals = {"outside": Outside(), "fitted": Fitted()}
     frame = table(score_models(rivals, in_batches(*pictures), ["ssim", "mse"]))
     assert frame.ssim["outside"] == pytest.approx(frame.ssim["fitted"], rel=1e-6)
-    assert frame.mse["outside"] > frame.mse["fitted"]  # errors are of ab as given
+    assert frame.mse["outside"] > frame.mse["fitted"]
 
 
 def test_mistakes_are_named(pictures):

@@ -35,17 +35,9 @@ def test_errors_of_ab_by_hand(ab):
     difference = (ab[0] - ab[1]).double().numpy()
     np.testing.assert_allclose(metrics.mse(*ab), [np.mean(picture**2) for picture in difference])
     np.testing.assert_allclose(metrics.ab_error(*ab), distances(*ab))
-
-
-def test_share_within_is_a_disc_with_its_border(ab):
-    disc = [(d <= 25).mean() for d in distances(*ab)]
-    np.testing.assert_allclose(metrics.share_within(*ab, threshold=25), disc)
-    assert metrics.share_within(*at(10.0, 0.5)) == 0
-
-
-def test_a_whole_distance_is_within_its_threshold_in_float32():
-    """3-4-5 triangles in many directions: rounding must not push them beyond."""
-    for k in range(1, 30):
+    within = [(d <= 25).mean() for d in distances(*ab)]
+    np.testing.assert_allclose(metrics.share_within(*ab, threshold=25), within)
+    for k in range(1, 30):  # a whole distance is within, although float32 may round it up
         assert metrics.share_within(*at(3.0 * k, -4.0 * k), threshold=5 * k) == 1
 
 
@@ -67,41 +59,21 @@ def test_auc_has_the_151_thresholds_from_0_to_150(distance, thresholds):
     assert (sums.sum() / counts.sum()).item() == pytest.approx(thresholds / 151)
 
 
-def rebalanced_by_hand(ab, truth):
-    """By pixels: their own AuC, and 1 / p of their true colour, each (N, pixels)."""
-    bins = metrics.ab_grid()
-    area = np.stack([(distances(ab, truth) <= t) for t in range(151)]).mean(0)
-    bin_ = torch.cdist(truth.movedim(1, -1).reshape(-1, 2), bins).argmin(1).numpy()
-    weight = bin_.size / np.bincount(bin_, minlength=len(bins))[bin_]
-    return area.reshape(len(ab), -1), weight.reshape(len(ab), -1)
-
-
 def test_rebalanced_auc_weighs_pixels_by_one_over_the_share_of_their_bin(ab):
     ab[1][0, :, 0] *= 6  # beyond the grid the bin on its border is the nearest
-    score = Score()
+    score, bins = Score(), metrics.ab_grid()
     for i in range(3):  # one picture at a time: bins are pooled over the set
         score.update(*metrics.auc_by_bin(ab[0][i : i + 1], ab[1][i : i + 1]))
-    area, weight = rebalanced_by_hand(*ab)
-    assert score.value() == pytest.approx(np.average(area, weights=weight), abs=1e-12)
-
-
-def test_resampling_rebalanced_auc_keeps_the_weights_of_the_whole_set(ab):
-    score = Score()
-    score.update(*metrics.auc_by_bin(*ab))
-    area, weight = rebalanced_by_hand(*ab)
-    chosen = [0, 0, 2]
-    expected = [np.average(area[rows], weights=weight[rows]) for rows in (chosen, [0, 1, 2])]
+    area = np.stack([(distances(*ab) <= t) for t in range(151)]).mean(0).reshape(3, -1)
+    away = ab[1].movedim(1, -1).reshape(-1, 1, 2) - bins
+    bin_ = away.square().sum(2).argmin(1).numpy()
+    weight = 1 / np.bincount(bin_, minlength=len(bins))[bin_].reshape(3, -1)
+    whole = np.average(area, weights=weight)
+    assert score.value() == pytest.approx(whole, abs=1e-12)
+    # Resampled sets keep the weights of the whole one.
+    some = np.average(area[[0, 0, 2]], weights=weight[[0, 0, 2]])
     resampled = score.resampled(torch.tensor([[2, 0, 1], [1, 1, 1]]))
-    np.testing.assert_allclose(resampled, expected)
-
-
-def test_rebalanced_auc_counts_only_occupied_bins():
-    truth = torch.zeros(1, 2, 1, 4)
-    truth[0, 0, 0, 3] = 60
-    score = Score()
-    score.update(*metrics.auc_by_bin(torch.zeros_like(truth), truth))
-    gray, red = 1, (151 - 60) / 151
-    assert score.value() == pytest.approx((gray + red) / 2)
+    np.testing.assert_allclose(resampled, [some, whole])
 
 
 def test_the_grid_and_any_part_of_it_around_the_gamut_bin_alike(ab):
@@ -129,18 +101,7 @@ def test_ssim_agrees_with_scikit_image(pictures):
             use_sample_covariance=False,
         )  # fmt: skip
         assert ours[i].item() == pytest.approx(full.mean(), abs=1e-4)
-
-
-def test_ssim_of_one_picture_is_one_number(pictures):
-    assert metrics.ssim(pictures[0][:1], pictures[0][:1]).tolist() == pytest.approx([1])
-
-
-def test_colorfulness_takes_signed_means():
-    """Two halves with opposite colours: the means cancel, absolute values would not."""
-    rgb = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-    rgb[:, 0, :2], rgb[:, 1, 2:] = 200, 200  # red, then green
-    # rg = +-200: sd 200, mean 0; yb = 100 throughout: sd 0, mean 100
-    assert metrics.colorfulness(rgb).item() == pytest.approx(200 + 0.3 * 100)
+    assert metrics.ssim(framed[0][:1], framed[1][:1]).tolist() == pytest.approx(ours[:1].tolist())
 
 
 def test_colorfulness_by_hand(pictures):
@@ -149,9 +110,8 @@ def test_colorfulness_by_hand(pictures):
         rg, yb = red - green, (red + green) / 2 - blue
         expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
         assert ours.item() == pytest.approx(expected)
-
-
-def test_gray_has_no_colorfulness():
+    red = torch.tensor([200, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert metrics.colorfulness(red).item() == pytest.approx(0.3 * np.hypot(200, 100))
     assert metrics.colorfulness(torch.rand(2, 1, 5, 5).expand(-1, 3, -1, -1)).tolist() == [0, 0]
 
 
@@ -173,16 +133,6 @@ def test_pictures_in_another_range_are_refused(pictures):
         metrics.ssim(255 * pictures[0], pictures[1])
     with pytest.raises(ValueError, match=r"undo \[-1, 1\]"):
         metrics.colorfulness(2 * pictures[0] - 1)
-
-
-def test_scores_of_batches_are_scores_of_the_whole(ab):
-    whole, parts = Score(), Score()
-    values = metrics.mse(*ab)
-    whole.update(values)
-    for piece in (values[:1], values[1:]):
-        parts.update(piece)
-    assert parts.value() == whole.value() == pytest.approx(values.mean().item())
-    assert len(parts) == 3
 
 
 def test_resampling_a_ratio_equals_scoring_the_repeated_pictures(ab):

@@ -26,13 +26,10 @@ def test_the_oracle_s_colour_is_the_mean_of_its_picture_over_the_object(world, o
         assert torch.allclose(objects.ab["oracle"][row], mean, atol=1e-4)
 
 
-def test_a_colorizer_that_knows_all_is_at_no_distance(objects):
+def test_distances_are_to_what_is_known_of_an_object(objects):
     # In the gamut already up to rounding, so fitting moves it by little.
     assert objects.distance("best", "oracle").max() < 0.1
     assert torch.equal(objects.distance("gray", "truth"), objects.ab["truth"].norm(dim=1))
-
-
-def test_the_drawn_colour_is_the_nearest_possible_one_to_the_truth(objects):
     number, distance = objects.nearest("truth")
     assert number.tolist() == objects.table.drawn.tolist()
     assert distance.max() < 1e-3
@@ -51,16 +48,16 @@ def test_things_are_drawn_once_and_those_of_one_colour_left_out(monkeypatch):
     assert few.table.index.tolist() == list(range(len(few)))
     for row, at in enumerate(kept):
         assert few.table.kind[row] == every.table.kind[at]
-        assert torch.equal(few.possible[row], every.possible[at])
-        assert torch.equal(few.visible[row], every.visible[at])
-        assert torch.equal(few.ab["truth"][row], every.ab["truth"][at])
-
-
-def test_a_world_without_things_is_refused():
+        for mine, whole in zip(rows_of(few), rows_of(every), strict=True):
+            assert torch.equal(mine[row], whole[at])
     world = orchard(1, 32, seed=0)
     world.things = ()
     with pytest.raises(ValueError, match="no thing of"):
         object_colors(world, {})
+
+
+def rows_of(objects):
+    return objects.possible, objects.probs, objects.visible, objects.ab["truth"]
 
 
 class Painted:

@@ -38,40 +38,31 @@ def test_without_a_front_end_the_figure_is_drawn_once(monkeypatch):
     assert shown == ["the number 7"]
 
 
-def test_a_control_changes_the_picture_but_not_what_is_stored(displayed):
+def test_a_control_redraws_the_picture_but_not_what_is_stored(displayed):
+    notebook.STAND_INS.add("lab.linearize")
     slider, open_before = ipywidgets.IntSlider(7), plt.get_fignums()
     widgets.explore(draw_number, n=slider)
-    before = picture_of(displayed[0]).value
+    picture = picture_of(displayed[0])
+    first = picture.value
     slider.value = 8
-    after = picture_of(displayed[0]).value
-    assert 'alt="the number 8"' in after
-    assert before.split("base64,")[1] != after.split("base64,")[1]
-    assert displayed[0]["text/html"] == before
-    assert 'alt="the number 7"' in before
+    eighth = picture.value
+    assert 'alt="the number 8"' in eighth
+    assert first.split("base64,")[1] != eighth.split("base64,")[1]
+    assert displayed[0]["text/html"] == first
+    assert 'alt="the number 7"' in first
     assert plt.get_fignums() == open_before
-
-
-def test_the_stamp_is_that_of_the_moment_when_the_cell_ran(displayed):
-    notebook.STAND_INS.add("lab.linearize")
-    slider = ipywidgets.IntSlider(7)
-    widgets.explore(draw_number, n=slider)
-    slider.value = 8
-    stamped = picture_of(displayed[0]).value
-    notebook.STAND_INS.clear()
+    notebook.STAND_INS.clear()  # the stamp stays that of the moment when the cell ran
     slider.value = 7
     slider.value = 8
-    assert picture_of(displayed[0]).value == stamped
+    assert picture.value == eighth
 
 
-def test_an_error_while_moving_is_shown_in_place_and_passes(displayed):
+def test_an_error_stops_the_cell_at_first_and_is_shown_in_place_later(displayed):
+    with pytest.raises(ValueError, match="unlucky"):
+        widgets.explore(draw_number, n=ipywidgets.IntSlider(13))
     slider = ipywidgets.IntSlider(7)
     widgets.explore(draw_number, n=slider)
     slider.value = 13
     assert "thirteen is unlucky" in picture_of(displayed[0]).value
     slider.value = 12
     assert 'alt="the number 12"' in picture_of(displayed[0]).value
-
-
-def test_an_error_in_the_first_drawing_stops_the_cell(displayed):
-    with pytest.raises(ValueError, match="unlucky"):
-        widgets.explore(draw_number, n=ipywidgets.IntSlider(13))
