@@ -40,10 +40,10 @@ from torch import nn
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
+from colorcourse.lesson02.overfit import Conv, activations, random_crops, spoil
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.photographs import photograph
 from colorkit.device import pick_device, seed_everything
-from colorkit.models.cnn import Conv, activations, random_crops, spoil
 from colorkit.plots import loss_curves, picture_grid, show
 
 cfg, device = settings("02_overfit", profile), pick_device()

@@ -583,7 +583,7 @@ reveal(
 #
 # Faces, fruits, bears: what a shape looks like need not be learned again for each task. A ResNet-18
 # (narrow, 16 channels) has learned to *name* what is in made pictures of three worlds, from L alone; it
-# has never been shown a colour as an answer (`colorkit pretrain` made it). We take it as the way down, put
+# has never been shown a colour as an answer (`scripts/pretrain.py` made it). We take it as the way down, put
 # a new way up behind it, and train on few and on many pictures: all from **nothing**; the way down
 # **frozen**; or **fine-tuned**. It has seen other orchards, so it is at home here. On photographs expect
 # less of it, and more of weights from photographs (`weights="imagenet"`, a download).

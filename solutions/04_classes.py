@@ -416,7 +416,7 @@ if world:
 
 # %%
 rivals = {
-    "truth": classes.Truth(pictures.test),
+    "truth": models.GroundTruth(*pictures.test),
     "gray": models.Gray(),
     "random": models.RandomPicture(pictures.batches("train"), seed=cfg.seed),
 }

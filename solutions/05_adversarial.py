@@ -47,7 +47,7 @@ from IPython.display import display
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings
-from colorcourse.lesson04.classes import Truth, named_right, train_namer
+from colorcourse.lesson04.classes import named_right, train_namer
 from colorcourse.lesson05 import bears, contests
 from colorcourse.lesson05 import clinic as games
 from colorcourse.lesson05 import figures as game_plots
@@ -567,7 +567,7 @@ for name, net, objective in (
     seconds[name] = time.perf_counter() - begun
 nets["GAN"], seconds["GAN"] = recommended.model, seconds_before + seconds_game
 rivals = {
-    "truth": Truth((L, ab)),
+    "truth": models.GroundTruth(L, ab),
     "gray": models.Gray(),
     "random": models.RandomPicture(pictures.batches("train"), seed=cfg.seed),
 }

@@ -100,17 +100,6 @@ def test_a_critic_sees_what_it_is_told_to(kind):
         assert not torch.equal(critic(L, ab), critic(L, -ab))
 
 
-def test_spectral_norm_bounds_each_layer():
-    torch.manual_seed(0)
-    critic = PatchDiscriminator(4, 16, spectral_norm=True)
-    for _ in range(60):  # a power iteration each
-        critic(torch.zeros(1, 1, 8, 8), torch.zeros(1, 2, 8, 8))
-    for layer in critic.layers:
-        if isinstance(layer, torch.nn.Conv2d):
-            largest = torch.linalg.svdvals(layer.weight.flatten(1))[0]
-            assert float(largest.detach()) == pytest.approx(1, abs=0.02)
-
-
 def test_what_a_critic_cannot_judge_is_refused():
     L, ab = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 16, 16)
     with pytest.raises(ValueError, match="one of ab, Lab, not 'L'"):

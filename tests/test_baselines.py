@@ -8,6 +8,7 @@ from colorkit.color import out_of_gamut, rgb_to_lab, split_lab
 from colorkit.models import (
     Colorizer,
     Gray,
+    GroundTruth,
     MeanColor,
     MeanColorByLightness,
     NearestNeighbor,
@@ -127,27 +128,13 @@ def test_no_training_pictures_is_an_error(make):
         make(iter(()))
 
 
-@pytest.mark.parametrize("best", ["mean", "mode"])
-def test_the_oracle_knows_each_picture_also_from_8_bits(world, best):
+def test_truth_and_oracle_answer_for_each_picture_of_their_own_alone(world):
     order = [4, 0, 5]
-    expected = torch.cat([getattr(world, f"oracle_{best}")(i) for i in order])
-    oracle = Oracle(world, best)
-    torch.testing.assert_close(oracle.predict(world.L[order]), expected)
-    stored, _ = split_lab(rgb_to_lab(world.rgb[order]))
-    torch.testing.assert_close(oracle.predict(stored), expected)
-
-
-def test_the_oracle_reaches_the_unavoidable_error_and_gray_does_not(world):
-    oracle, truth = Oracle(world).colorize(world.L), world.ab
-    by_picture = (oracle - truth).square().mean()
-    assert by_picture < 0.6 * truth.square().mean()
-
-
-def test_the_oracle_refuses_other_pictures(world):
-    with pytest.raises(ValueError, match=r"picture 1 of the batch is not of orchard\(n=6"):
-        Oracle(world).colorize(torch.cat([world.L[:1], world.L[:1].flip(-1)]))
-    bigger = torch.nn.functional.interpolate(world.L[:1], scale_factor=2)
-    with pytest.raises(ValueError, match="the world's pictures are 32 x 32, these 64 x 64"):
-        Oracle(world).colorize(bigger)
-    with pytest.raises(ValueError, match='"mean" or "mode"'):
-        Oracle(world, "median")
+    truth, oracle = GroundTruth(world.L, world.ab), Oracle(world)
+    assert torch.equal(truth.predict(world.L[order]), world.ab[order])
+    means = torch.cat([world.oracle_mean(i) for i in order])
+    assert torch.equal(oracle.predict(world.L[order]), means)
+    error = (oracle.colorize(world.L) - world.ab).square().mean()
+    assert error < 0.6 * world.ab.square().mean()
+    with pytest.raises(ValueError, match=r"picture 1 of the batch is none of the 6 .* flipped"):
+        oracle.colorize(torch.cat([world.L[:1], world.L[:1].flip(-1)]))

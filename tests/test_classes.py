@@ -44,19 +44,13 @@ def test_the_namer_names_by_colour(world):
     assert named["truth"].mean() > 0.6 > named["gray"].mean() + 0.2
 
 
-def test_truth_answers_for_its_own_pictures(world):
-    truth = classes.Truth((world.L, world.ab))
-    order = torch.tensor([3, 1])
-    assert torch.equal(truth.predict(world.L[order]), world.ab[order])
-
-
 def test_rare_pixels_are_those_of_the_rarest_bins():
     bins = torch.tensor([[0.0, 0.0], [50.0, 0.0]])
     ab = torch.zeros(2, 2, 16, 16)
     ab[0, 0, 0] = 50.0  # 16 of 512 pixels
     L = torch.full((2, 1, 16, 16), 50.0) + torch.arange(2).view(2, 1, 1, 1)
     frame = classes.rare_and_common(
-        {"gray": models.Gray(), "truth": classes.Truth((L, ab))},
+        {"gray": models.Gray(), "truth": models.GroundTruth(L, ab)},
         (L, ab),
         torch.tensor([496 / 512, 16 / 512]),
         bins,

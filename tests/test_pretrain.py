@@ -1,4 +1,4 @@
-"""The weights that come with us: made by the command, better than the commonest kind, frozen."""
+"""The weights that come with us: made by the script, better than the commonest kind."""
 
 import numpy as np
 import pytest
@@ -6,24 +6,28 @@ import torch
 from click.testing import CliRunner
 
 from colorkit.models import ResNetColorizer, resnet
-from colorkit.models.pretrain import (
-    KINDS,
-    SEED,
-    KindClassifier,
-    command,
-    draw,
-    load_classifier,
-    measure,
-    pretrain,
-)
-from colorkit.models.resnet import pack, unpack
-from colorkit.training import fit as engine
+from colorkit.training.fit import Run
 from colorkit.worlds import orchard
+from scripts import pretrain
+from scripts.pretrain import KINDS, SEED, KindClassifier, draw, measure, pack
+
+
+def load(path):
+    """The classifier of a file that the script wrote, and how it was made."""
+    file = torch.load(path, weights_only=True)
+    model = KindClassifier()
+    model.load_state_dict(resnet.unpack(file))
+    return model.eval(), file["made"]
 
 
 @pytest.fixture(scope="module")
 def classifier():
-    return load_classifier(resnet.WORLDS)
+    return load(resnet.WORLDS)
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return draw(64, SEED + 2)
 
 
 def test_cells_are_labelled_with_their_commonest_kind():
@@ -49,9 +53,9 @@ def test_measure_counts_cells_and_kinds():
     assert found == {"accuracy": 0.75, "mean_recall": 0.5, "majority": 0.75}
 
 
-def test_our_weights_know_what_held_out_pictures_show(classifier):
+def test_our_weights_know_what_held_out_pictures_show(classifier, held_out):
     model, made = classifier
-    found = measure(model, *draw(64, SEED + 2))
+    found = measure(model, *held_out)
     assert found["majority"] < 0.25
     assert 0.9 < found["accuracy"] <= 1
     assert abs(found["accuracy"] - made["accuracy"]) < 0.02
@@ -59,69 +63,47 @@ def test_our_weights_know_what_held_out_pictures_show(classifier):
     assert {"command", "torch", "seconds", "mean_recall"} <= set(made)
 
 
-def test_our_weights_see_shapes_and_not_lightness_alone(classifier):
-    L, cells = draw(64, SEED + 2)
+def test_our_weights_see_shapes_and_not_lightness_alone(classifier, held_out):
+    L, cells = held_out
     order = torch.randperm(64 * 64, generator=torch.Generator().manual_seed(0))
     shuffled = L.flatten(2)[..., order].reshape(L.shape)
     assert measure(classifier[0], shuffled, cells)["accuracy"] < 0.4
 
 
 def test_worlds_fills_the_encoder_of_a_colorizer(classifier):
-    encoder = ResNetColorizer(18, "worlds", width=2).encoder
+    found = ResNetColorizer(18, "worlds", width=2).encoder.state_dict()
     expected = {k: v for k, v in classifier[0].state_dict().items() if not k.startswith("fc.")}
-    found = encoder.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[k], v) for k, v in expected.items())
     assert all(v.dtype == torch.float32 for k, v in found.items() if "num_batches" not in k)
 
 
-@pytest.mark.parametrize(("layers", "width"), [(18, 64), (50, 16)])
-def test_worlds_fits_one_encoder_alone(layers, width):
-    with pytest.raises(ValueError, match=r"'worlds' do not fit .* ResNet-18 of width 16"):
-        ResNetColorizer(layers, "worlds", encoder_width=width)
-
-
-def test_frozen_keeps_weights_and_statistics_of_batch_norm():
-    net = ResNetColorizer(18, "worlds", width=2, frozen=True).train()
-    before = {k: v.clone() for k, v in net.encoder.state_dict().items()}
-    optimizer = torch.optim.AdamW(net.parameters(), 0.1)
-    net(orchard(2).L).square().mean().backward()
-    optimizer.step()
-    assert all(torch.equal(v, before[k]) for k, v in net.encoder.state_dict().items())
-    assert not any(module.training for module in net.encoder.modules())
-    tuned = ResNetColorizer(18, "worlds", width=2)
-    tuned(orchard(2).L)
-    assert not torch.equal(tuned.encoder.bn1.running_mean, before["bn1.running_mean"])
-
-
 def test_packed_weights_are_within_half_a_step():
-    torch.manual_seed(0)
     state = {"a.weight": torch.randn(4, 3, 5, 5), "b": torch.randn(7), "n": torch.tensor(3)}
     state["a.weight"][1] = 0
-    back = unpack(pack(state))
+    back = resnet.unpack(pack(state))
     step = state["a.weight"].abs().amax((1, 2, 3), keepdim=True) / 127
     assert ((back["a.weight"] - state["a.weight"]).abs() <= step * 0.501).all()
     assert torch.equal(back["b"], state["b"])
     assert torch.equal(back["n"], state["n"])
 
 
-def test_the_command_makes_a_file_that_a_colorizer_takes(tmp_path):
+def test_the_script_makes_a_file_that_a_colorizer_takes_and_none_of_half_a_run(
+    tmp_path, monkeypatch
+):
     out = tmp_path / "own" / "weights.pt"
-    said = CliRunner().invoke(command, [str(out), "--steps=20", "--pictures=64", "--device=cpu"])
+    options = ["--steps=20", "--pictures=64", "--device=cpu"]
+    said = CliRunner().invoke(pretrain.main, [str(out), *options])
     assert said.exit_code == 0, said.output
     assert "of held-out cells right" in said.output
-    model, made = load_classifier(out)
-    assert made["command"] == "colorkit pretrain OUT --steps 20 --pictures 64 --seed 90000"
+    model, made = load(out)
+    assert made["command"] == "python scripts/pretrain.py OUT --steps 20 --pictures 64"
     net = ResNetColorizer(18, out, width=2)
     assert torch.equal(net.encoder.conv1.weight, model.conv1.weight)
-    assert [path.name for path in out.parent.iterdir()] == ["weights.pt"]
 
-
-def test_half_a_run_is_not_written(tmp_path, monkeypatch):
-    def stopped_at_once(*arguments, **options):
-        return engine.Run(*[None] * 7, network=None, stopped="interrupted", step=2)
-
-    monkeypatch.setattr(engine, "fit", stopped_at_once)
-    with pytest.raises(RuntimeError, match=r"stopped at step 2 of 20: .*half.pt was not written"):
-        pretrain(tmp_path / "half.pt", steps=20, pictures=64)
-    assert not list(tmp_path.iterdir())
+    half = Run(*[None] * 7, network=None, stopped="interrupted", step=2)
+    monkeypatch.setattr(pretrain, "fit", lambda *_, **__: half)
+    said = CliRunner().invoke(pretrain.main, [str(tmp_path / "half.pt"), *options])
+    assert said.exit_code == 1
+    assert "stopped at step 2 of 20" in said.output
+    assert [p.name for p in tmp_path.rglob("*.*")] == ["weights.pt"]

@@ -7,7 +7,7 @@ from colorcourse.lesson04 import probabilities
 from colorkit.bins import ab_bins, rebalancing_weights
 from colorkit.metrics import nearest_bin
 from colorkit.models import Gray, Oracle
-from colorkit.models.colorizer import picture_key
+from colorkit.models.baselines import picture_key
 from colorkit.objects import object_colors
 from colorkit.worlds import orchard
 

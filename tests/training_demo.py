@@ -73,7 +73,7 @@ def play(
     options = {"lr": 1e-3, "validate_every": 10, "checkpoint_every": 4, "log_every": 3} | changes
     return fit_adversarial(
         Net(),
-        PatchDiscriminator(4, 16, spectral_norm=True),
+        PatchDiscriminator(4, 16),
         Batches(pictures(), 5, seed=3),
         Options(steps=steps, **options),
         Rules(schedule=schedule, **rules),
@@ -136,7 +136,7 @@ def double_game(folder: Path):
     data = Batches(pictures(), 4)
     return fit_adversarial(
         double_net(),
-        PatchDiscriminator(4, 16, spectral_norm=True).double(),
+        PatchDiscriminator(4, 16).double(),
         lambda epoch, start: ([x.double() for x in batch] for batch in data(epoch, start)),
         Options(steps=20, lr=0.01, precision="float32", log_every=5),
         Rules(schedule="alternate", lam=0.02),

@@ -14,7 +14,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from colorcourse.checking import difference
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson02 import clinic
-from colorkit.models.cnn import AB_SCALE, Conv, DilatedCNN, arithmetic, fit, group
+from colorcourse.lesson02.overfit import Conv, arithmetic, fit
+from colorkit.models.cnn import DilatedCNN, group
+from colorkit.models.colorizer import AB_SCALE
 
 LESSON = "02_overfit"
 

@@ -13,7 +13,6 @@ from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import HasColorize, score_models, table
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
-from colorkit.models.colorizer import Colorizer, picture_key
 from colorkit.objects import ObjectColors
 from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, middle_pixels
@@ -109,22 +108,6 @@ def _named_cells(world: World) -> Tensor:
 def _name_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     lab, cells = batch
     return F.cross_entropy(model(lab), cells.long(), ignore_index=_IGNORED)
-
-
-class Truth(Colorizer):
-    """The true colours of known pictures, as a row of a table.
-
-    Parameters
-    ----------
-    pair : (L, ab)
-        It recognises its pictures by their L.
-    """
-
-    def __init__(self, pair: Pair) -> None:
-        self.colors = {picture_key(L): ab for L, ab in zip(*pair, strict=True)}
-
-    def predict(self, L: Tensor) -> Tensor:
-        return torch.stack([self.colors[picture_key(x)] for x in L.cpu()]).to(L)
 
 
 def rare_and_common(

@@ -2,6 +2,7 @@
 
 from colorkit.models.baselines import (
     Gray,
+    GroundTruth,
     MeanColor,
     MeanColorByLightness,
     NearestNeighbor,
@@ -25,6 +26,7 @@ __all__ = [
     "EncoderDecoder",
     "FeatureMemory",
     "Gray",
+    "GroundTruth",
     "ImageDiscriminator",
     "MeanColor",
     "MeanColorByLightness",

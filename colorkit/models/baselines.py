@@ -1,26 +1,24 @@
 """What a network has to beat, and what it cannot: colorizers without training.
 
 Each is one idea: no colour, one colour for all, one colour for each lightness, some other
-picture's colours, the most similar picture's colours. The oracle of a made world is the other end:
-the best that anybody can do who sees the scene but not the colours.
+picture's colours, the most similar picture's colours. The true colours and the oracle are the other
+end: the oracle of a made world is the best that anybody can do who sees the scene, not the colours.
+
+Training pictures are an iterable of batches: L (N, 1, H, W) and ab (N, 2, H, W).
 """
 
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorkit.models.colorizer import Colorizer, picture_key
+from colorkit.models.colorizer import Colorizer
+from colorkit.worlds import World
 
-Batches = Iterable[tuple[Tensor, Tensor]]
-"""(L (N, 1, H, W), ab (N, 2, H, W)) of training pictures; an end is needed."""
-
-LEVELS = 101  # of lightness: 0, 1, ..., 100
-_THUMBNAIL = 16  # side in pixels of what is compared to find a similar picture
-_SAME = 1.0  # mean difference of L up to which two pictures are the same: 8 bits cost 0.1 to 0.3
+Pairs = Iterable[tuple[Tensor, Tensor]]
 
 
 class Gray(Colorizer):
@@ -31,15 +29,9 @@ class Gray(Colorizer):
 
 
 class MeanColor(Colorizer):
-    """One colour for all pixels: the best constant for squared error.
+    """One colour for all pixels: the best constant for squared error."""
 
-    Parameters
-    ----------
-    batches : iterable of (L, ab)
-        Training pictures; each pixel counts the same.
-    """
-
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Pairs) -> None:
         total, pixels = torch.zeros(2, dtype=torch.float64), 0
         for _, ab in batches:
             total += ab.sum((0, 2, 3), dtype=torch.float32).double().cpu()
@@ -52,32 +44,25 @@ class MeanColor(Colorizer):
 
 
 class MeanColorByLightness(Colorizer):
-    """The mean colour of each lightness, between whole numbers of L interpolated.
+    """The mean colour of each L: what a model can know that sees single pixels and no shapes.
 
-    What a model can know that sees single pixels and no shapes.
-
-    Parameters
-    ----------
-    batches : iterable of (L, ab)
-        Training pictures. A lightness that they lack takes the nearest one's colour.
+    Between whole numbers of L it is interpolated; an L that is missing takes the nearest one's.
     """
 
-    def __init__(self, batches: Batches) -> None:
-        totals, counts = torch.zeros(LEVELS, 2, dtype=torch.float64), torch.zeros(LEVELS)
-        counts = counts.double()
+    def __init__(self, batches: Pairs) -> None:
+        totals, counts = torch.zeros(101, 2).double(), torch.zeros(101).double()
         for L, ab in batches:
             level = L.round().clamp(0, 100).long().flatten().cpu()
-            colors = ab.movedim(1, -1).reshape(-1, 2).cpu().double()
-            totals.index_add_(0, level, colors)
-            counts += torch.bincount(level, minlength=LEVELS)
-        _check_any(counts.sum())
+            totals.index_add_(0, level, ab.movedim(1, -1).reshape(-1, 2).cpu().double())
+            counts += torch.bincount(level, minlength=101)
+        _check_any(int(counts.sum()))
         seen = counts.nonzero().flatten()
-        nearest = seen[(torch.arange(LEVELS)[:, None] - seen).abs().argmin(1)]
+        nearest = seen[(torch.arange(101)[:, None] - seen).abs().argmin(1)]
         self.colors = (totals[nearest] / counts[nearest, None]).float()
 
     def predict(self, L: Tensor) -> Tensor:
         colors, L = self.colors.to(L), L[:, 0].clamp(0, 100)
-        low = L.floor().clamp_max(LEVELS - 2)
+        low = L.floor().clamp_max(99)
         share = (L - low)[..., None]
         low = low.long()
         return (colors[low] * (1 - share) + colors[low + 1] * share).movedim(-1, 1)
@@ -86,19 +71,11 @@ class MeanColorByLightness(Colorizer):
 class RandomPicture(Colorizer):
     """The colours of a training picture drawn at random, resized.
 
-    The draw depends on the picture and the seed alone, so that results are repeatable and do not
-    hang on the size or order of batches.
-
-    Parameters
-    ----------
-    batches : iterable of (L, ab)
-        Training pictures; their ab is kept.
-    seed : int
+    The draw depends on the picture and the seed alone, not on the size or order of batches.
     """
 
-    def __init__(self, batches: Batches, seed: int = 0) -> None:
-        self.pictures = _gather(batches)[1]
-        self.seed = seed
+    def __init__(self, batches: Pairs, seed: int = 0) -> None:
+        self.pictures, self.seed = _gather(batches)[1], seed
 
     def draw(self, L: Tensor) -> int:
         """Number of the training picture that L (1, H, W) gets."""
@@ -109,17 +86,9 @@ class RandomPicture(Colorizer):
 
 
 class NearestNeighbor(Colorizer):
-    """The colours of the training picture whose lightness is most similar, resized.
+    """The colours of the training picture whose lightness, at 16 x 16, is most similar, resized."""
 
-    Pictures are compared as thumbnails of 16 x 16, by the squared difference of L.
-
-    Parameters
-    ----------
-    batches : iterable of (L, ab)
-        Training pictures; their ab is kept.
-    """
-
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Pairs) -> None:
         self.thumbnails, self.pictures = _gather(batches)
 
     def predict(self, L: Tensor) -> Tensor:
@@ -127,61 +96,35 @@ class NearestNeighbor(Colorizer):
         return torch.cat([_resized(self.pictures[i], x) for i, x in zip(nearest, L, strict=True)])
 
 
-class MadeWorld(Protocol):
-    """What the oracle needs of a world, such as `colorkit.worlds.orchard_scenes(...)`."""
+class GroundTruth(Colorizer):
+    """The true colours ab (N, 2, H, W) of known pictures, which it recognises by L (N, 1, H, W)."""
 
-    def __len__(self) -> int: ...
-    def batches(self) -> Iterable: ...
-    def oracle_mean(self, i: int) -> Tensor: ...
-    def oracle_mode(self, i: int) -> Tensor: ...
-
-
-class Oracle(Colorizer):
-    """The best prediction for a made world, from its known distribution of colours.
-
-    It recognises the world's pictures by their L, stored in 8 bits or not.
-
-    Parameters
-    ----------
-    world : MadeWorld
-    best : {"mean", "mode"}
-        "mean", E[ab | L, scene], is the best for squared error; "mode" is the most probable.
-
-    Raises
-    ------
-    ValueError
-        When it is asked for a picture that is not of this world.
-    """
-
-    def __init__(self, world: MadeWorld, best: Literal["mean", "mode"] = "mean") -> None:
-        if best not in ("mean", "mode"):
-            raise ValueError(f'best must be "mean" or "mode", got {best!r}')
-        self.world, self.best = world, best
-        self.thumbnails = torch.cat([_thumbnails(batch.L) for batch in world.batches()])
+    def __init__(self, L: Tensor, ab: Tensor) -> None:
+        self.numbers, self.ab = {picture_key(x): i for i, x in enumerate(L)}, ab
 
     def predict(self, L: Tensor) -> Tensor:
-        oracle = self.world.oracle_mean if self.best == "mean" else self.world.oracle_mode
-        distances, numbers = (torch.cdist(_thumbnails(L), self.thumbnails) / _THUMBNAIL).min(1)
-        if distances.max() > _SAME:  # a root mean square of L
-            worst = int(distances.argmax())
+        keys = [picture_key(x) for x in L]
+        if unknown := [i for i, key in enumerate(keys) if key not in self.numbers]:
             raise ValueError(
-                f"picture {worst} of the batch is not of {self.world!r}: its L is "
-                f"{distances[worst]:.1f} from the nearest one. The oracle knows the world's own "
-                "pictures only, neither flipped nor cropped"
+                f"picture {unknown[0]} of the batch is none of the {len(self.numbers)} whose "
+                "colours are known: give them whole, neither flipped nor cropped nor resized"
             )
-        return torch.cat([_of_size(oracle(i), L) for i in numbers.tolist()]).to(L)
+        return self.ab[[self.numbers[key] for key in keys]].to(L)
 
 
-def _of_size(ab: Tensor, L: Tensor) -> Tensor:
-    if ab.shape[2:] != L.shape[2:]:
-        raise ValueError(
-            f"the world's pictures are {ab.shape[2]} x {ab.shape[3]}, these {L.shape[2]} x "
-            f"{L.shape[3]}: the oracle knows its own size only"
-        )
-    return ab
+class Oracle(GroundTruth):
+    """The best prediction for squared error in a made world, E[ab | L, scene], of its pictures."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.L, torch.cat([world.oracle_mean(i) for i in range(len(world))]))
 
 
-def _gather(batches: Batches) -> tuple[Tensor, list[Tensor]]:
+def picture_key(L: Tensor) -> int:
+    """A number that depends on the picture L (1, H, W) alone."""
+    return crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())
+
+
+def _gather(batches: Pairs) -> tuple[Tensor, list[Tensor]]:
     """Thumbnails (N, 256) of L, and each picture's ab (1, 2, H, W), on the CPU."""
     thumbnails, pictures = [], []
     for L, ab in batches:
@@ -192,16 +135,16 @@ def _gather(batches: Batches) -> tuple[Tensor, list[Tensor]]:
 
 
 def _thumbnails(L: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(L.detach().float().cpu(), _THUMBNAIL).flatten(1)
+    return F.adaptive_avg_pool2d(L.detach().float().cpu(), 16).flatten(1)
 
 
 def _resized(ab: Tensor, L: Tensor) -> Tensor:
-    ab, size = ab.to(L), tuple(L.shape[-2:])
+    ab, size = ab.to(L), L.shape[1:]
     if ab.shape[2:] == size:
         return ab
     return F.interpolate(ab, size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _check_any(count: Tensor | int) -> None:
+def _check_any(count: int) -> None:
     if not count:
         raise ValueError("no training picture: were the batches used up before?")

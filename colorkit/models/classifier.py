@@ -6,15 +6,13 @@ A. A. Efros, "Colorful image colorization", ECCV 2016), at a quarter of the size
 resolves colour coarsely; what one colour to show is decided afterwards.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorkit.bins import TEMPERATURE, ab_bins, annealed_mean, entropy, sample
-from colorkit.models.colorizer import Network, check_lightness, evaluating, picture_key, shown
-
-_MODE_RADIUS = 20.0  # Lab units: of one colour, with its shades, and not of two
+from colorkit.bins import TEMPERATURE, ab_bins, annealed_mean, sample
+from colorkit.color import fit_gamut
+from colorkit.models.colorizer import Network, check_lightness, evaluating
 
 
 class Classifier(Network):
@@ -29,30 +27,17 @@ class Classifier(Network):
         (Q, 2), by default the 313 of `colorkit.bins.ab_bins`. They are stored with the weights.
     scale : {4, 2, 1}
         Logits are at 1/scale of the size.
-    hidden : int, optional
-        Channels of one more layer between trunk and logits: 1 x 1, batch norm, ReLU; for narrow
-        trunks. None: no such layer, the logits are a linear function of the trunk's channels.
-
-    Examples
-    --------
-    >>> from colorkit.models import ZhangNet
-    >>> net = Classifier(ZhangNet(kernels=2))
-    >>> net(torch.zeros(1, 1, 30, 32)).shape, net.colorize(torch.zeros(1, 1, 30, 32)).shape
-    (torch.Size([1, 313, 8, 8]), torch.Size([1, 2, 30, 32]))
+    hidden : int
+        Channels of one more layer between trunk and logits, for narrow trunks: 1 x 1, batch norm,
+        ReLU. 0: no such layer, the logits are a linear function of the trunk's channels.
     """
 
     bins: Tensor
 
     def __init__(
-        self,
-        trunk: Network,
-        bins: Tensor | None = None,
-        scale: int = 4,
-        hidden: int | None = None,
+        self, trunk: Network, bins: Tensor | None = None, scale: int = 4, hidden: int = 0
     ) -> None:
         super().__init__()
-        if hidden is not None and hidden < 1:
-            raise ValueError(f"hidden is a number of channels, 1 or more, or None, got {hidden}")
         if not hasattr(trunk, "cut"):
             raise TypeError(
                 f"a {type(trunk).__name__} has no trunk to put a head on: take a ZhangNet, "
@@ -81,81 +66,35 @@ class Classifier(Network):
             return self(L.to(self.bins.device)).to(L.device, torch.float32)
 
     def predict(self, L: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-        """The annealed mean, enlarged to the size of L: first decoded, then enlarged."""
-        return self.enlarge(annealed_mean(self.logits(L), self.bins, temperature), L)
+        """The annealed mean, first decoded, then enlarged to the size of L.
 
-    @torch.no_grad()
-    def colorize(self, L: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-        """The colours of L: ab (N, 2, H, W), float32, fitted to the gamut.
-
-        Parameters
-        ----------
-        L : Tensor
-            (N, 1, H, W) float in [0, 100].
-        temperature : float
-            Above 0: 1 shows the mean of the distribution, 0.38 the paper's choice, 0.01 about the
-            mode.
+        A temperature of 1 shows the mean of the distribution, 0.38 is the paper's choice, 0.01
+        shows about the mode.
         """
-        check_lightness(L)
-        return shown(L, self.predict(L, temperature))
+        return self.enlarge(annealed_mean(self.logits(L), self.bins, temperature), L)
 
     def distribution(self, L: Tensor) -> Tensor:
         """The predicted probabilities of the bins: float32 (N, Q, H/scale, W/scale)."""
         return self.logits(L).softmax(1)
 
-    def uncertainty(self, L: Tensor) -> Tensor:
-        """Entropy of the distribution in nats, 0 to ln Q: float32 (N, 1, H/scale, W/scale)."""
-        return entropy(self.logits(L))
-
     @torch.no_grad()
-    def samples(self, L: Tensor, n: int, seed: int = 0, mass: float = 0.9) -> Tensor:
+    def samples(self, L: Tensor, n: int, seed: int = 0) -> Tensor:
         """n possible colourings, each with colours that hold together: ab (n, N, 2, H, W).
 
-        One random number a picture and sample goes through the inverse of the cumulative
-        distribution of every pixel, bins ordered by hue (`colorkit.bins.sample`). So pixels of
-        one thing, whose distributions are alike, take the same colour, and over many samples each
-        pixel has the predicted distribution, less its tail. Then the predicted colours within 20
-        units of the one drawn are averaged: else neighbours would step from bin to bin. Two things
-        that can have the same colours take the same one in a picture, whatever they would do.
-
-        The n numbers are spread evenly over [0, 1) and shuffled, so that few samples show what
-        there is. They depend on the picture and the seed, not on the batch.
-
-        Parameters
-        ----------
-        mass : float
-            In (0, 1]: the least likely bins of each pixel, beyond this much of its distribution,
-            are never drawn (nucleus sampling: A. Holtzman et al., ICLR 2020). Drawn for a whole
-            picture at once, the tail of a network that trained briefly would tint all of it. 1
-            draws from all bins.
+        One random number a picture and sample goes through `colorkit.bins.sample`, so pixels whose
+        distributions are alike take the same colour, and over many samples each pixel has the
+        predicted distribution.
         """
-        if n < 1 or not 0 < mass <= 1:
-            raise ValueError(f"n is 1 or more and mass in (0, 1], got {n} and {mass}")
-        logits, drawn = _nucleus(self.logits(L), mass), []
-        uniform = torch.stack([self._uniform(x, n, seed) for x in L], dim=1).to(L.device)
-        for numbers in uniform.view(n, len(L), 1, 1, 1):
-            colour = self._mode_around(logits, sample(logits, self.bins, numbers))
-            drawn.append(shown(L, self.enlarge(colour, L)))
-        return torch.stack(drawn)
-
-    @staticmethod
-    def _uniform(L: Tensor, n: int, seed: int) -> Tensor:
-        generator = np.random.default_rng([seed, picture_key(L)])
-        numbers = (generator.permutation(n) + generator.random()) / n
-        return torch.from_numpy(numbers).float().clamp_max(1 - 1e-6)
-
-    def _mode_around(self, logits: Tensor, chosen: Tensor) -> Tensor:
-        """Mean colour of the distribution within a circle about the chosen one."""
-        bins = self.bins.to(logits)
-        squared = (bins.view(1, -1, 2, 1, 1) - chosen[:, None]).square().sum(2)
-        return annealed_mean(logits.masked_fill(squared > _MODE_RADIUS**2, -torch.inf), bins, 1.0)
+        logits = self.logits(L)
+        numbers = torch.rand(n, len(L), 1, 1, 1, generator=torch.Generator().manual_seed(seed))
+        drawn = (self.enlarge(sample(logits, self.bins, u), L) for u in numbers)
+        return torch.stack([fit_gamut(L.float(), ab) for ab in drawn])
 
     def enlarge(self, ab: Tensor, L: Tensor) -> Tensor:
         """Colours at 1/scale of the size, bilinearly to the size of L.
 
-        A cell's colour belongs to the pixel that training took for it
-        (`colorkit.training.objectives.middle_pixels`), not to the point in the cell's middle: with
-        half a pixel of shift, edges would lose colour.
+        A cell's colour belongs to the pixel that training took for it, the one below on the right
+        of the cell's middle: with half a pixel of shift, edges would lose colour.
         """
         height, width = (self.scale * (side - 1) + 1 for side in ab.shape[2:])
         between = F.interpolate(ab, (height, width), mode="bilinear", align_corners=True)
@@ -171,10 +110,3 @@ def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
     if layer.bias is None:
         return torch.bmm(weight, pixels).unflatten(2, x.shape[2:])
     return torch.baddbmm(layer.bias[:, None], weight, pixels).unflatten(2, x.shape[2:])
-
-
-def _nucleus(logits: Tensor, mass: float) -> Tensor:
-    """The logits, minus infinity where more likely bins hold that much of the mass already."""
-    p, order = logits.softmax(1).sort(dim=1, descending=True)
-    beyond = p.cumsum(1) - p >= mass
-    return logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), -torch.inf)

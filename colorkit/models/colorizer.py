@@ -10,7 +10,7 @@ size of picture, evaluation mode while colouring.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from zlib import crc32
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,40 +26,25 @@ class Colorizer(ABC):
     """Gives colours to lightness. Subclasses write `predict`."""
 
     @abstractmethod
-    def predict(self, L: Tensor) -> Tensor:
+    def predict(self, L: Tensor, **options: Any) -> Tensor:
         """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W), inside the gamut or not."""
 
     @torch.no_grad()
-    def colorize(self, L: Tensor) -> Tensor:
-        """The colours of L.
+    def colorize(self, L: Tensor, **options: Any) -> Tensor:
+        """The colours of L (N, 1, H, W) in [0, 100]: ab, float32 (N, 2, H, W), inside sRGB.
 
-        Parameters
-        ----------
-        L : Tensor
-            (N, 1, H, W) float in [0, 100], of any size and on any device.
-
-        Returns
-        -------
-        Tensor
-            ab, float32 (N, 2, H, W), on the device of L, fitted to the gamut of sRGB at that L.
-
-        Raises
-        ------
-        ValueError
-            If the shape is another, L leaves [0, 100], or a colour is not finite.
+        The options are those of `predict`, such as the temperature of a classifier. ab is on the
+        device of L. A ValueError says if the shape is another, L leaves [0, 100], or a colour is
+        not finite.
         """
         check_lightness(L)
-        return shown(L, self.predict(L))
+        return fit_gamut(L.float(), self.predict(L, **options).to(L.device, torch.float32))
 
 
 class Network(nn.Module, Colorizer):
     """A network that maps normalised L to normalised ab. Subclasses write `compute`.
 
-    Attributes
-    ----------
-    stride : int
-        Height and width are padded to multiples of it, by repeating the edge, and the result is
-        cropped.
+    Height and width are padded to multiples of `stride`, and the result is cropped.
     """
 
     stride: int = 1
@@ -83,23 +68,6 @@ class Network(nn.Module, Colorizer):
             return self(L.to(device))
 
 
-def shown(L: Tensor, ab: Tensor) -> Tensor:
-    """ab of any device and precision as a colorizer gives it: float32, fitted to the gamut."""
-    return fit_gamut(L.float(), ab.to(L.device, torch.float32))
-
-
-def conv_of_both(conv: nn.Conv2d, x: Tensor, side: Tensor) -> Tensor:
-    """``conv(torch.cat([x, side], 1))`` without the copy, and without a gradient none asks for."""
-    own, other = conv.weight.split([x.shape[1], side.shape[1]], dim=1)
-    first = F.conv2d(x, own, conv.bias, padding=conv.padding)
-    return first + F.conv2d(side, other, padding=conv.padding)
-
-
-def picture_key(L: Tensor) -> int:
-    """A number that depends on the picture L (1, H, W) alone, to draw from repeatably."""
-    return crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())
-
-
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
     """Evaluation mode inside, and afterwards each part's own mode again.
@@ -121,24 +89,10 @@ def normalize(L: Tensor) -> Tensor:
 
 
 def pad(L: Tensor, stride: int) -> Tensor:
-    """Repeat the last row and column until both sides are multiples of the stride.
-
-    Examples
-    --------
-    >>> pad(torch.zeros(1, 1, 30, 17), 8).shape
-    torch.Size([1, 1, 32, 24])
-    """
+    """Repeat the last row and column until both sides are multiples of the stride."""
     check_lightness(L)
     height, width = L.shape[2:]
     return F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
-
-
-def level_of(scale: int, depth: int) -> int:
-    """How often 1/scale halves the size: 0 for 1, 1 for 2, 2 for 4, less than the depth."""
-    level = scale.bit_length() - 1
-    if scale != 2**level or not 0 <= level < depth:
-        raise ValueError(f"the scale is a power of 2 from 1 to {2 ** (depth - 1)}, not {scale}")
-    return level
 
 
 def check_lightness(L: Tensor) -> None:
@@ -151,3 +105,18 @@ def check_lightness(L: Tensor) -> None:
             f"L has shape {tuple(L.shape)}; it must be (N, 1, H, W): add the batch with L[None], "
             "and take L alone from Lab with colorkit.color.split_lab"
         )
+
+
+def conv_of_both(conv: nn.Conv2d, x: Tensor, side: Tensor) -> Tensor:
+    """``conv(torch.cat([x, side], 1))`` without the copy, and without a gradient none asks for."""
+    own, other = conv.weight.split([x.shape[1], side.shape[1]], dim=1)
+    first = F.conv2d(x, own, conv.bias, padding=conv.padding)
+    return first + F.conv2d(side, other, padding=conv.padding)
+
+
+def level_of(scale: int, depth: int) -> int:
+    """How often 1/scale halves the size: 0 for 1, 1 for 2, 2 for 4, less than the depth."""
+    level = scale.bit_length() - 1
+    if scale != 2**level or not 0 <= level < depth:
+        raise ValueError(f"the scale is a power of 2 from 1 to {2 ** (depth - 1)}, not {scale}")
+    return level

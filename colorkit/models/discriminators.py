@@ -1,8 +1,8 @@
-"""Critics, the other player of a GAN: L and ab in, logits out, above 0 where colours look true.
+"""Discriminators, the other player of a GAN: L and ab to logits, above 0 where colours look true.
 
-A critic of patches asks of each square of the picture whether it could be true, so it judges
+A discriminator of patches asks of each square of the picture whether it could be true, so it judges
 local colour and texture, with few weights (P. Isola et al., "Image-to-image translation with
-conditional adversarial networks", CVPR 2017). A critic of the whole picture gives one answer.
+conditional adversarial networks", CVPR 2017). One of the whole picture gives a single answer.
 
 Neither has batch norm: its statistics tie the patches and the pictures of a batch together, so
 that no logit would have a receptive field, and a batch that is all true gives itself away.
@@ -23,10 +23,7 @@ FIELDS = {16: 1, 34: 2, 70: 3}
 class Discriminator(nn.Module):
     """What both share: raw L and ab in, scaled inside. Subclasses set `layers`.
 
-    Parameters
-    ----------
-    sees : {"Lab", "ab"}
-        Without L it knows which colours there are, not which ones belong to what it sees.
+    With ``sees="ab"`` it knows which colours there are, not which ones belong to what it sees.
     """
 
     layers: nn.Sequential
@@ -34,7 +31,7 @@ class Discriminator(nn.Module):
     def __init__(self, sees: str = "Lab") -> None:
         super().__init__()
         if sees not in SEES:
-            raise ValueError(f"a critic sees one of {', '.join(SEES)}, not {sees!r}")
+            raise ValueError(f"a discriminator sees one of {', '.join(SEES)}, not {sees!r}")
         self.sees = sees
 
     def forward(self, L: Tensor, ab: Tensor) -> Tensor:
@@ -49,60 +46,27 @@ class Discriminator(nn.Module):
 class ImageDiscriminator(Discriminator):
     """One logit a picture of any size: four convolutions that halve, a mean, a hidden layer.
 
-    Parameters
-    ----------
-    width : int
-        Channels of the first convolution; each further one has twice as many.
-    sees : {"Lab", "ab"}
-    spectral_norm : bool
-        Bound how steep each layer can be (T. Miyato et al., ICLR 2018).
-
-    Examples
-    --------
-    >>> ImageDiscriminator(width=4)(torch.zeros(3, 1, 30, 17), torch.zeros(3, 2, 30, 17)).shape
-    torch.Size([3, 1, 1, 1])
+    The first convolution has `width` channels, each further one twice as many.
     """
 
-    def __init__(self, width: int = 32, *, sees: str = "Lab", spectral_norm: bool = False) -> None:
+    def __init__(self, width: int = 32, *, sees: str = "Lab") -> None:
         super().__init__(sees)
-        widths = [SEES[sees], *(width * 2**level for level in range(4))]
         layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
+        for before, after in pairwise([SEES[sees], *(width * 2**level for level in range(4))]):
             layers += [nn.Conv2d(before, after, 3, 2, 1), nn.LeakyReLU(0.2)]
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(widths[-1], widths[-1], 1)]
-        layers += [nn.LeakyReLU(0.2), nn.Conv2d(widths[-1], 1, 1)]
-        self.layers = _bounded(layers, spectral_norm)
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(after, after, 1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(after, 1, 1))
 
 
 class PatchDiscriminator(Discriminator):
     """One logit a patch, in the layout of pix2pix: convolutions 4 x 4, padded by 1.
 
-    All but the last two halve the size. At 64 x 64 a field of 70 sees everything: take 16 or 34.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first convolution, 64 in pix2pix; then twice as many, up to 8 times.
-    field : {70, 34, 16}
-        Side of the patch, in pixels.
-    sees : {"Lab", "ab"}
-    spectral_norm : bool
-
-    Examples
-    --------
-    >>> net = PatchDiscriminator(width=4, field=16)
-    >>> net(torch.zeros(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)).shape
-    torch.Size([1, 1, 14, 14])
+    All but the last two halve the size. The first has `width` channels, 64 in pix2pix, then there
+    are twice as many, up to 8 times. `field` is the side of the patch in pixels, 70, 34 or 16: at
+    64 x 64 a field of 70 sees everything.
     """
 
-    def __init__(
-        self,
-        width: int = 64,
-        field: int = 70,
-        *,
-        sees: str = "Lab",
-        spectral_norm: bool = False,
-    ) -> None:
+    def __init__(self, width: int = 64, field: int = 70, *, sees: str = "Lab") -> None:
         super().__init__(sees)
         if field not in FIELDS:
             raise ValueError(f"the field is one of {', '.join(map(str, FIELDS))}, not {field}")
@@ -112,10 +76,9 @@ class PatchDiscriminator(Discriminator):
         for level, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if level < halvings else 1
             layers += [nn.Conv2d(before, after, 4, stride, 1), nn.LeakyReLU(0.2)]
-        self.layers = _bounded([*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1)], spectral_norm)
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
 
     def forward(self, L: Tensor, ab: Tensor) -> Tensor:
-        """L and ab as `Discriminator` takes them to logits (N, 1, h, w), one a patch."""
         smallest = 3 * 2 ** FIELDS[self.field]
         if min(L.shape[2:]) < smallest:
             raise ValueError(
@@ -123,10 +86,3 @@ class PatchDiscriminator(Discriminator):
                 f"pixels, got {L.shape[2]} x {L.shape[3]}"
             )
         return super().forward(L, ab)
-
-
-def _bounded(layers: list[nn.Module], spectral_norm: bool) -> nn.Sequential:
-    if spectral_norm:
-        bound = nn.utils.parametrizations.spectral_norm
-        layers = [bound(x) if isinstance(x, nn.Conv2d) else x for x in layers]
-    return nn.Sequential(*layers)

@@ -1,9 +1,9 @@
-"""The naive encoder-decoder: convolutions with stride down, transposed convolutions up.
+"""The plain encoder-decoder: convolutions with stride down, transposed convolutions up.
 
 All that it knows of the place of an edge has to pass through the smallest layer, so its colours
 are blurred and bleed; `unet` is the answer to that. With `hidden`, dense layers follow at the end,
-as one of the reports behind the course found helpful for faces: they know where in the picture
-they are, which helps only where pictures are aligned, and they tie the network to one size.
+as in a student's report on synthetic faces: they know where in the picture they are, which helps
+only where pictures are aligned, and they tie the network to one size.
 """
 
 from itertools import pairwise
@@ -45,37 +45,25 @@ class EncoderDecoder(Network):
     depth : int
         How often height and width are halved.
     hidden : int
-        Units of the dense hidden layer at the end; 0: no dense layers. With them the network has
-        a *fixed size* and refuses pictures of any other.
+        Units of a dense hidden layer at the end; 0: no dense layers.
     size : int
-        Height and width of the pictures if there are dense layers, a multiple of 2**depth.
+        With dense layers, height and width of all pictures: a multiple of 2**depth.
     """
 
     def __init__(self, width: int = 32, depth: int = 3, hidden: int = 0, size: int = 64) -> None:
         super().__init__()
-        self.stride = 2**depth
-        widths = [1] + [width * 2**level for level in range(depth)]
-        pairs = list(pairwise(widths))
+        self.stride, self.size = 2**depth, size if hidden else None
+        pairs = list(pairwise([1] + [width * 2**level for level in range(depth)]))
         self.encoder = nn.Sequential(*(down(a, b) for a, b in pairs))
         self.decoder = nn.Sequential(*(up(b, max(a, width)) for a, b in reversed(pairs)))
         self.head = nn.Conv2d(width, 2, 3, padding=1)
-        self.size = size if hidden else None
         if hidden:
-            self.dense = self._dense(hidden, size)
-
-    def _dense(self, hidden: int, size: int) -> nn.Sequential:
-        if size % self.stride:
-            raise ValueError(f"size must be a multiple of 2**depth = {self.stride}, got {size}")
-        return nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(2 * size**2, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, 2 * size**2),
-            nn.Unflatten(1, (2, size, size)),
-        )
+            if size % self.stride:
+                raise ValueError(f"size must be a multiple of 2**depth = {self.stride}, got {size}")
+            layers = nn.Linear(2 * size**2, hidden), nn.ReLU(), nn.Linear(hidden, 2 * size**2)
+            self.dense = nn.Sequential(nn.Flatten(), *layers, nn.Unflatten(1, (2, size, size)))
 
     def forward(self, L: Tensor) -> Tensor:
-        """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W) in Lab units."""
         if self.size and tuple(L.shape[2:]) != (self.size, self.size):
             raise ValueError(
                 f"this network has dense layers for {self.size} x {self.size} pixels, L has "

@@ -27,42 +27,34 @@ GRAY_MEAN, GRAY_STD = 0.449, 0.226  # what one gray channel is normalised with h
 
 
 class Encoder(nn.Module):
-    """torchvision's ResNet without its classifier, for one channel and any width.
+    """torchvision's ResNet of 18 or 50 layers without its classifier, for one channel.
 
-    Parameters
-    ----------
-    layers : {18, 50}
-    width : int
-        Channels of the first convolution, 64 in the paper.
-
-    Attributes
-    ----------
-    channels : tuple of int
-        Of the five features: at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size. With 50 layers and
-        width 64 the last has 2,048.
+    The first convolution has `width` channels, 64 in the paper; the five features, at 1/2, 1/4,
+    1/8, 1/16 and 1/32 of the size, have `channels`.
     """
 
     def __init__(self, layers: int = 18, width: int = 64) -> None:
         super().__init__()
-        if layers not in LAYOUTS:
-            raise ValueError(f"layers must be 18 or 50, got {layers}")
         block, counts = LAYOUTS[layers]
         self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        before, channels = width, [width]
+        self.channels = [width]
         for number, count in enumerate(counts):
-            planes = width * 2**number
-            stage = _stage(block, before, planes, count, stride=1 if number == 0 else 2)
+            planes, stride, before = width * 2**number, 1 + (number > 0), self.channels[-1]
+            after, shortcut = planes * block.expansion, None
+            if stride != 1 or before != after:
+                projection = nn.Conv2d(before, after, 1, stride, bias=False)
+                shortcut = nn.Sequential(projection, nn.BatchNorm2d(after))
+            rest = (block(after, planes) for _ in range(count - 1))
+            stage = nn.Sequential(block(before, planes, stride, shortcut), *rest)
             self.add_module(f"layer{number + 1}", stage)
-            before = planes * block.expansion
-            channels.append(before)
-        self.channels = tuple(channels)
+            self.channels.append(after)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 1, h, w) to the five features, the largest first."""
+        """(N, 1, h, w), from `encoder_input`, to the five features, the largest first."""
         features = [torch.relu(self.bn1(self.conv1(x)))]
         x = F.max_pool2d(features[0], 3, stride=2, padding=1)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -71,14 +63,13 @@ class Encoder(nn.Module):
         return features
 
 
-def _stage(block: type, before: int, planes: int, count: int, stride: int) -> nn.Sequential:
-    after, shortcut = planes * block.expansion, None
-    if stride != 1 or before != after:
-        shortcut = nn.Sequential(
-            nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
-        )
-    rest = (block(after, planes) for _ in range(count - 1))
-    return nn.Sequential(block(before, planes, stride, shortcut), *rest)
+def encoder_input(L: Tensor) -> Tensor:
+    """L in [0, 100] as the encoder takes it: the sRGB value of that gray, normalised.
+
+    The value is not L / 100, but up to 0.034 from it.
+    """
+    lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
+    return (lab_to_rgb(lab)[:, :1] - GRAY_MEAN) / GRAY_STD
 
 
 def for_one_channel(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,65 +87,33 @@ def for_one_channel(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def imagenet_weights(layers: int) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights, for one channel; downloaded at first use.
-
-    Raises
-    ------
-    RuntimeError
-        If they are not on this machine and cannot be downloaded.
-    """
-    try:
-        state = IMAGENET[layers].get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise RuntimeError(
-            f"the ImageNet weights of ResNet-{layers} could not be downloaded ({error}): connect "
-            'to the internet once, or go on with weights="worlds", which come with colorkit, '
-            "weights=None, or a file of your own"
-        ) from error
-    return for_one_channel({k: v for k, v in state.items() if not k.startswith("fc.")})
-
-
-def saved_weights(path: str | PathLike) -> dict:
-    """What torch.save wrote into a file of weights; "worlds" is the file that comes with us."""
-    path = Path(WORLDS if path == "worlds" else path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'there is no file of weights {path}: give a path, "imagenet", "worlds" or None'
-        )
-    try:
-        state = dict(torch.load(path, map_location="cpu", weights_only=True))
-        return {**state, "model": unpack(state)} if "scales" in state else state
-    except Exception as error:
-        raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
-
-
-def pack(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """A quarter of the size: convolutions in 8 bits, with a scale for each output channel."""
-    kernels = {name: value for name, value in state.items() if value.ndim == 4}
-    scales = {k: v.abs().amax((1, 2, 3), keepdim=True) / 127 + 1e-12 for k, v in kernels.items()}
-    rounded = {k: (v / scales[k]).round().to(torch.int8) for k, v in kernels.items()}
-    return {"model": {**state, **rounded}, "scales": scales}
-
-
 def unpack(packed: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The state dict that `pack` made smaller, up to half a step of its scales."""
+    """A state dict from one whose convolutions are in 8 bits, with scales: scripts/pretrain.py."""
     scales = packed["scales"]
     return {k: v * scales[k] if k in scales else v for k, v in packed["model"].items()}
 
 
-def own_weights(path: str | PathLike) -> dict[str, Tensor]:
-    """An encoder's state dict from a file that torch.save wrote; a classifier `fc` is left out.
-
-    A checkpoint has it as "model". Weights for three channels are turned into weights for one.
-    """
-    state = saved_weights(path)
+def load_weights(layers: int, weights: str | PathLike) -> dict[str, Tensor]:
+    """An `Encoder`'s state dict: "imagenet", downloaded at first use, "worlds", or of a file."""
+    if weights == "imagenet":
+        try:
+            state = IMAGENET[layers].get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            raise RuntimeError(
+                f"the ImageNet weights of ResNet-{layers} could not be downloaded ({error}): "
+                'connect to the internet once, or take weights="worlds", a file, or None'
+            ) from error
+        return for_one_channel({k: v for k, v in state.items() if not k.startswith("fc.")})
+    path = Path(WORLDS if weights == "worlds" else weights)
+    if not path.is_file():
+        raise FileNotFoundError(f'no file {path}: give a path, "imagenet", "worlds" or None')
     try:
-        state = {k: v for k, v in state.get("model", state).items() if not k.startswith("fc.")}
-        three = state["conv1.weight"].shape[1] == 3
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = unpack(state) if "scales" in state else state
+        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+        return for_one_channel(state) if state["conv1.weight"].shape[1] == 3 else state
     except Exception as error:
         raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
-    return for_one_channel(state) if three else state
 
 
 class ResNetColorizer(Network):
@@ -165,22 +124,21 @@ class ResNetColorizer(Network):
     layers : {18, 50}
     weights : "imagenet", "worlds", path or None
         Of the encoder: torchvision's (a download at first use); ours of ResNet-18 and width 16,
-        learnt from the labels of made worlds (`colorkit.models.pretrain`); a file made by
+        learnt from the labels of made worlds (scripts/pretrain.py); a file made by
         ``torch.save(encoder.state_dict(), path)``; or random ones.
     encoder_width : int, optional
-        Channels of the first convolution: 64 if not given, or what the file's weights have.
+        Channels of the first convolution: 64 if not given, or what the weights have.
     width : int
         Channels of the decoder at full size; each size below has twice as many, up to 16 times.
     frozen : bool
         Keep the encoder's weights as they are, and its batch norm in evaluation mode always.
-    memory : FeatureMemory, optional
-        Of a frozen encoder: where the features of training pictures are kept for later epochs,
-        and for other networks with the same encoder.
     dropout : float
         Share of the last features that are left out during training.
     skips : bool
         Give the decoder the encoder's features of each size, or only the last ones: 2,048 of
-        4 x 4 for ResNet-50 and 128 x 128 pixels, as in the report on synthetic faces.
+        4 x 4 for ResNet-50 and 128 x 128 pixels.
+    memory : FeatureMemory, optional
+        Of a frozen encoder: where the features of training pictures are kept for later epochs.
     """
 
     stride = 32
@@ -198,35 +156,34 @@ class ResNetColorizer(Network):
         memory: FeatureMemory | None = None,
     ) -> None:
         super().__init__()
+        if layers not in LAYOUTS:
+            raise ValueError(f"layers must be 18 or 50, got {layers}")
         if memory is not None and not frozen:
             raise ValueError("only a frozen encoder has features to remember: set frozen=True")
-        state = _load(layers, weights)
-        known = len(state["conv1.weight"]) if state else 64
-        self.encoder = Encoder(layers, encoder_width or known)
-        if state:
-            _fill(self.encoder, state, weights)
+        state = None if weights is None else load_weights(layers, weights)
+        own = len(state["conv1.weight"]) if state else 64
+        self.encoder = Encoder(layers, encoder_width or own)
+        try:
+            if state:
+                self.encoder.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights {str(weights)!r} do not fit a ResNet-{layers} of width "
+                f"{self.encoder.channels[0]}: leave encoder_width out, their own is {own}, and "
+                f"take the layers that they have, 18 for 'worlds' ({error})"
+            ) from error
         self.frozen, self.skips, self.memory = frozen, skips, memory
         self.encoder.requires_grad_(not frozen)
         self.dropout = nn.Dropout2d(dropout)
-        self.decoder = self._decoder(width)
-        self.head = nn.Conv2d(width, 2, 3, padding=1)
-        self.train()
-
-    def _decoder(self, width: int) -> nn.ModuleList:
-        """Five steps up, from 1/32 of the size to the whole."""
         *sides, before = self.encoder.channels
-        steps = nn.ModuleList()
+        self.decoder = nn.ModuleList()  # five steps up, from 1/32 of the size to the whole
         for level, side in zip((4, 3, 2, 1, 0), [*reversed(sides), 1], strict=True):
             after = width * 2**level
-            steps.append(
-                nn.Sequential(
-                    nn.Conv2d(before + side * self.skips, after, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(after),
-                    nn.ReLU(),
-                )
-            )
+            conv = nn.Conv2d(before + side * skips, after, 3, padding=1, bias=False)
+            self.decoder.append(nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU()))
             before = after
-        return steps
+        self.head = nn.Conv2d(width, 2, 3, padding=1)
+        self.train()
 
     def train(self, mode: bool = True) -> "ResNetColorizer":
         """As in any module, but a frozen encoder stays in evaluation mode."""
@@ -236,22 +193,17 @@ class ResNetColorizer(Network):
         return self
 
     def prepare(self, L: Tensor) -> Tensor:
-        """L (N, 1, H, W) as `compute` takes it: padded, and normalised as the encoder's weights."""
         return encoder_input(pad(L, self.stride))
 
     def features(self, x: Tensor) -> Tensor:
         """What `compute` takes, to the last features before the head."""
-        *sides, last = self._encode(x)
-        sides, last = [*reversed(sides), x], self.dropout(last)
-        for step, side in zip(self.decoder, sides, strict=False):
+        remembered = self.memory is not None and self.training and not x.requires_grad
+        *sides, last = self.memory(self.encoder, x) if remembered else self.encoder(x)
+        last = self.dropout(last)
+        for step, side in zip(self.decoder, [*reversed(sides), x], strict=False):  # after a cut
             last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
             last = step[1:](conv_of_both(step[0], last, side)) if self.skips else step(last)
         return last
-
-    def _encode(self, x: Tensor) -> list[Tensor]:
-        if self.memory is None or not self.training or x.requires_grad:
-            return self.encoder(x)
-        return self.memory(self.encoder, x)
 
     def cut(self, scale: int) -> int:
         """Leave out the head and what works above 1/scale of the size; channels of `features`."""
@@ -262,34 +214,3 @@ class ResNetColorizer(Network):
 
     def compute(self, x: Tensor) -> Tensor:
         return AB_SCALE * self.head(self.features(x))
-
-
-def encoder_input(L: Tensor) -> Tensor:
-    """L in [0, 100] as the encoder takes it: the gray's sRGB value, less its mean, over its std."""
-    return (gray_value(L) - GRAY_MEAN) / GRAY_STD
-
-
-def gray_value(L: Tensor) -> Tensor:
-    """The sRGB value in [0, 1] of a gray with this L: not L / 100, but up to 0.034 from it."""
-    lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
-    return lab_to_rgb(lab)[:, :1]
-
-
-def _load(layers: int, weights: str | PathLike | None) -> dict[str, Tensor] | None:
-    if layers not in LAYOUTS:
-        raise ValueError(f"layers must be 18 or 50, got {layers}")
-    if weights is None:
-        return None
-    return imagenet_weights(layers) if weights == "imagenet" else own_weights(weights)
-
-
-def _fill(encoder: Encoder, state: dict[str, Tensor], source: str | PathLike) -> None:
-    try:
-        encoder.load_state_dict(state)
-    except RuntimeError as error:
-        width, own = len(state["conv1.weight"]), encoder.conv1.out_channels
-        what = "ResNet-18 of width 16" if source == "worlds" else f"a ResNet of width {width}"
-        raise ValueError(
-            f"the weights {str(source)!r} do not fit this encoder of width {own}: they are of "
-            f"{what}, so leave encoder_width out and take the layers that they have ({error})"
-        ) from error

@@ -5,7 +5,6 @@ up. Each step up therefore gets both: the enlarged features, and the encoder's o
 concatenated (O. Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from colorkit.models.colorizer import AB_SCALE, Network, conv_of_both, level_of
 
-HEADS: dict[str, Callable[[Tensor], Tensor]] = {
+HEADS = {
     "linear": lambda x: AB_SCALE * x,
     "tanh": lambda x: 128 * torch.tanh(x),
     "sigmoid": lambda x: 255 * torch.sigmoid(x) - 128,
@@ -33,57 +32,42 @@ def double_conv(channels_in: int, channels_out: int, norm: bool) -> nn.Sequentia
 
 
 class UNet(Network):
-    """Raw L in, raw ab out, any size. Full width takes 128 x 128 x 1 down to 8 x 8 x 512.
+    """Raw L in, raw ab out, any size. By default 128 x 128 x 1 goes down to 8 x 8 x 512.
 
     Parameters
     ----------
     width : int
-        Channels at full size, 32 at full width; each level down has twice as many.
+        Channels at full size; each level down has twice as many.
     depth : int
         How often height and width are halved.
     batch_norm : bool
     head : {"linear", "tanh", "sigmoid"}
         What bounds the colours: nothing, or [-128, 128], or [-128, 127].
-    skips : bool
-        Concatenate the encoder's features at each size. Without them it is an encoder-decoder,
-        for the comparison.
     """
 
     def __init__(
-        self,
-        width: int = 32,
-        depth: int = 4,
-        *,
-        batch_norm: bool = True,
-        head: str = "linear",
-        skips: bool = True,
+        self, width: int = 32, depth: int = 4, *, batch_norm: bool = True, head: str = "linear"
     ) -> None:
         super().__init__()
         if head not in HEADS:
             raise ValueError(f"there is no head {head!r}: take one of {', '.join(HEADS)}")
-        self.stride, self.skips, self.bound = 2**depth, skips, head
+        self.stride, self.bound = 2**depth, head
         self.widths = [width * 2**level for level in range(depth + 1)]
         pairs = list(pairwise(self.widths))
         self.first = double_conv(1, width, batch_norm)
         self.downs = nn.ModuleList(double_conv(a, b, batch_norm) for a, b in pairs)
-        self.ups = nn.ModuleList(
-            double_conv(a + b if skips else b, a, batch_norm) for a, b in reversed(pairs)
-        )
+        self.ups = nn.ModuleList(double_conv(a + b, a, batch_norm) for a, b in reversed(pairs))
         self.head = nn.Conv2d(width, 2, 1)
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Features at each size, the largest first."""
-        features = [self.first(x)]
-        for down in self.downs:
-            features.append(down(F.max_pool2d(features[-1], 2)))
-        return features
 
     def features(self, x: Tensor) -> Tensor:
         """What `compute` takes, to the last features before the head."""
-        *encoded, x = self.encode(x)
-        for up, skip in zip(self.ups, reversed(encoded), strict=False):  # `cut` leaves fewer ups
+        encoded = [self.first(x)]
+        for down in self.downs:
+            encoded.append(down(F.max_pool2d(encoded[-1], 2)))
+        x = encoded.pop()
+        for up in self.ups:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = up[1:](conv_of_both(up[0], x, skip)) if self.skips else up(x)
+            x = up[1:](conv_of_both(up[0], x, encoded.pop()))
         return x
 
     def cut(self, scale: int) -> int:
