@@ -40,7 +40,7 @@ from torch import nn
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
-from colorcourse.lesson02.overfit import Conv, activations, random_crops, spoil
+from colorcourse.lesson02.overfit import Conv, activations, perturb, random_crops
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.photographs import photograph
 from colorkit.device import pick_device, seed_everything
@@ -113,7 +113,7 @@ for name in labs:
 L, ab = split_lab(labs["astronaut"])
 rows = [{}, {}, {}]
 for mse in (400, 100, 40, 10):
-    for row, (kind, wrong) in zip(rows, spoil(ab, mse, generator).items(), strict=True):
+    for row, (kind, wrong) in zip(rows, perturb(ab, mse, generator).items(), strict=True):
         row[f"{kind}, {F.mse_loss(wrong, ab):.0f}"] = lab_to_rgb(join_lab(L, wrong))
 show(
     picture_grid(rows, height=1.6),

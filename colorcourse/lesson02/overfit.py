@@ -1,4 +1,4 @@
-"""What lesson 2 uses: the arithmetic of convolutions, the plain loop, crops, spoiled colours."""
+"""What lesson 2 uses: the arithmetic of convolutions, the plain loop, crops, perturbed colours."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -78,7 +78,7 @@ def random_crops(lab: Tensor, count: int, size: int, generator: torch.Generator)
     return torch.cat([lab[:, :, y : y + size, x : x + size] for y, x in corners])
 
 
-def spoil(ab: Tensor, mse: float, generator: torch.Generator) -> dict[str, Tensor]:
+def perturb(ab: Tensor, mse: float, generator: torch.Generator) -> dict[str, Tensor]:
     """Three versions of ab (N, 2, H, W) with exactly this error: faded, hue turned, noise.
 
     The error can be at most the mean square of ab, where all is faded to gray.
@@ -86,7 +86,7 @@ def spoil(ab: Tensor, mse: float, generator: torch.Generator) -> dict[str, Tenso
     Examples
     --------
     >>> ab = torch.randn(1, 2, 9, 9) * 20
-    >>> {k: round(F.mse_loss(v, ab).item()) for k, v in spoil(ab, 50, torch.Generator()).items()}
+    >>> {k: round(F.mse_loss(v, ab).item()) for k, v in perturb(ab, 50, torch.Generator()).items()}
     {'faded': 50, 'turned': 50, 'noise': 50}
     """
     power = ab.square().mean()
