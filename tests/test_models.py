@@ -298,6 +298,8 @@ def test_a_memory_gives_what_the_encoder_would_and_asks_it_once(monkeypatch):
     wide = torch.cat([L[:1], lightness(3, 64, 64, seed=8)])
     assert torch.allclose(net.train()(wide), plain(wide), atol=1e-3)
     assert len(memory.kept) == 6
+    memory.clear()
+    assert not memory.kept
 
 
 def test_a_memory_tells_sizes_and_encoders_apart_and_hides_no_gradient():

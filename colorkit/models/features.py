@@ -17,6 +17,10 @@ class FeatureMemory:
         self.kept: dict[int, list[Tensor]] = {}
         self.weight: Tensor | None = None  # the encoder's first, to tell it from others
 
+    def clear(self) -> None:
+        """Forget all pictures."""
+        self.kept.clear()
+
     @torch.no_grad()
     def __call__(self, encoder: nn.Module, x: Tensor) -> list[Tensor]:
         """What ``encoder(x)`` gives for pictures x (N, 1, H, W): a list of (N, C, h, w)."""
