@@ -72,6 +72,9 @@ def score_models(
     names : sequence of str
         Which of `METRICS`.
     """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ValueError(f"no metric {unknown[0]!r}: there are {', '.join(METRICS)}")
     scores = {model: Scores({name: Score() for name in names}) for model in colorizers}
     for L, truth in batches:
         real = lab_to_rgb(join_lab(L, truth))

@@ -73,7 +73,7 @@ def test_a_generator_of_batches_scores_as_the_whole_does(scores, pictures, model
 def test_only_what_is_asked_for_is_scored_whatever_the_batch(pictures, models, scores):
     few = table(score_models(models, in_batches(*pictures, size=1), ["ssim", "mse"]))
     np.testing.assert_allclose(few, table(scores)[["ssim", "mse"]], rtol=1e-5)
-    with pytest.raises(KeyError, match="psnr"):
+    with pytest.raises(ValueError, match="no metric 'psnr': there are mse, "):
         score_models(models, in_batches(*pictures), ["psnr"])
 
 
