@@ -24,11 +24,5 @@ if importlib.util.find_spec("colorkit") is None:
 
 
 def bootstrap_text(url: str) -> str:
-    """The source of the bootstrap cell, with the repository's address in it.
-
-    Parameters
-    ----------
-    url : str
-        What pip installs after ``git+`` where no checkout is found.
-    """
+    """The source of the cell; pip installs ``git+URL`` where it finds no checkout."""
     return _TEXT.format(url=url)

@@ -1,4 +1,4 @@
-"""Build the student's notebook and the solution from one source a lesson, and check them.
+"""Build the student's notebook and the solution from one source a lesson, and find drift.
 
 The source is ``solutions/NN_name.py`` (jupytext's py:percent). From it come
 ``lessons/NN_name.ipynb``, with the answers taken out, and ``solutions/NN_name.ipynb``, with them
@@ -7,100 +7,87 @@ difference and a hand edit is found.
 """
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import unified_diff
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
 from colorcourse.bootstrap import bootstrap_text
-from colorcourse.cells import checked_exercises, defined_exercises, parse, without_answers
-from colorcourse.checkout import (
-    LESSONS,
-    SOURCES,
-    lesson_ids,
-    repository_url,
-    select_lessons,
+from colorcourse.cells import (
+    checked_exercises,
+    count_words,
+    defined_exercises,
+    parse,
+    without_answers,
 )
+from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, repository_url, select_lessons
+from colorcourse.exercises import all_exercises
 from colorkit.files import write_whole
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+AGAIN = "run `colorkit notebooks build`"
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One finding: where it is, what is wrong and what to do. A warning does not fail a build."""
+class Lesson:
+    """The two notebooks that a lesson's source makes (the solution with kept outputs)."""
 
-    file: str
-    cell: int | None
-    text: str
-    warning: bool = False
+    name: str
+    student: NotebookNode
+    solution: NotebookNode
 
-    def __str__(self) -> str:
-        where = self.file if self.cell is None else f"{self.file}, cell {self.cell}"
-        return f"{where}: {'warning: ' if self.warning else ''}{self.text}"
+    @property
+    def counts(self) -> str:
+        """How long the lesson is, in one line."""
+        cells = self.solution.cells
+        words = sum(count_words(cell.source) for cell in cells if cell.cell_type == "markdown")
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        lines = sum(bool(line.strip()) for source in code for line in source.splitlines())
+        return f"{self.name}: {len(cells)} cells, {words} words, {lines} lines of code"
 
 
-def read_source(path: Path) -> list[NotebookNode]:
-    """The cells of a py:percent source: type, source and tags, nothing else.
+def build_lesson(root: Path, name: str) -> Lesson:
+    """Read ``solutions/NAME.py`` under `root` and build both notebooks; nothing is written.
 
     Raises
     ------
     ValueError
         If a cell's solution markers do not pair up; the message names file and cell.
     """
-    notebook = jupytext.reads(Path(path).read_text(encoding="utf-8"), fmt="py:percent")
-    cells = []
-    for number, cell in enumerate(notebook.cells, 1):
-        tags = list(cell.metadata.get("tags", []))
-        cells.append(_cell(cell.cell_type, cell.source, {"tags": tags} if tags else {}))
+    path = Path(root) / SOURCES / f"{name}.py"
+    cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
+    url = repository_url(root)
+    solution = _notebook(cells, url)
+    for number, cell in enumerate(cells, 1):
         try:
-            without_answers(cell.source)
+            cell.source = without_answers(cell.source)
         except ValueError as error:
             raise ValueError(f"{path}, cell {number}: {error}") from None
-    return cells
+    if old := read_notebook(path.with_suffix(".ipynb")):
+        keep_outputs(solution, old)
+    return Lesson(name, _notebook(cells, url), solution)
 
 
-def _cell(kind: str, source: str, metadata: dict[str, Any]) -> NotebookNode:
-    cell = {"cell_type": kind, "source": source, "metadata": metadata, "id": ""}
-    if kind == "code":
-        cell |= {"outputs": [], "execution_count": None}
-    return nbformat.from_dict(cell)
-
-
-def build_notebook(
-    cells: list[NotebookNode], url: str, exercises: Mapping[str, Any], answers: bool
-) -> NotebookNode:
-    """One of a lesson's two notebooks, without outputs.
-
-    Parameters
-    ----------
-    cells : list of NotebookNode
-        From `read_source`; not changed.
-    url : str
-        The repository's address, for the bootstrap cell.
-    exercises : mapping
-        Specifications by name; only `points` is read here.
-    answers : bool
-        Whether the answers stay in.
-    """
-    built, ids = [], Counter()
-    graded: set[str] = set()
+def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
+    """A notebook without outputs; a cell's id is a hash of its content, equal cells are counted."""
+    built, ids, graded = [], Counter(), set()
     for cell in cells:
-        metadata = dict(cell.metadata)
-        source = cell.source
-        if "bootstrap" in metadata.get("tags", []):
-            source = bootstrap_text(url)
-        if cell.cell_type == "code" and (nbgrader := _nbgrader(source, exercises, graded)):
+        tags = list(cell.metadata.get("tags", []))
+        metadata = {"tags": tags} if tags else {}
+        source = bootstrap_text(url) if "bootstrap" in tags else cell.source
+        if cell.cell_type == "code" and (nbgrader := _nbgrader(source, graded)):
             metadata["nbgrader"] = nbgrader
-        new = _cell(cell.cell_type, source if answers else without_answers(source), metadata)
-        new.id = _cell_id(new, ids)
-        built.append(new)
+        digest = hashlib.sha256(f"{cell.cell_type}\n{source}".encode()).hexdigest()[:12]
+        ids[digest] += 1
+        identity = digest if ids[digest] == 1 else f"{digest}-{ids[digest]}"
+        make = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
+        built.append(make(source, metadata=metadata, id=identity))
     notebook = nbformat.v4.new_notebook(
         cells=built, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )
@@ -108,21 +95,14 @@ def build_notebook(
     return notebook
 
 
-def _cell_id(cell: NotebookNode, seen: Counter) -> str:
-    """A hash of type and source; equal cells are told apart by a counter."""
-    digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
-    seen[digest] += 1
-    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-
-
-def _nbgrader(source: str, exercises: Mapping[str, Any], graded: set[str]) -> dict | None:
+def _nbgrader(source: str, graded: set[str]) -> dict | None:
     """nbgrader's metadata of an answer or a check cell; None for the others.
 
     A second check of the same exercise is a plain cell: points are given once.
     """
     try:
         tree = parse(source)
-    except SyntaxError:  # named by the lint
+    except SyntaxError:  # the lesson's own tests name it
         return None
     answers = [name for name, _ in defined_exercises(tree)]
     checks = [name for name in checked_exercises(tree) if f"check {name}" not in graded]
@@ -139,16 +119,19 @@ def _nbgrader(source: str, exercises: Mapping[str, Any], graded: set[str]) -> di
         "task": False,
     }
     if kind == "check":
-        metadata["points"] = sum(_points(exercises.get(name)) for name in names)
+        specs = all_exercises()
+        metadata["points"] = sum(specs[name].points if name in specs else 1 for name in names)
     return metadata
 
 
-def _points(spec: Any) -> int:
-    return 1 if spec is None else spec.points
+def _executed_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The code cells but the bootstrap cell, which installs, or does nothing."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in code if "bootstrap" not in cell.metadata.get("tags", [])]
 
 
 def code_hash(notebook: NotebookNode) -> str:
-    """A hash of all that is executed, the bootstrap cell left out (it installs, or does nothing).
+    """A hash of all that is executed.
 
     Outputs are current while it is unchanged, so prose can be corrected, or a fork's address set,
     without executing again.
@@ -157,34 +140,23 @@ def code_hash(notebook: NotebookNode) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
-def _executed_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "bootstrap" not in cell.metadata.get("tags", [])
-    ]
+def keep_outputs(built: NotebookNode, old: NotebookNode) -> None:
+    """Copy the outputs of `old` into `built` where the same code made them.
 
-
-def keep_outputs(built: NotebookNode, old: NotebookNode) -> bool:
-    """Copy the outputs of `old` into `built` where the same code made them; True if it did."""
+    Code cells are then numbered as in a run from first to last.
+    """
     made = old.metadata.get("colorkit", {})
     if made.get("executed") != code_hash(built) or code_hash(old) != code_hash(built):
-        return False
+        return
     for new, cell in zip(_executed_cells(built), _executed_cells(old), strict=True):
         new.outputs = cell.outputs
-    number_cells(built)
-    built.metadata["colorkit"] = made
-    return True
-
-
-def number_cells(notebook: NotebookNode) -> None:
-    """Give code cells and their results the counts of a run from first to last."""
-    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
-    for count, cell in enumerate(cells, 1):
+    code = (cell for cell in built.cells if cell.cell_type == "code")
+    for count, cell in enumerate(code, 1):
         cell.execution_count = count
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
+    built.metadata["colorkit"] = made
 
 
 def notebook_text(notebook: NotebookNode) -> str:
@@ -197,162 +169,72 @@ def read_notebook(path: Path) -> NotebookNode | None:
     """A stored notebook, or None where there is none or it cannot be read."""
     try:
         return nbformat.read(path, as_version=4)
-    except FileNotFoundError:
-        return None
     except Exception:  # nbformat lets through what json, the schema and the file system raise
         return None
 
 
-def registered_exercises() -> Mapping[str, Any]:
-    """All specified exercises by name."""
-    from colorcourse.exercises import all_exercises
+def build_all(root: Path, wanted: str | list[str] | None = None) -> list[Lesson]:
+    """Build the wanted lessons (default: all) and write what changed.
 
-    return all_exercises()
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A lesson's source and the two notebooks that it makes (the solution with kept outputs)."""
-
-    name: str
-    cells: list[NotebookNode]
-    student: NotebookNode
-    solution: NotebookNode
-
-
-def build_lesson(root: Path, name: str, exercises: Mapping[str, Any]) -> Lesson:
-    """Read ``solutions/NAME.py`` under `root` and build both notebooks; nothing is written."""
-    root = Path(root)
-    cells = read_source(root / SOURCES / f"{name}.py")
-    url = repository_url(root)
-    student = build_notebook(cells, url, exercises, answers=False)
-    solution = build_notebook(cells, url, exercises, answers=True)
-    if old := read_notebook(root / SOURCES / f"{name}.ipynb"):
-        keep_outputs(solution, old)
-    return Lesson(name, cells, student, solution)
-
-
-def build_all(
-    root: Path,
-    wanted: str | list[str] | None = None,
-    exercises: Mapping[str, Any] | None = None,
-) -> list[Lesson]:
-    """Build the wanted lessons (default: all) and write what changed."""
-    exercises = registered_exercises() if exercises is None else exercises
-    lessons = [
-        build_lesson(root, name, exercises) for name in select_lessons(lesson_ids(root), wanted)
-    ]
+    An equal file is left alone, so that an open editor need not reload it.
+    """
+    names = select_lessons(lesson_ids(root), wanted)
+    lessons = [build_lesson(root, name) for name in names]
     for lesson in lessons:
         for folder, notebook in ((LESSONS, lesson.student), (SOURCES, lesson.solution)):
-            _write_changed(Path(root) / folder / f"{lesson.name}.ipynb", notebook_text(notebook))
+            path, text = Path(root) / folder / f"{lesson.name}.ipynb", notebook_text(notebook)
+            if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+                write_whole(path, text)
     return lessons
 
 
-def _write_changed(path: Path, text: str) -> None:
-    """Leave an equal file alone, so that an open editor need not reload it."""
-    if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
-        write_whole(path, text)
+def difference(path: Path, built: NotebookNode) -> str:
+    """How a stored notebook differs from the built one; the empty string where it does not.
 
-
-def check_all(
-    root: Path,
-    exercises: Mapping[str, Any] | None = None,
-    wanted: str | list[str] | None = None,
-) -> list[Problem]:
-    """Each difference between the stored notebooks and what their sources make.
-
-    Outputs are never compared; that the solution's outputs come from the present code is.
+    Outputs are not compared, nor what editors add to the metadata.
     """
-    root = Path(root)
-    exercises = registered_exercises() if exercises is None else exercises
-    problems = [] if wanted else _extra_files(root)
-    for name in select_lessons(lesson_ids(root), wanted):
-        lesson = build_lesson(root, name, exercises)
-        problems += _compare(root, f"{LESSONS}/{name}.ipynb", lesson.student)
-        problems += _compare(root, f"{SOURCES}/{name}.ipynb", lesson.solution)
-        problems += _stale_outputs(root, f"{SOURCES}/{name}.ipynb", lesson.solution)
-    return problems
-
-
-def _extra_files(root: Path) -> list[Problem]:
-    """Notebooks without a source, and sources whose names make them no lesson."""
-    known = set(lesson_ids(root))
-    found = []
-    for folder, kind in ((LESSONS, "ipynb"), (SOURCES, "ipynb"), (SOURCES, "py")):
-        for path in sorted((root / folder).glob(f"*.{kind}")):
-            text = f"has no source {SOURCES}/{path.stem}.py: delete it"
-            if kind == "py":
-                text = "is no lesson: call it NN_name.py, in small letters, or move it away"
-            if path.stem not in known:
-                found.append(Problem(f"{folder}/{path.name}", None, text))
-    return found
-
-
-def _compare(root: Path, file: str, built: NotebookNode) -> list[Problem]:
-    again = "run `colorkit notebooks build`"
-    if not (root / file).is_file():
-        return [Problem(file, None, f"is missing: {again}")]
-    stored = read_notebook(root / file)
+    where = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        return f"{where} is missing: {AGAIN}"
+    stored = read_notebook(path)
     if stored is None:
-        return [Problem(file, None, f"is no readable notebook: {again}")]
-    problems = _compare_cells(file, stored.cells, built.cells)
-    if any(stored.metadata.get(key) != built.metadata[key] for key in ("kernelspec",)):
-        problems.append(Problem(file, None, f"has another kernel in its metadata: {again}"))
+        return f"{where} is no readable notebook: {AGAIN}"
+    old, new = _lines(stored), _lines(built)
+    if old == new:
+        return ""
+    first = next(i for i, (a, b) in enumerate(zip_longest(old, new)) if a != b)
+    cell = sum(line.startswith("# %%") for line in old[: first + 1])
+    lines = unified_diff(old, new, "stored", "made from its source", lineterm="", n=1)
+    return "\n".join([f"{where}, cell {cell}: differs from its source: {AGAIN}", *lines])
+
+
+def _lines(notebook: NotebookNode) -> list[str]:
+    """What the builder decides: the kernel, then kind, id, metadata and source of each cell."""
+    lines = [json.dumps(notebook.metadata.get("kernelspec"), sort_keys=True)]
+    for cell in notebook.cells:
+        own = {key: cell.metadata[key] for key in ("nbgrader", "tags") if key in cell.metadata}
+        head = f"# %% {cell.cell_type} {cell.get('id')} {json.dumps(own, sort_keys=True)}"
+        lines += [head, *cell.source.split("\n")]
+    return lines
+
+
+def check_all(root: Path, wanted: str | list[str] | None = None) -> list[str]:
+    """Each stored notebook that is not what its source makes, and each file that is no lesson's.
+
+    Outputs are never compared; that a solution's outputs come from the present code is.
+    """
+    root, problems, known = Path(root), [], lesson_ids(root)
+    for path in [*root.glob(f"{LESSONS}/*.ipynb"), *root.glob(f"{SOURCES}/*")]:
+        if path.suffix in (".py", ".ipynb") and path.stem not in known:
+            text = f"delete it, or give it a source {SOURCES}/NN_name.py, in small letters"
+            problems.append(f"{path.parent.name}/{path.name} belongs to no lesson: {text}")
+    for name in select_lessons(known, wanted):
+        lesson, path = build_lesson(root, name), root / SOURCES / f"{name}.ipynb"
+        found = [difference(root / LESSONS / path.name, lesson.student)]
+        found.append(difference(path, lesson.solution))
+        made = (read_notebook(path) or lesson.student).metadata.get("colorkit", {})
+        if not found[-1] and made.get("executed") != code_hash(lesson.solution):
+            text = "its outputs do not come from the present code: run `colorkit notebooks execute`"
+            found.append(f"{SOURCES}/{path.name}: {text}")
+        problems += filter(None, found)
     return problems
-
-
-def _compare_cells(
-    file: str, stored: list[NotebookNode], built: list[NotebookNode]
-) -> list[Problem]:
-    old, new = ([_content(cell) for cell in cells] for cells in (stored, built))
-    problems = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        both = min(i2 - i1, j2 - j1)
-        for i, j in zip(range(i1, i1 + both), range(j1, j1 + both), strict=True):
-            problems.append(Problem(file, i + 1, _difference(stored[i], built[j])))
-        for i in range(i1 + both, i2):
-            problems.append(Problem(file, i + 1, f"is not in the source ({_title(stored[i])})"))
-        for j in range(j1 + both, j2):
-            problems.append(Problem(file, j + 1, f"is missing ({_title(built[j])})"))
-    return problems
-
-
-def _content(cell: NotebookNode) -> tuple:
-    metadata = repr(sorted(_plain(cell.metadata).items()))
-    return cell.cell_type, cell.source, cell.get("id", ""), metadata
-
-
-def _plain(metadata: NotebookNode) -> dict[str, Any]:
-    """The metadata that the builder writes: editors add their own, which are not compared."""
-    plain = {key: metadata[key] for key in ("tags", "nbgrader") if key in metadata}
-    return {k: sorted(v.items()) if isinstance(v, dict) else list(v) for k, v in plain.items()}
-
-
-def _difference(stored: NotebookNode, built: NotebookNode) -> str:
-    title = _title(stored)
-    if stored.cell_type != built.cell_type:
-        return f"is {stored.cell_type}, in the source {built.cell_type} ({title})"
-    if stored.source == built.source:
-        return f"has another id or metadata than its source gives ({title})"
-    pairs = zip(stored.source.split("\n"), built.source.split("\n"), strict=False)
-    for number, (here, there) in enumerate(pairs, 1):
-        if here != there:
-            return f"differs from its source in line {number}: {here!r}, in the source {there!r}"
-    return f"differs from its source in its number of lines ({title})"
-
-
-def _title(cell: NotebookNode) -> str:
-    lines = cell.source.strip().splitlines()
-    return repr(lines[0][:60]) if lines else "empty"
-
-
-def _stale_outputs(root: Path, file: str, built: NotebookNode) -> list[Problem]:
-    stored = read_notebook(root / file)
-    if stored is None or not _executed_cells(built):
-        return []
-    if stored.metadata.get("colorkit", {}).get("executed") == code_hash(built):
-        return []
-    text = "its outputs do not come from the present code: run `colorkit notebooks execute`"
-    return [Problem(file, None, text)]

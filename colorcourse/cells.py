@@ -1,9 +1,7 @@
-"""Read a notebook cell's source: answers and their regions, names of exercises, sections, words."""
+"""Read a notebook cell's source: the answers in it, the exercises that it names, its words."""
 
 import ast
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = "...  # your code here"
@@ -12,23 +10,17 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def regions(source: str) -> list[tuple[int, int]]:
-    """The line numbers (from 1) of each pair of solution markers.
-
-    Raises
-    ------
-    ValueError
-        If a marker has no partner.
-    """
+    """The line numbers (from 1) of each pair of solution markers; ValueError for a lone marker."""
     found, begin = [], None
     for number, line in enumerate(source.splitlines(), 1):
         text = line.strip()
-        if (text == BEGIN and begin is not None) or (text == END and begin is None):
+        if text not in (BEGIN, END):
+            continue
+        if (text == BEGIN) != (begin is None):
             raise ValueError(f"{text!r} in line {number} has no partner")
-        if text == BEGIN:
-            begin = number
-        elif text == END:
+        if text == END:
             found.append((begin, number))
-            begin = None
+        begin = number if text == BEGIN else None
     if begin is not None:
         raise ValueError(f"{BEGIN!r} in line {begin} has no partner")
     return found
@@ -56,18 +48,18 @@ def parse(source: str) -> ast.Module:
     return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE))
 
 
-def calls(tree: ast.AST, name: str) -> list[ast.Call]:
-    """The calls of `name` or `something.name` in the tree, in the order of the text."""
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and called(n) == name]
-    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
-
-
 def called(call: ast.Call) -> str:
     """The last part of the called name: ``show`` for ``plots.show(...)``; "" for the rest."""
     function = call.func
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    """The calls of `name` or `something.name` in the tree, in the order of the text."""
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and called(n) == name]
+    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
 
 def first_text(call: ast.Call) -> str | None:
@@ -78,48 +70,17 @@ def first_text(call: ast.Call) -> str | None:
 
 def defined_exercises(tree: ast.AST) -> list[tuple[str, Definition]]:
     """(name, definition) for every function or class decorated with ``@exercise("name")``."""
-    found = []
-    for node in ast.walk(tree):
-        for decorator in getattr(node, "decorator_list", []):
-            if isinstance(decorator, ast.Call) and called(decorator) == "exercise":
-                found.append((first_text(decorator) or "", node))
-    return found
+    return [
+        (first_text(decorator) or "", node)
+        for node in ast.walk(tree)
+        for decorator in getattr(node, "decorator_list", [])
+        if isinstance(decorator, ast.Call) and called(decorator) == "exercise"
+    ]
 
 
 def checked_exercises(tree: ast.AST) -> list[str]:
     """The names given to ``check(...)``."""
     return [first_text(call) or "" for call in calls(tree, "check")]
-
-
-def heading_level(source: str) -> int:
-    """1 for a markdown cell that starts with ``# ``, 2 for ``## ``, ...; 0 without a heading."""
-    match = re.match(r"\s*(#{1,6})\s", source)
-    return len(match.group(1)) if match else 0
-
-
-@dataclass(frozen=True)
-class Part:
-    """What `extra_flags` needs of a cell."""
-
-    markdown: bool
-    source: str
-    tagged: bool
-
-
-def extra_flags(parts: Iterable[Part]) -> list[bool]:
-    """Which cells are extra: the tagged ones, and all under a tagged heading.
-
-    A tagged heading covers the cells up to the next heading of the same or a higher level.
-    """
-    flags, covering = [], 0
-    for part in parts:
-        level = heading_level(part.source) if part.markdown else 0
-        if level and covering and level <= covering:
-            covering = 0
-        if part.tagged and level and not covering:
-            covering = level
-        flags.append(part.tagged or bool(covering))
-    return flags
 
 
 def count_words(markdown: str) -> int:

@@ -10,7 +10,7 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,20 @@ import numpy as np
 import torch
 
 from colorcourse.exercises import (
-    Answer,
     Case,
     Exercise,
     ExerciseError,
     find,
     is_strict,
     source_tree,
-    submission,
+    submissions,
     written_functions,
 )
 from colorkit import notebook
+
+
+class Stopped(Exception):
+    """A check that came to no end: the student stopped it, or the time was up."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of calling an answer once: a value, or the reason why there is none."""
+    """What came of calling an answer once: a value, or the reason why there is none.
 
-    value: Any = None
-    problem: str = ""
-    changed: tuple[int, ...] = ()
+    `changed` are the positions of arguments that were changed in place and must not be.
+    """
+
+    value: Any
+    problem: str
+    changed: tuple[int, ...]
 
 
 def check(name: str) -> None:
@@ -66,91 +72,74 @@ def grade(name: str) -> Verdict:
         spec = find(name)
     except KeyError as error:
         return Verdict("wrong", error.args[0])
-    given = submission(name)
-    if given is None:
+    if name not in submissions:
         return Verdict("not done", "Run the cell that holds your answer first.")
-    if given.undone:
-        parts = "" if not spec.methods else f" ({', '.join(given.undone)} still to be written)"
+    answer, undone = submissions[name]
+    if undone:
+        parts = f" ({', '.join(undone)} still to be written)" if spec.methods else ""
         return Verdict(
             "not done", f"Replace the dots with your answer{parts}, then run both cells."
         )
-    return grade_answer(spec, given.answer)
+    return grade_answer(spec, answer)
 
 
 def grade_answer(spec: Exercise, answer: Callable | type) -> Verdict:
     """The verdict on one answer. Whatever the answer does, this returns."""
     try:
-        hint = _borrowed(spec, answer) or _try_cases(spec, answer) or _try_judge(spec, answer)
+        hint = _borrowed(spec, answer) or _try_cases(spec, answer)
+        if spec.judge is not None and not hint:
+            hint, problem = _call(spec, answer, spec.judge, answer)
+            hint = hint or problem
+    except Stopped as stop:
+        hint = str(stop)
     except Exception as error:  # an answer may return an object that fails when it is looked at
         hint = f"Your answer could not be checked: {type(error).__name__}: {error}"
     return Verdict("wrong", hint) if hint else Verdict("right", "Well done.")
 
 
-# --- the answer must be the student's own ---------------------------------------------------------
-
-
 def _borrowed(spec: Exercise, answer: Callable | type) -> str | None:
+    """The hint for an answer that calls or imports what is itself the answer."""
     if answer is spec.reference:
         return None
+    own = (spec.reference, *spec.own)
     for function in written_functions(spec, answer).values():
-        tree = source_tree(function)
-        if tree is None:
-            continue
-        names = [_dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        imported = [name for node in ast.walk(tree) for name in _imported(node)]
-        for name in filter(None, names + imported):
-            if _is_library_answer(spec, name, getattr(function, "__globals__", {})):
+        names = []
+        for node in ast.walk(source_tree(function) or ast.Module([], [])):
+            if isinstance(node, ast.Call):
+                names.append(ast.unparse(node.func))
+            elif isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            first, *rest = name.split(".")
+            target = getattr(function, "__globals__", {}).get(first)
+            for part in rest:
+                target = getattr(target, part, None)
+            home = (getattr(target, "__module__", None) or "").split(".")[0]
+            ours = any(target is f for f in own)
+            ours |= first == "colorkit" and name.split(".")[-1] in {f.__name__ for f in own}
+            if ours or {first, home} & {"skimage", "kornia"}:
                 return f"This calls {name}, which is the answer itself. Write the steps yourself."
     return None
-
-
-def _dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (base := _dotted(node.value)):
-        return f"{base}.{node.attr}"
-    return ""
-
-
-def _imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return []
-
-
-def _is_library_answer(spec: Exercise, name: str, scope: dict[str, Any]) -> bool:
-    own = (spec.reference, *spec.own)
-    if name.split(".")[0] in ("skimage", "kornia", "colorkit"):
-        others = name.split(".")[0] != "colorkit"
-        return others or name.split(".")[-1] in {f.__name__ for f in own}
-    target: Any = scope.get(name.split(".")[0])
-    for part in name.split(".")[1:]:
-        target = getattr(target, part, None)
-    module = getattr(target, "__module__", "") or ""
-    return any(target is f for f in own) or module.startswith(("skimage.", "kornia."))
 
 
 # --- cases ----------------------------------------------------------------------------------------
 
 
 def _try_cases(spec: Exercise, answer: Callable) -> str | None:
-    """The hint for the first case on which the answer differs from the reference, or None."""
-    outcomes = []
-    for case in spec.cases:
-        outcome = run_case(spec, answer, case)
-        outcomes.append(outcome)
-        if "longer than" in outcome.problem:
-            return outcome.problem
-    faults = [
-        fault
-        for case, outcome in zip(spec.cases, outcomes, strict=True)
-        if (fault := _fault(spec, case, outcome))
-    ]
-    if not faults:
+    """The hint for an answer that differs from the reference, or None.
+
+    It is that of the listed mistake which gives the same outcomes, else it tells the first fault.
+    """
+    pairs = [(case, run_case(spec, answer, case)) for case in spec.cases]
+    fault = next((text for pair in pairs if (text := _fault(spec, *pair))), None)
+    if fault is None:
         return None
-    return _known_mistake(spec, outcomes) or faults[0]
+    for mistake in spec.wrong:
+        if all(_same(spec, got, listed_outcome(spec, mistake.answer, case)) for case, got in pairs):
+            return mistake.hint
+    return fault
 
 
 def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
@@ -163,14 +152,14 @@ def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
         value = answer(*args)
         return value if value is None or spec.form is None else spec.form(value, args)
 
-    value, problem = call_quietly(attempt, time_limit=spec.time_limit, written=answer)
+    value, problem = _call(spec, answer, attempt)
     changed = tuple(i for i, old in before.items() if difference(old, tensors[i], 0, 0))
     return Outcome(value, problem, changed)
 
 
 @functools.cache
-def known_outcome(spec: Exercise, answer: Callable, case: Case) -> Outcome:
-    """What a listed answer or the reference gives on a case, computed once."""
+def listed_outcome(spec: Exercise, answer: Callable, case: Case) -> Outcome:
+    """What the reference or a listed answer gives on a case, computed once."""
     return run_case(spec, answer, case)
 
 
@@ -179,7 +168,7 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
         return f"On {case.label}: {outcome.problem}"
     if outcome.value is None:
         return "Your function returned None. Is `return` missing?"
-    expected = known_outcome(spec, spec.reference, case).value
+    expected = listed_outcome(spec, spec.reference, case).value
     if text := difference(expected, outcome.value, spec.atol, spec.rtol):
         return f"On {case.label}: {text}"
     if outcome.changed:
@@ -190,15 +179,6 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
     return None
 
 
-def _known_mistake(spec: Exercise, outcomes: list[Outcome]) -> str | None:
-    """The hint of the listed wrong answer that gives the same outcomes, if there is one."""
-    for mistake in spec.wrong:
-        theirs = [known_outcome(spec, mistake.answer, case) for case in spec.cases]
-        if all(_same(spec, a, b) for a, b in zip(outcomes, theirs, strict=True)):
-            return mistake.hint
-    return None
-
-
 def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
     if a.problem or b.problem or a.value is None or b.value is None:
         return a.value is b.value and a.problem.split(" (line")[0] == b.problem.split(" (line")[0]
@@ -206,56 +186,42 @@ def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
     return same_value and a.changed == b.changed
 
 
-def _try_judge(spec: Exercise, answer: Callable | type) -> str | None:
-    if spec.judge is None:
-        return None
-    hint, problem = call_quietly(spec.judge, answer, time_limit=spec.time_limit, written=answer)
-    return hint or problem or None
-
-
 # --- calling what somebody else wrote -------------------------------------------------------------
 
 
-def call_quietly(
-    function: Callable, *args, time_limit: float, written: Callable | type
-) -> tuple[Any, str]:
-    """Call a function; return its value and, if there is none, what went wrong in one sentence.
+def _call(spec: Exercise, answer: Callable | type, function: Callable, *args) -> tuple[Any, str]:
+    """Call a function that calls the answer: its value and, if there is none, what went wrong.
 
-    An error is placed in the code of `written`, the student's answer. Nothing that is printed or
-    warned is shown, and the random state is as before afterwards.
+    Nothing that is printed or warned is shown, and the random state is as before afterwards. An
+    error is told in one sentence, with the line of the answer where it arose.
     """
     late = threading.Event()
+    sink = io.StringIO()
     try:
-        with _quiet(), _seeded(), _deadline(time_limit, late):
+        with (
+            contextlib.redirect_stdout(sink),
+            contextlib.redirect_stderr(sink),
+            warnings.catch_warnings(),
+            torch.random.fork_rng(),
+            _deadline(spec.time_limit, late),
+        ):
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
             return function(*args), ""
     except KeyboardInterrupt:
-        if not late.is_set():
-            return None, "you stopped the check before it was finished. Run it again."
-        return (
-            None,
-            f"this took longer than {time_limit:g} seconds and was stopped. Does a loop never end?",
-        )
+        text = "You stopped the check before it was finished. Run it again."
+        if late.is_set():
+            text = f"This took longer than {spec.time_limit:g} seconds and was stopped. "
+            text += "Does a loop never end?"
+        raise Stopped(text) from None
     except Exception as error:
-        return None, _explain(error, written)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    sink = io.StringIO()
-    with (
-        contextlib.redirect_stdout(sink),
-        contextlib.redirect_stderr(sink),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextlib.contextmanager
-def _seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+        functions = (answer, *getattr(answer, "__dict__", {}).values())  # or a class's methods
+        files = [f.__code__.co_filename for f in functions if hasattr(f, "__code__")][:1]
+        trace = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in trace if frame.filename in files]
+        where = f" (line {lines[-1]} of your cell)" if lines else ""
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        return None, f"your code stopped with {type(error).__name__}: {first}{where}"
 
 
 @contextlib.contextmanager
@@ -273,7 +239,12 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
         late.set()
         _thread.interrupt_main()
 
-    timers = [threading.Timer(seconds, interrupt), threading.Timer(seconds + 5, _say_stuck)]
+    stuck = "Your answer does not stop by itself. Use Interrupt Kernel (the square button), then "
+    stuck += "look for a loop that never ends."
+    timers = [
+        threading.Timer(seconds, interrupt),
+        threading.Timer(seconds + 5, notebook.tell, ("wrong", "check", stuck)),
+    ]
     # A shell starts what runs in its background with interrupts ignored: nothing would then stop.
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
@@ -288,26 +259,6 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
             timer.cancel()
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _say_stuck() -> None:
-    notebook.tell(
-        "wrong",
-        "check",
-        "Your answer does not stop by itself. Use Interrupt Kernel (the square button), then look "
-        "for a loop that never ends.",
-    )
-
-
-def _explain(error: BaseException, written: Callable | type) -> str:
-    """An error in one sentence, with the line of the student's code where it arose."""
-    functions = (written, *getattr(written, "__dict__", {}).values())  # or the methods of a class
-    codes = [f.__code__ for f in functions if hasattr(f, "__code__")]
-    file = codes[0].co_filename if codes else None
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    where = f" (line {lines[-1]} of your cell)" if lines else ""
-    first = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"your code stopped with {type(error).__name__}: {first}{where}"
 
 
 # --- comparing values -----------------------------------------------------------------------------
@@ -326,58 +277,43 @@ def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: boo
     >>> difference(torch.zeros(2, 3), torch.zeros(3, 2), 0, 0)
     'the shape is (3, 2), but (2, 3) was asked for.'
     """
+
+    def first(parts: Iterable[tuple[str, Any, Any]]) -> str:
+        texts = ((name, difference(e, g, atol, rtol, nan_equal)) for name, e, g in parts)
+        return next((f"{name}: {text}" for name, text in texts if text), "")
+
     if isinstance(expected, dict):
-        return _difference_of_dicts(expected, got, atol, rtol, nan_equal)
+        if not isinstance(got, dict):
+            return f"a dict was asked for, but this is {_kind(got)}."
+        if missing := [key for key in expected if key not in got]:
+            return f"the key {missing[0]!r} is missing."
+        return first((repr(key), value, got[key]) for key, value in expected.items())
     if isinstance(expected, tuple | list):
-        return _difference_of_sequences(expected, got, atol, rtol, nan_equal)
+        if not isinstance(got, tuple | list):
+            return f"{len(expected)} values were asked for, but this is {_kind(got)}."
+        if len(got) != len(expected):
+            return f"{len(expected)} values were asked for, but these are {len(got)}."
+        pairs = enumerate(zip(expected, got, strict=True), 1)
+        return first((f"value {number}", *pair) for number, pair in pairs)
     if isinstance(expected, bool | str) or expected is None:
         return "" if got == expected else f"the answer is {got!r}, which is not right."
-    if _is_number(expected):
-        return _difference_of_numbers(_number(expected), got, atol, rtol, nan_equal)
-    return _difference_of_tensors(expected, got, atol, rtol, nan_equal)
-
-
-def _number(value: Any) -> float:
-    """A number's value; of a tensor in a graph too, which float() warns of on stderr."""
-    return value.item() if isinstance(value, torch.Tensor) else float(value)
+    if not _is_number(expected):
+        return _difference_of_tensors(expected, got, atol, rtol, nan_equal)
+    if not _is_number(got):
+        return f"one number was asked for, but this is {_kind(got)}."
+    # .item(), for float() warns on stderr of a tensor in a graph.
+    a, b = (x.item() if isinstance(x, torch.Tensor) else float(x) for x in (expected, got))
+    if math.isnan(b) and not (nan_equal and math.isnan(a)):
+        return "the result is NaN (not a number). Look for 0 / 0, or a root or log of a negative."
+    if math.isnan(b) or a == b or abs(b - a) <= atol + rtol * abs(a):
+        return ""
+    return f"the result is {b:.6g}, which is not right."
 
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return value.ndim == 0
     return isinstance(value, int | float)
-
-
-def _difference_of_dicts(expected, got, atol, rtol, nan_equal) -> str:
-    if not isinstance(got, dict):
-        return f"a dict was asked for, but this is {_kind(got)}."
-    if missing := [key for key in expected if key not in got]:
-        return f"the key {missing[0]!r} is missing."
-    parts = ((k, difference(v, got[k], atol, rtol, nan_equal)) for k, v in expected.items())
-    return next((f"{key!r}: {text}" for key, text in parts if text), "")
-
-
-def _difference_of_sequences(expected, got, atol, rtol, nan_equal) -> str:
-    if not isinstance(got, tuple | list):
-        return f"{len(expected)} values were asked for, but this is {_kind(got)}."
-    if len(got) != len(expected):
-        return f"{len(expected)} values were asked for, but these are {len(got)}."
-    pairs = zip(expected, got, strict=True)
-    parts = ((i, difference(e, g, atol, rtol, nan_equal)) for i, (e, g) in enumerate(pairs))
-    return next((f"value {i + 1}: {text}" for i, text in parts if text), "")
-
-
-def _difference_of_numbers(expected: float, got: Any, atol, rtol, nan_equal) -> str:
-    if not _is_number(got):
-        return f"one number was asked for, but this is {_kind(got)}."
-    value = _number(got)
-    if math.isnan(value) and not (nan_equal and math.isnan(expected)):
-        return "the result is NaN (not a number). Look for 0 / 0, or a root or log of a negative."
-    if value == expected or abs(value - expected) <= atol + rtol * abs(expected):
-        return ""
-    if math.isnan(value):
-        return ""
-    return f"the result is {value:.6g}, which is not right."
 
 
 def _difference_of_tensors(expected: torch.Tensor, got: Any, atol, rtol, nan_equal) -> str:
@@ -395,18 +331,14 @@ def _difference_of_tensors(expected: torch.Tensor, got: Any, atol, rtol, nan_equ
     if b.isnan().any() and not (nan_equal and (a.isnan() == b.isnan()).all()):
         n = int(b.isnan().sum())
         return f"{n} of {b.numel()} values are NaN. Look for 0 / 0, or a root or log of a negative."
-    return _worst(a.nan_to_num(), b.nan_to_num(), atol, rtol)
-
-
-def _worst(expected: torch.Tensor, got: torch.Tensor, atol: float, rtol: float) -> str:
-    excess = (got - expected).abs() - (atol + rtol * expected.abs())
-    bad = excess > 0
-    if not bad.any():
+    a, b = a.nan_to_num(), b.nan_to_num()
+    excess = (b - a).abs() - (atol + rtol * a.abs())
+    if not (excess > 0).any():
         return ""
     at = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
     return (
-        f"{int(bad.sum())} of {bad.numel()} values differ. The largest difference is at {at}: "
-        f"yours is {got[at]:.6g}, right is {expected[at]:.6g}."
+        f"{int((excess > 0).sum())} of {b.numel()} values differ. The largest difference is at "
+        f"{at}: yours is {b[at]:.6g}, right is {a[at]:.6g}."
     )
 
 
@@ -415,10 +347,3 @@ def _kind(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def known_answers(spec: Exercise) -> Iterator[tuple[str, Answer]]:
-    """Every listed answer with the verdict that it must get, for the tests."""
-    yield from (("wrong", answer) for answer in spec.wrong)
-    yield from (("right", answer) for answer in spec.right)
-    yield "right", Answer("reference", spec.reference)

@@ -1,11 +1,10 @@
 """Find the course's checkout and the lessons in it."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+
+from colorkit.files import write_whole
 
 SOURCES, LESSONS, OWN = "solutions", "lessons", "my-lessons"
 LESSON_ID = re.compile(r"\d\d_[a-z0-9_]+")
@@ -30,24 +29,16 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def project_table(folder: Path) -> dict:
-    """The `[project]` table of the folder's pyproject.toml; empty where there is none."""
-    path = Path(folder) / "pyproject.toml"
-    if not path.is_file():
-        return {}
+    """The `[project]` table of the folder's pyproject.toml; empty where none can be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except tomllib.TOMLDecodeError:  # another project's business on the way up
+        text = (Path(folder) / "pyproject.toml").read_text(encoding="utf-8")
+        return tomllib.loads(text).get("project", {})
+    except (OSError, tomllib.TOMLDecodeError):  # another project's business on the way up
         return {}
 
 
 def repository_url(root: Path) -> str:
-    """`[project.urls] Repository` of the checkout, from which hosted notebooks install.
-
-    Raises
-    ------
-    ValueError
-        If pyproject.toml names no repository.
-    """
+    """`[project.urls] Repository` of the checkout, from which hosted notebooks install."""
     url = project_table(root).get("urls", {}).get("Repository")
     if not url:
         raise ValueError(f"{Path(root) / 'pyproject.toml'} has no Repository in [project.urls]")
@@ -61,12 +52,9 @@ def lesson_ids(root: Path) -> list[str]:
 
 
 def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str]:
-    """The known lessons that are wanted, by number, name or both; all where none is named.
+    """The known lessons that are wanted, by number or name; all where none is named.
 
-    Parameters
-    ----------
-    wanted : str or list of str, optional
-        Commas separate lessons in a string.
+    Commas separate lessons in a string. ValueError for one that is not known.
 
     Examples
     --------
@@ -77,9 +65,7 @@ def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str
     """
     words = wanted.split(",") if isinstance(wanted, str) else list(wanted or [])
     words = [Path(word.strip()).stem for word in words if word.strip()]
-    if not words:
-        return list(known)
-    chosen: set[str] = set()
+    chosen: set[str] = set() if words else set(known)
     for word in words:
         found = {name for name in known if word in (name, name[:2], name[:2].lstrip("0"), name[3:])}
         if not found:
@@ -88,8 +74,8 @@ def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str
     return [name for name in known if name in chosen]
 
 
-def copy_lessons(root: Path) -> tuple[list[str], list[str]]:
-    """Copy every lesson that ``my-lessons/`` lacks; (names copied, names kept).
+def copy_lessons(root: Path) -> dict[str, bool]:
+    """Copy every lesson that ``my-lessons/`` lacks; for each its name and whether it was copied.
 
     What is there already is the student's work, and is never overwritten.
     """
@@ -97,32 +83,8 @@ def copy_lessons(root: Path) -> tuple[list[str], list[str]]:
     notebooks = sorted(source.glob("*.ipynb"))
     if not notebooks:
         raise FileNotFoundError(f"no lesson in {source}: run `colorkit notebooks build`")
-    own.mkdir(exist_ok=True)
-    copied, kept = [], []
+    copied = {path.name: not (own / path.name).exists() for path in notebooks}
     for path in notebooks:
-        (copied if _copy_new(path, own / path.name) else kept).append(path.name)
-    return copied, kept
-
-
-def _copy_new(source: Path, target: Path) -> bool:
-    """Copy unless `target` exists; a copy that was cut short leaves nothing."""
-    try:
-        stream = target.open("xb")
-    except FileExistsError:
-        return False
-    try:
-        with stream:
-            stream.write(source.read_bytes())
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def open_jupyterlab(root: Path) -> int:
-    """Start JupyterLab in ``my-lessons/``; returns its exit status when it ends."""
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={Path(root) / OWN}"]
-    try:
-        return subprocess.call(command, cwd=Path(root) / OWN, env=os.environ.copy())
-    except KeyboardInterrupt:  # Ctrl-C is how one leaves
-        return 0
+        if copied[path.name]:
+            write_whole(own / path.name, path.read_bytes())
+    return copied

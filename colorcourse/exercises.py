@@ -2,8 +2,7 @@
 
 One :class:`Exercise` says everything about one exercise: the reference, the cases on which an
 answer is tried, the wrong answers that people really give with the hint that each earns, and other
-right ways to do it. Notebooks use two functions: the decorator :func:`exercise` and
-:func:`colorcourse.checking`.
+right ways to do it. Notebooks use the decorator :func:`exercise` and `colorcourse.checking.check`.
 """
 
 import ast
@@ -14,8 +13,9 @@ import os
 import pkgutil
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from colorkit import notebook
@@ -44,65 +44,36 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """The one place where an exercise is specified.
+    """The one place where an exercise is specified."""
 
-    Parameters
-    ----------
-    name, lesson, minutes : str, str, float
-        As in ``"lab.linearize"``, ``"01_lab"``, and how long a student needs.
-    reference : callable or type
-        colorkit's own answer. It stands in while the exercise is undone.
-    cases : tuple of Case
-        The outputs of the answer must be within ``atol + rtol * |reference|`` of the reference.
-    wrong, right : tuple of Answer
-        Known mistakes, recognised because they give the same outputs, and other right answers.
-    form : callable, optional
-        ``form(value, args)`` is compared instead of the value that an answer returned, with the
-        case's own arguments after the call: to bring results of several kinds into one (a sparse
-        and a dense tensor), to compare gradients too, or to see what the call has left behind.
-        The reference, the listed answers and the student's all go through it; None does not.
-    judge : callable, optional
-        For what cases cannot say (loops, networks): takes the answer, returns the hint or None.
-        It runs after the cases.
-    mutates : tuple of int
-        Positions of the arguments that an answer may change.
-    methods : tuple of str
-        For a class: the methods that the student writes.
-    own : tuple of callable
-        Library functions that answer the question whole; calling one is noticed. The reference
-        always belongs to them.
-    """
-
-    name: str
-    lesson: str
-    minutes: float
-    reference: Callable | type
-    cases: tuple[Case, ...] = ()
+    name: str  # as in "lab.linearize"
+    lesson: str  # as in "01_lab"
+    minutes: float  # that a student needs
+    reference: Callable | type  # colorkit's own answer: it stands in while the exercise is undone
+    cases: tuple[Case, ...] = ()  # answers are within atol + rtol * |reference| of the reference
     points: int = 1
     core: bool = True
     atol: float = 1e-4
     rtol: float = 1e-4
-    wrong: tuple[Answer, ...] = ()
+    wrong: tuple[Answer, ...] = ()  # known mistakes, recognised because they give the same values
     right: tuple[Answer, ...] = ()
+    # `form(value, args)` is compared instead of the value that an answer returned, with the case's
+    # arguments as they are after the call: to bring results of several kinds into one (a sparse
+    # and a dense tensor), to compare gradients too, or to see what the call has left behind. The
+    # reference, the listed answers and the student's all go through it; None does not.
     form: Callable[[Any, tuple], Any] | None = None
+    # For what cases cannot say (loops, networks): takes an answer that has passed them, returns
+    # the hint, or None where it is right.
     judge: Callable[[Any], str | None] | None = None
-    mutates: tuple[int, ...] = ()
-    methods: tuple[str, ...] = ()
-    own: tuple[Callable, ...] = ()
-    time_limit: float = 10.0
-
-
-@dataclass
-class Submission:
-    """The latest answer that a student gave: the object, and the parts that are still the stub."""
-
-    answer: Callable | type
-    undone: tuple[str, ...]
-    told: bool = field(default=False)
+    mutates: tuple[int, ...] = ()  # positions of the arguments that an answer may change
+    methods: tuple[str, ...] = ()  # of a class: what the student writes
+    own: tuple[Callable, ...] = ()  # functions that are the answer, beside the reference
+    time_limit: float = 10.0  # seconds for a case, and for the judge
 
 
 _specs: dict[str, Exercise] = {}
-_submissions: dict[str, Submission] = {}
+# The latest answer to each exercise, and the names of its parts that are still the stub.
+submissions: dict[str, tuple[Callable | type, tuple[str, ...]]] = {}
 
 
 def register(spec: Exercise) -> Exercise:
@@ -116,17 +87,11 @@ def register(spec: Exercise) -> Exercise:
     return spec
 
 
-@functools.cache
-def _load_specs() -> None:
-    package = importlib.import_module("colorcourse")
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("lesson"):
-            importlib.import_module(f"{package.__name__}.{module.name}.exercises")
-
-
 def all_exercises() -> dict[str, Exercise]:
     """Every exercise of the course by name."""
-    _load_specs()
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name.startswith("lesson"):
+            importlib.import_module(f"colorcourse.{module.name}.exercises")
     return dict(_specs)
 
 
@@ -137,11 +102,6 @@ def find(name: str) -> Exercise:
         return specs[name]
     near = get_close_matches(str(name), specs, n=3, cutoff=0.4) or sorted(specs)[:5]
     raise KeyError(f"There is no exercise {name!r}. Did you mean {' or '.join(map(repr, near))}?")
-
-
-def submission(name: str) -> Submission | None:
-    """What was last decorated with ``@exercise(name)``, or None."""
-    return _submissions.get(name)
 
 
 def is_strict() -> bool:
@@ -164,9 +124,7 @@ def is_stub(function: Callable) -> bool:
     The source decides, not what the function returns: a body that returns None is an answer.
     """
     tree = source_tree(function)
-    if tree is None:
-        return False
-    return all(
+    return tree is not None and all(
         isinstance(node, ast.Pass)
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
         for node in tree.body
@@ -196,41 +154,34 @@ def exercise(name: str) -> Callable:
             return answer
         parts = written_functions(spec, answer)
         undone = tuple(part for part, function in parts.items() if is_stub(function))
-        _submissions[name] = Submission(answer, undone)
-        if not undone:
-            notebook.STAND_INS.discard(name)
-            return answer
-        return _stand_in_class(spec, answer) if inspect.isclass(answer) else _stand_in(spec, answer)
+        submissions[name] = answer, undone
+        if undone:
+            return _stand_in(spec, answer)
+        notebook.STAND_INS.discard(name)
+        return answer
 
     return decorate
 
 
-def _stand_in(spec: Exercise, stub: Callable) -> Callable:
-    @functools.wraps(stub)
-    def reference(*args, **kwargs):
-        _use_reference(spec)
-        return spec.reference(*args, **kwargs)
+def _stand_in(spec: Exercise, stub: Callable | type) -> Callable | type:
+    """colorkit's own answer under the name of the stub."""
+    told = False
 
-    return reference
+    def call(*args, **kwargs) -> Any:
+        nonlocal told
+        if is_strict():
+            text = f"{spec.name} is not done yet, and COLORKIT_STRICT=1 allows no stand-in"
+            raise ExerciseError(text)
+        notebook.STAND_INS.add(spec.name)
+        if not told:
+            text = "colorkit's own answer stands in until you write yours."
+            notebook.tell("not done", spec.name, text)
+        told = True
+        return function(*args, **kwargs)
 
-
-def _stand_in_class(spec: Exercise, stub: type) -> type:
-    def __init__(self, *args, **kwargs):
-        _use_reference(spec)
-        spec.reference.__init__(self, *args, **kwargs)
-
-    return type(stub.__name__, (spec.reference,), {"__init__": __init__, "__doc__": stub.__doc__})
-
-
-def _use_reference(spec: Exercise) -> None:
-    if is_strict():
-        raise ExerciseError(
-            f"{spec.name} is not done yet, and COLORKIT_STRICT=1 allows no stand-in"
-        )
-    notebook.STAND_INS.add(spec.name)
-    given = _submissions.get(spec.name)
-    if given is not None and not given.told:
-        given.told = True
-        notebook.tell(
-            "not done", spec.name, "colorkit's own answer stands in until you write yours."
-        )
+    if not inspect.isclass(stub):
+        function = spec.reference
+        return functools.wraps(stub)(call)
+    function = spec.reference.__init__
+    made = {"__init__": call, "__doc__": stub.__doc__}
+    return type(stub.__name__, (spec.reference,), made)

@@ -17,11 +17,34 @@ class Prediction:
     locked: bool = False
     controls: list[Any] = field(default_factory=list)
 
-    def lock(self) -> None:
+    def lock(self, _: Any = None) -> None:
         """Keep the choice: from now on the controls do nothing."""
         self.locked = True
         for control in self.controls:
             control.disabled = True
+
+    def show(self) -> None:
+        """Radio buttons and a button that locks; plain HTML where no kernel runs."""
+        import ipywidgets
+        from IPython.display import display
+
+        choice = ipywidgets.RadioButtons(
+            options=self.options, value=None, layout={"width": "max-content"}
+        )
+        button = ipywidgets.Button(description="Lock my answer", icon="lock")
+        self.controls = [choice, button]
+
+        def note(change: Any) -> None:
+            if not self.locked:
+                self.choice = change["new"]
+
+        choice.observe(note, names="value")
+        button.on_click(self.lock)
+        question = f"<b>Predict first.</b> {html.escape(self.question)}"
+        box = ipywidgets.VBox([ipywidgets.HTML(question), choice, button])
+        options = "".join(f"<li>{html.escape(option)}</li>" for option in self.options)
+        static = {"text/html": f"{question}<ul>{options}</ul>", "text/plain": self.question}
+        display(box._repr_mimebundle_() | static, raw=True)
 
 
 _predictions: dict[str, Prediction] = {}
@@ -29,38 +52,11 @@ _predictions: dict[str, Prediction] = {}
 
 def predict(name: str, question: str, options: list[str]) -> None:
     """Ask a question before the cell that answers it. Running on without an answer is fine."""
-    prediction = Prediction(question, tuple(options))
-    _predictions[name] = prediction
+    _predictions[name] = Prediction(question, tuple(options))
     if notebook.in_notebook():
-        _show_controls(prediction)
+        _predictions[name].show()
     else:
         print(question, *(f"  - {option}" for option in options), sep="\n")
-
-
-def _show_controls(prediction: Prediction) -> None:
-    import ipywidgets
-    from IPython.display import display
-
-    choice = ipywidgets.RadioButtons(
-        options=prediction.options, value=None, layout={"width": "max-content"}
-    )
-    button = ipywidgets.Button(description="Lock my answer", icon="lock")
-    prediction.controls = [choice, button]
-
-    def note(change: Any) -> None:
-        if not prediction.locked:
-            prediction.choice = change["new"]
-
-    choice.observe(note, names="value")
-    button.on_click(lambda _: prediction.lock())
-    question = ipywidgets.HTML(f"<b>Predict first.</b> {html.escape(prediction.question)}")
-    box = ipywidgets.VBox([question, choice, button])
-    options = "".join(f"<li>{html.escape(option)}</li>" for option in prediction.options)
-    static = f"<b>Predict first.</b> {html.escape(prediction.question)}<ul>{options}</ul>"
-    bundle = dict(box._repr_mimebundle_())
-    bundle["text/html"] = static  # for readers of a stored notebook, where no kernel runs
-    bundle["text/plain"] = prediction.question
-    display(bundle, raw=True)
 
 
 def reveal(name: str, answer: str, why: str) -> None:
@@ -71,12 +67,10 @@ def reveal(name: str, answer: str, why: str) -> None:
     if answer not in prediction.options:
         raise ValueError(f"{answer!r} is none of the options {prediction.options}")
     prediction.lock()
-    if prediction.choice is None:
-        yours = "You made no prediction."
-    elif prediction.choice == answer:
+    if prediction.choice == answer:
         yours = f"You predicted “{answer}”, and so it is."
+    elif prediction.choice is None:
+        yours = f"You made no prediction. Measured: “{answer}”."
     else:
         yours = f"You predicted “{prediction.choice}”. Measured: “{answer}”."
-    if prediction.choice is None:
-        yours += f" Measured: “{answer}”."
     notebook.tell("info", "Prediction", f"{yours} {why}")

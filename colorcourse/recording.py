@@ -5,41 +5,32 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from colorkit.device import pick_device
 from colorkit.notebook import in_notebook
 
+EXPECTED = Path(__file__).with_name("expected.toml")
 MIME = "application/vnd.colorkit.record+json"
-DEVICES = ("cpu", "cuda", "mps")
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _taken: dict[str, dict[str, Any]] = {}  # what this process recorded, the last of a key
 
 
 def record(key: str, value: Any, unit: str = "") -> None:
-    """Record one number of the lesson and show it as a line.
+    """Record one number of the lesson under its name in ``expected.toml``, and show it as a line.
 
-    Parameters
-    ----------
-    key : str
-        Its name in ``expected.toml``: letters, digits, ``_`` and ``-``, a letter first.
-    value : float, int or tensor of one element
-    unit : str
-        As in ``"ab²"``; empty for a count or a ratio.
-
-    Raises
-    ------
-    ValueError
-        If the key is no name, or the value is not one number.
+    `value` is a number or a tensor of one element; `unit` is as in ``"ab²"``, empty for a count or
+    a ratio. ValueError if the key is no name, or the value not one number.
 
     Examples
     --------
     >>> record("steps_a_second", 41.5, unit="1/s")
     steps_a_second = 41.5 1/s
     """
-    if not isinstance(key, str) or not _KEY.fullmatch(key) or key == "seconds":
+    named = isinstance(key, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", key)
+    if not named or key == "seconds":
         raise ValueError(f"{key!r} cannot name a number: use letters, digits and _ (not 'seconds')")
     try:
         number = float(value)
@@ -49,45 +40,30 @@ def record(key: str, value: Any, unit: str = "") -> None:
         raise ValueError(text) from error
     _taken[key] = {"value": number, "unit": unit}
     line = f"{key} = {number:.4g} {unit}".rstrip()
-    if not in_notebook():
-        print(line)
-        return
-    from IPython.display import display
-
     page = f"<div><code>{html.escape(key)}</code> = <b>{number:.4g}</b> {html.escape(unit)}</div>"
     finite = number if math.isfinite(number) else None  # JSON has no NaN
-    data = {"key": key, "value": finite, "unit": unit, "text": f"{number}"}
-    display({MIME: data, "text/html": page, "text/plain": line}, raw=True)
+    _show(line, page, {MIME: {"key": key, "value": finite, "unit": unit, "text": f"{number}"}})
 
 
 def show_records(lesson: str, profile: str) -> None:
     """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
-    bounds = Expected.load().bounds(lesson, profile, pick_device().type)
+    bounds = expected_bounds(lesson, profile, pick_device().type)
     judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
-    rows = [(key, _shown(n["value"]), n["unit"], _range(n)) for key, n in judged.items()]
+    rows = {}
+    for key, number in judged.items():
+        outside = "" if number["ok"] else " (yours is outside)"
+        rows[key] = value_text(number), bounds_text(number) + outside
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["measured", "expected"])
+    _show(table.to_string(), table.to_html(border=0), {})
+
+
+def _show(text: str, page: str, data: dict[str, Any]) -> None:
     if not in_notebook():
-        print(*("  ".join(row) for row in rows), sep="\n")
+        print(text)
         return
     from IPython.display import display
 
-    head = "".join(f"<th>{h}</th>" for h in ("number", "measured", "unit", "expected"))
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    text = "\n".join("  ".join(row) for row in rows)
-    display({"text/html": table, "text/plain": text}, raw=True)
-
-
-def _shown(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4g}"
-
-
-def _range(number: Mapping[str, Any]) -> str:
-    if number["low"] is None:
-        return ""
-    note = "" if number["ok"] else " (yours is outside)"
-    return f"{number['low']:g} to {number['high']:g}{note}"
+    display(data | {"text/html": page, "text/plain": text}, raw=True)
 
 
 def recorded(notebook: Any) -> dict[str, dict[str, Any]]:
@@ -100,59 +76,26 @@ def recorded(notebook: Any) -> dict[str, dict[str, Any]]:
         for output in cell.get("outputs", []):
             data = output.get("data", {}).get(MIME)
             if data is not None:
-                value = float(data["text"]) if data["value"] is None else float(data["value"])
+                value = float(data["text"] if data["value"] is None else data["value"])
                 numbers[data["key"]] = {"value": value, "unit": data["unit"]}
     return numbers
 
 
-@dataclass(frozen=True)
-class Expected:
-    """The bounds of ``expected.toml``: lesson, profile, device, then key or ``seconds``."""
-
-    tables: Mapping[str, Any]
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> "Expected":
-        """Read the file (default: colorkit's own).
-
-        Raises
-        ------
-        ValueError
-            If a table or a bound is not of the described form; the message names it.
-        """
-        path = Path(path or Path(__file__).with_name("expected.toml"))
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        tables.pop("doctor", None)  # no lesson: the machine on which the seconds were measured
-        for lesson, profiles in tables.items():
-            for profile, devices in profiles.items():
-                for device, bounds in devices.items():
-                    _check_bounds(f"{path.name} [{lesson}.{profile}.{device}]", device, bounds)
-        return cls(tables)
-
-    def _tables(self, lesson: str, profile: str, device: str) -> dict[str, Any]:
-        devices = self.tables.get(lesson, {}).get(profile, {})
-        return {**devices.get("cpu", {}), **devices.get(device, {})}
-
-    def seconds(self, lesson: str, profile: str, device: str = "cpu") -> float | None:
-        """What the lesson is expected to take, or None."""
-        return self._tables(lesson, profile, device).get("seconds")
-
-    def bounds(self, lesson: str, profile: str, device: str) -> dict[str, tuple[float, float]]:
-        """(low, high) of every expected number."""
-        table = self._tables(lesson, profile, device)
-        return {key: tuple(bound) for key, bound in table.items() if key != "seconds"}
+def read_expected() -> dict[str, Any]:
+    """The tables of ``expected.toml``: lesson, profile, device, then ``seconds`` and bounds."""
+    tables = tomllib.loads(EXPECTED.read_text(encoding="utf-8"))
+    tables.pop("doctor", None)  # no lesson: the machine on which the seconds were measured
+    return tables
 
 
-def _check_bounds(where: str, device: str, bounds: Any) -> None:
-    if device not in DEVICES or not isinstance(bounds, dict):
-        raise ValueError(f"{where}: a device is one of {', '.join(DEVICES)}, with a table")
-    for key, bound in bounds.items():
-        if key == "seconds" and isinstance(bound, int | float) and bound > 0:
-            continue
-        pair = isinstance(bound, list) and len(bound) == 2
-        finite = pair and all(isinstance(b, int | float) and math.isfinite(b) for b in bound)
-        if not finite or bound[0] > bound[1]:
-            raise ValueError(f"{where}: {key} = {bound!r} is not [low, high]")
+def expected_bounds(lesson: str, profile: str, device: str) -> dict[str, tuple[float, float]]:
+    """(low, high) of every number that a lesson is expected to record.
+
+    A device's own bounds go before those of the CPU.
+    """
+    devices = read_expected().get(lesson, {}).get(profile, {})
+    table = devices.get("cpu", {}) | devices.get(device, {})
+    return {key: tuple(bound) for key, bound in table.items() if key != "seconds"}
 
 
 def judge_numbers(
@@ -181,3 +124,15 @@ def judge_numbers(
             ok = not strict if low is None else low <= value <= high
         judged[key] = {"value": value, "unit": number["unit"], "low": low, "high": high, "ok": ok}
     return judged
+
+
+def value_text(number: Mapping[str, Any]) -> str:
+    """A judged number with its unit: ``"5 ab²"``."""
+    if number["value"] is None:
+        return "not recorded, or not finite"
+    return f"{number['value']:.4g} {number['unit']}".rstrip()
+
+
+def bounds_text(number: Mapping[str, Any]) -> str:
+    """The bounds of a judged number: ``"0 to 4"``; the empty string where it has none."""
+    return "" if number["low"] is None else f"{number['low']:g} to {number['high']:g}"

@@ -1,80 +1,87 @@
-"""The pages that a run leaves: an index with minutes, memory and numbers, and every lesson."""
+"""What a run leaves to be read: a table for the terminal, an index page, a page a lesson."""
 
-import html
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
+import pandas as pd
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #8886; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.bad { font-weight: 600; color: #c62828; }
-@media (prefers-color-scheme: dark) { .bad { color: #ff8a80; } }
-code { font-size: .9em; }
-"""
+from colorcourse.recording import bounds_text, value_text
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>{style}</style></head>
-<body>
-{body}
-</body>
-</html>
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: auto; padding: 1rem; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #8886; }}
+</style></head>
+<body><h1>{title}</h1>
+{lessons}
+<h2>Recorded numbers</h2>
+{numbers}
+<p>Seed {seed}. {versions}.</p>
+<p>All of it as data: <a href="results.json">results.json</a>.</p>
+</body></html>
 """
 
 
-def index_page(results: Mapping[str, Any], students: bool) -> str:
-    """The page with one row a lesson, then its recorded numbers."""
-    what = "The lessons, undone," if students else "The solutions"
-    title = f"{what} at profile {results['profile']}, on {results['device']}"
-    parts = [f"<h1>{html.escape(title)}</h1>", _lessons(results["lessons"])]
-    parts += ["<h2>Recorded numbers</h2>", _numbers(results["lessons"])]
-    versions = ", ".join(f"{k} {v}" for k, v in results["versions"].items())
-    parts.append(f"<p>Seed {results['seed']}. {html.escape(versions)}.</p>")
-    parts.append('<p>All of it as data: <a href="results.json">results.json</a>.</p>')
-    return _PAGE.format(title=html.escape(title), style=_STYLE, body="\n".join(parts))
-
-
-def _lessons(lessons: Mapping[str, Any]) -> str:
-    rows = []
-    for name, entry in lessons.items():
-        state = "✓ ok" if entry["ok"] else '<span class="bad">✗ failed</span>'
-        error = entry.get("error")
-        text = ""
-        if error:
-            cell = "" if error["cell"] is None else f"cell {error['cell']}: "
-            text = f"<br><code>{html.escape(cell + error['message'])}</code>"
-        rows.append(
-            f'<tr><td><a href="{name}.html">{name}</a>{text}</td><td>{state}</td>'
-            f'<td class="n">{entry["seconds"] / 60:.1f}</td>'
-            f'<td class="n">{entry["peak_mb"]:.0f}</td></tr>'
-        )
-    head = '<th>Lesson</th><th>Result</th><th class="n">Minutes</th><th class="n">Peak MB</th>'
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
-
-
-def _numbers(lessons: Mapping[str, Any]) -> str:
-    rows = []
-    for name, entry in lessons.items():
+def tables(results: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The lessons with minutes and memory, and their numbers beside what was expected."""
+    lessons, numbers = [], []
+    for name, entry in results["lessons"].items():
+        state = "✓ ok" if entry["ok"] else "✗ FAILED"
+        lessons.append((name, state, f"{entry['seconds'] / 60:.1f}", memory_text(entry)))
         for key, number in entry["numbers"].items():
-            value = "–" if number["value"] is None else f"{number['value']:.4g}"
-            bounds = "none given"
-            if number["low"] is not None:
-                bounds = f"{number['low']:g} to {number['high']:g}"
-            state = "✓" if number["ok"] else '<span class="bad">✗ not as expected</span>'
-            rows.append(
-                f"<tr><td>{name}</td><td><code>{html.escape(key)}</code></td>"
-                f'<td class="n">{value}</td><td>{html.escape(number["unit"])}</td>'
-                f"<td>{bounds}</td><td>{state}</td></tr>"
-            )
-    heads = ("Lesson", "Number", "Value", "Unit", "Expected", "")
-    head = "".join(f"<th{' class=n' if h == 'Value' else ''}>{h}</th>" for h in heads)
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else "<p>None.</p>"
+            bounds = bounds_text(number) or "no bounds"
+            state = "✓" if number["ok"] else "✗ not as expected"
+            numbers.append((name, key, value_text(number), bounds, state))
+    return (
+        pd.DataFrame(lessons, columns=["lesson", "result", "minutes", "peak MB"]),
+        pd.DataFrame(numbers, columns=["lesson", "number", "value", "expected", ""]),
+    )
+
+
+def memory_text(entry: Mapping[str, Any]) -> str:
+    """A lesson's peak in MB; a question mark where its kernel was killed."""
+    return "?" if entry["peak_mb"] is None else f"{entry['peak_mb']:.0f}"
+
+
+def describe_error(error: Mapping[str, Any]) -> str:
+    """Lesson, cell and message of a failure in one line."""
+    cell = "" if error["cell"] is None else f", cell {error['cell']}"
+    return f"{error['lesson']}{cell}: {error['message']}"
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """The tables as text, and how many lessons are as they should be."""
+    entries = results["lessons"].values()
+    minutes = sum(entry["seconds"] for entry in entries) / 60
+    good = sum(entry["ok"] for entry in entries)
+    lessons, numbers = (frame.to_string(index=False) for frame in tables(results))
+    return f"{numbers}\n\n{lessons}\n\n{good} of {len(entries)} lessons ok, {minutes:.1f} minutes"
+
+
+def index_page(results: Mapping[str, Any], students: bool) -> str:
+    """The tables as a page, each lesson with a link to its notebook and what stopped it."""
+    what = "The lessons, undone," if students else "The solutions"
+    lessons, numbers = tables(results)
+    errors = [entry.get("error") for entry in results["lessons"].values()]
+    lessons["lesson"] = [
+        f'<a href="{name}.html">{name}</a>'
+        + (f"<br><code>{escape(describe_error(error))}</code>" if error else "")
+        for name, error in zip(lessons["lesson"], errors, strict=True)
+    ]
+    return _PAGE.format(
+        title=f"{what} at profile {results['profile']}, on {results['device']}",
+        lessons=lessons.to_html(index=False, border=0, escape=False),
+        numbers=numbers.to_html(index=False, border=0),
+        seed=results["seed"],
+        versions=escape(", ".join(f"{k} {v}" for k, v in results["versions"].items())),
+    )
 
 
 def lesson_page(name: str, entry: Mapping[str, Any], notebook: NotebookNode) -> str:
@@ -83,7 +90,6 @@ def lesson_page(name: str, entry: Mapping[str, Any], notebook: NotebookNode) -> 
     line = (
         '<p style="font: 14px system-ui; margin: 1rem">'
         '<a href="index.html" style="text-decoration: underline">All lessons</a> · '
-        f"{name} · {entry['seconds'] / 60:.1f} minutes · {entry['peak_mb']:.0f} MB</p>"
+        f"{name} · {entry['seconds'] / 60:.1f} minutes · {memory_text(entry)} MB</p>"
     )
-    head, tag, rest = page.partition("<main>")
-    return f"{head}{line}{tag}{rest}" if tag else line + page
+    return page.replace("<main>", f"{line}<main>", 1)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 START_SECONDS = 120  # a cold JupyterLab on a busy machine
 RUN_SECONDS = 600  # a whole lesson at profile ci on two cores
 
@@ -61,100 +59,82 @@ class Figure:
     width: int  # pixels as decoded; 0 if the browser could not decode the data
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _write_settings(folder: Path, theme: str) -> None:
-    """User settings: every cell is in the page, the theme, and no news that cover the page."""
-    settings = {
-        "notebook-extension/tracker": {"windowingMode": "none"},
-        "apputils-extension/themes": {"theme": THEMES[theme], "adaptive-theme": False},
-        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    }
-    for name, content in settings.items():
-        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _environment(private: Path, profile: str) -> dict[str, str]:
-    """JupyterLab's own folders are temporary ones; its kernels import this checkout."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return os.environ | {
-        "COLORKIT_PROFILE": profile,
-        "PYTHONPATH": path,
-        "JUPYTER_CONFIG_DIR": str(private / "config"),
-        "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
-    }
-
-
-def _wait_for_server(address: str, process: subprocess.Popen, log: Path) -> None:
-    limit = time.monotonic() + START_SECONDS
-    while time.monotonic() < limit:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        time.sleep(0.2)
-    tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-    raise RuntimeError(f"JupyterLab did not start within {START_SECONDS} s. Its log ends:\n{tail}")
-
-
-def _stop(process: subprocess.Popen) -> None:
-    """End the server, which ends its kernels; insist if it does not."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(20)
+SETTINGS = {  # every cell is in the page, and no news cover it
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
 
 
 @contextlib.contextmanager
-def lab_server(folder: Path, profile: str = "ci", theme: str = "light") -> Iterator[str]:
-    """JupyterLab on a free port over ``folder``; yields its address with ``{path}`` to fill in."""
-    token, port = secrets.token_hex(16), _free_port()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
-        _write_settings(Path(private) / "settings", theme)
-        log = Path(private) / "log"
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-        command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
-        command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-        command += ["--LabApp.expose_app_in_browser=True"]
+def lab_server(folder: Path) -> Iterator[str]:
+    """JupyterLab over `folder`, profile ci; yields its address with ``{path}`` to fill in.
+
+    Its own folders are temporary ones; its kernels import this checkout.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        private = Path(name)
+        for setting, content in SETTINGS.items():
+            path = private / "settings" / "@jupyterlab" / f"{setting}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content), encoding="utf-8")
+        variables = {
+            "COLORKIT_PROFILE": "ci",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "JUPYTER_CONFIG_DIR": str(private / "config"),
+            "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
+        }
+        log = private / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env=_environment(Path(private), profile),
+                env=os.environ | variables,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait_for_server(f"http://127.0.0.1:{port}/api?token={token}", process, log)
+            limit, up = time.monotonic() + START_SECONDS, False
+            while not up and time.monotonic() < limit and process.poll() is None:
+                with contextlib.suppress(OSError):
+                    address = f"http://127.0.0.1:{port}/api?token={token}"
+                    urllib.request.urlopen(address, timeout=5).close()
+                    up = True
+                time.sleep(0.2)
+            if not up:
+                tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+                raise RuntimeError(f"JupyterLab did not start. Its log ends:\n{tail}")
             yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?reset&token={token}"
-        finally:
-            _stop(process)
+        finally:  # it ends its kernels; insist if it does not
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(20)
 
 
 @contextlib.contextmanager
-def browser_page(width: int = 1400, height: int = 1000, theme: str = "light") -> Iterator:
-    """A page of a headless browser (Playwright's, synchronous)."""
+def browser() -> Iterator:
+    """A headless browser (Playwright's, synchronous)."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        started = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         try:
-            viewport = {"width": width, "height": height}
-            yield browser.new_page(viewport=viewport, color_scheme=theme)
+            yield started
         finally:
-            browser.close()
+            started.close()
 
 
 class LabNotebook:
@@ -171,14 +151,14 @@ class LabNotebook:
         if page.locator(".jp-Dialog").count():
             raise RuntimeError(f"JupyterLab asks: {page.locator('.jp-Dialog').all_inner_texts()}")
 
-    def _wait(self, expression: str, argument=None, seconds: float = START_SECONDS) -> None:
-        self.page.wait_for_function(expression, arg=argument, timeout=seconds * 1000)
+    def _wait(self, expression: str, seconds: float = START_SECONDS) -> None:
+        self.page.wait_for_function(expression, timeout=seconds * 1000)
 
-    def run_all(self, seconds: float = RUN_SECONDS) -> None:
+    def run_all(self) -> None:
         """Menu Run, Run All Cells; return when every code cell has run, or one shows an error."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name=re.compile("^Run All Cells")).first.click()
-        self._wait(_ALL_HAVE_RUN, seconds=seconds)
+        self._wait(_ALL_HAVE_RUN, RUN_SECONDS)
         # Outputs and widgets are drawn after the kernel is idle.
         self.page.wait_for_timeout(1000)
 
@@ -200,34 +180,29 @@ class LabNotebook:
             Figure(src, "" if alt == "Image" else alt.strip(), width) for src, alt, width in found
         ]
 
-    def cell_with_slider(self, index: int = 0):
-        """The code cell that holds the page's slider number ``index``."""
-        handles = self.panel.locator(".jp-CodeCell .noUi-handle")
-        handle = handles.nth(index)
+    def cell_with_slider(self):
+        """The code cell that holds the page's first slider."""
+        handle = self.panel.locator(".jp-CodeCell .noUi-handle").first
         handle.wait_for(timeout=30_000)
         return handle.locator("xpath=ancestor::*[contains(@class, 'jp-CodeCell')][1]")
 
-    def move_slider(self, cell, index: int = 0, presses: int = 10, key: str = "ArrowRight") -> None:
-        """Move a slider of a cell by its handle and the keyboard, as a student can.
+    def move_slider(self, cell) -> None:
+        """Move the first slider of a cell by its handle and the keyboard, as a student can.
 
         Returns when the pictures of that cell have changed, and raises if they do not in 30 s.
         """
         before = [figure.src for figure in self.figures(cell)]
-        handle = cell.locator(".noUi-handle").nth(index)
+        handle = cell.locator(".noUi-handle").first
         handle.scroll_into_view_if_needed()
         handle.focus()
-        for _ in range(presses):
-            self.page.keyboard.press(key)
-        self._wait_for_other_figures(cell, before)
-
-    def _wait_for_other_figures(self, cell, before: list[str], seconds: float = 30) -> None:
-        limit = time.monotonic() + seconds
-        while time.monotonic() < limit:
+        for _ in range(10):
+            self.page.keyboard.press("ArrowRight")
+        for _ in range(150):
             now = [figure.src for figure in self.figures(cell)]
             if now and now != before:
                 return
             self.page.wait_for_timeout(200)
-        raise AssertionError(f"no picture changed within {seconds} s after the slider moved")
+        raise AssertionError("no picture changed within 30 s after the slider moved")
 
 
 _KERNEL_IS_READY = """() => {
@@ -248,17 +223,3 @@ _ALL_HAVE_RUN = f"""() => {_CELLS}.every(cell => {{
   return cell.cell_type !== 'code' || text.trim() === '' || cell.execution_count !== null;
 }}) && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'
   || ({_ERRORS})().length > 0"""
-
-
-@contextlib.contextmanager
-def open_notebook(
-    notebook: Path, profile: str = "ci", theme: str = "light", width: int = 1400
-) -> Iterator[LabNotebook]:
-    """A copy of a notebook, open in JupyterLab in a headless browser."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        shutil.copy(notebook, folder)
-        with (
-            lab_server(Path(folder), profile, theme) as address,
-            browser_page(width=width, theme=theme) as page,
-        ):
-            yield LabNotebook(page, address, notebook.name)

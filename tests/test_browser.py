@@ -1,14 +1,14 @@
 """Lessons in JupyterLab, in a real browser: run all, move a slider, look at what is shown."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.browser import find_browser, open_notebook, why_no_browser
+from tests.browser import LabNotebook, browser, find_browser, lab_server, why_no_browser
 
 ROOT = Path(__file__).parents[1]
-LESSON = ROOT / "lessons/01_lab.ipynb"
 
 pytestmark = pytest.mark.browser
 needs_browser = pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
@@ -34,12 +34,25 @@ ipywidgets.VBox([slider, picture])
 """
 
 
-def write_notebook(path: Path, *cells: str) -> Path:
-    nodes = [nbformat.v4.new_code_cell(cell) for cell in cells]
+@pytest.fixture(scope="module")
+def open_notebook(tmp_path_factory):
+    """A function that opens a file of one JupyterLab in one browser."""
+    folder = tmp_path_factory.mktemp("lab")
+    cells = [
+        SLIDER,
+        "from IPython.display import HTML\nHTML('<img src=\"data:,\">')",
+        "",
+        *["print('a cell far below the window')"] * 30,
+        "1 / 0",
+        "print('never reached')",
+    ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, path)
-    return path
+    nodes = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    tiny = nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel})
+    nbformat.write(tiny, folder / "tiny.ipynb")
+    shutil.copy(ROOT / "lessons/01_lab.ipynb", folder)
+    with lab_server(folder) as address, browser() as chromium:
+        yield lambda name: LabNotebook(chromium.new_page(), address, name)
 
 
 def test_the_named_browser_is_taken_before_any_other(monkeypatch, tmp_path):
@@ -49,40 +62,27 @@ def test_the_named_browser_is_taken_before_any_other(monkeypatch, tmp_path):
 
 
 @needs_browser
-def test_the_instrument_sees_a_moved_slider_a_missing_alt_and_an_error(tmp_path):
-    notebook = write_notebook(
-        tmp_path / "tiny.ipynb",
-        SLIDER,
-        "from IPython.display import HTML\nHTML('<img src=\"data:,\">')",
-        "",
-        *["print('a cell far below the window')"] * 30,
-        "1 / 0",
-        "print('never reached')",
-    )
-    with open_notebook(notebook) as lab:
-        lab.run_all()
-        cell = lab.cell_with_slider()
-        before = lab.figures(cell)
-        lab.move_slider(cell)
-        after = lab.figures(cell)
-        assert [figure.alt for figure in lab.figures()] == ["a gray square", ""]
-        assert [figure.width for figure in lab.figures()] == [64, 0]
-        assert before[0].src != after[0].src
-        assert ["ZeroDivisionError" in error for error in lab.errors()] == [True]
+def test_the_instrument_sees_a_moved_slider_a_missing_alt_and_an_error(open_notebook):
+    lab = open_notebook("tiny.ipynb")
+    lab.run_all()
+    cell = lab.cell_with_slider()
+    before = lab.figures(cell)
+    lab.move_slider(cell)
+    after = lab.figures(cell)
+    assert [figure.alt for figure in lab.figures()] == ["a gray square", ""]
+    assert [figure.width for figure in lab.figures()] == [64, 0]
+    assert before[0].src != after[0].src
+    assert ["ZeroDivisionError" in error for error in lab.errors()] == [True]
 
 
 @needs_browser
-@pytest.mark.skipif(not LESSON.exists(), reason="lesson 1 is not built")
-def test_lesson_1_runs_and_its_gamut_slider_changes_the_picture():
-    with open_notebook(LESSON) as lab:
-        lab.run_all()
-        assert lab.errors() == []
-        cell = lab.cell_with_slider()
-        before = lab.figures(cell)
-        lab.move_slider(cell)
-        assert [figure.src for figure in lab.figures(cell)] != [figure.src for figure in before]
-        assert lab.errors() == []
-        figures = lab.figures()
-        assert figures
-        assert [figure.src[:60] for figure in figures if not figure.alt] == []
-        assert [figure.alt for figure in figures if figure.width == 0] == []
+def test_lesson_1_runs_and_its_gamut_slider_changes_the_picture(open_notebook):
+    lab = open_notebook("01_lab.ipynb")
+    lab.run_all()
+    assert lab.errors() == []
+    lab.move_slider(lab.cell_with_slider())
+    assert lab.errors() == []
+    figures = lab.figures()
+    assert figures
+    assert [figure.src[:60] for figure in figures if not figure.alt] == []
+    assert [figure.alt for figure in figures if figure.width == 0] == []

@@ -11,10 +11,16 @@ import pytest
 import torch
 
 from colorcourse import check, exercise
-from colorcourse import exercise as exercise_function
 from colorcourse.checking import difference, grade, grade_answer
-from colorcourse.exercises import Answer, Case, Exercise, ExerciseError, _specs, register
-from colorcourse.exercises import _submissions as submissions
+from colorcourse.exercises import (
+    Answer,
+    Case,
+    Exercise,
+    ExerciseError,
+    _specs,
+    register,
+    submissions,
+)
 from colorkit import notebook
 
 
@@ -51,7 +57,7 @@ def toy():
             cases,
             wrong=(Answer("squared", lambda x: x**2, "That is the square."),),
             right=(Answer("sum", lambda x: x + x),),
-            time_limit=0.5,
+            time_limit=0.2,
         )
     )
     register(Exercise("toy.net", "00_toy", 1, Doubler, judge=judge_doubler, methods=("forward",)))
@@ -166,7 +172,7 @@ def nan(x):
         (lambda x: "two", "a tensor was asked for, but this is a str"),
         (nan, "are NaN"),
         (raises, "AttributeError"),
-        (forever, "longer than 0.5 seconds"),
+        (forever, "longer than 0.2 seconds"),
         (in_place, "changed its argument number 1"),
         (lambda x: 2 * x + 1, "yours is 1, right is 0"),
     ],
@@ -267,14 +273,14 @@ def test_the_limit_holds_where_interrupts_are_ignored():
 
 def test_an_interrupt_does_not_arrive_late():
     verdict(lambda x: 2 * x)
-    time.sleep(0.7)  # longer than the limit: a timer left behind would raise here
+    time.sleep(0.4)  # longer than the limit: a timer left behind would raise here
 
 
 def test_unknown_names_get_the_nearest_ones(capsys):
     assert grade("toy.duble").message.startswith("There is no exercise 'toy.duble'. Did you mean")
     assert "'toy.double'" in grade("toy.duble").message
 
-    @exercise_function("toy.duble")
+    @exercise("toy.duble")
     def answer(x):
         return x
 
@@ -293,7 +299,7 @@ def test_an_exercise_without_a_check_is_refused():
 
 
 def test_figures_are_stamped_from_the_first_stand_in_until_the_exercise_is_done():
-    @exercise_function("toy.double")
+    @exercise("toy.double")
     def double(x):
         """Twice x."""
         ...
@@ -302,7 +308,7 @@ def test_figures_are_stamped_from_the_first_stand_in_until_the_exercise_is_done(
     double(1)
     assert {"toy.double"} == notebook.STAND_INS
 
-    @exercise_function("toy.double")
+    @exercise("toy.double")
     def double(x):
         return 2 * x
 

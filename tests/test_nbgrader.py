@@ -1,9 +1,10 @@
-"""nbgrader, from release to grade: the stub earns nothing, nor does a wrong answer; ours earns all.
+"""nbgrader, from release to grade: a stub earns nothing, nor does a wrong answer; ours earns all.
 
-The solutions are released as the builder leaves them, with the repository's nbgrader_config.py.
+Lesson 1 is released as the builder leaves it, with the repository's nbgrader_config.py.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from colorcourse.build import build_all, read_notebook
-from tests.demo import EXERCISES, make_checkout
+from colorcourse.build import build_lesson, read_notebook
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: it comes with colorkit[dev]")
 ROOT = Path(__file__).resolve().parents[1]
-SOLUTIONS = {"01_demo": None} | {p.stem: p for p in sorted(ROOT.glob("solutions/01_*.ipynb"))}
+NAME = "01_lab"
 
 
 def nbgrader(folder, *words):
@@ -37,77 +37,58 @@ def nbgrader(folder, *words):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done
 
 
-def solution_of(name, folder):
-    """The built solution `name`: the demo is built here, the course's own is taken as it is."""
-    if SOLUTIONS[name] is not None:
-        return SOLUTIONS[name]
-    folder.mkdir()
-    build_all(make_checkout(folder), exercises=EXERCISES)
-    return folder / "solutions" / f"{name}.ipynb"
-
-
-def submit(course, student, name, notebook):
-    path = course / "submitted" / student / "ps" / f"{name}.ipynb"
-    path.parent.mkdir(parents=True)
-    nbformat.write(notebook, path)
-
-
-def with_answers(released, solution, change):
-    """The released notebook with each answer cell's source from the solution, changed."""
-    sources = {
-        cell.metadata.nbgrader["grade_id"]: cell.source
-        for cell in solution.cells
-        if cell.metadata.get("nbgrader", {}).get("solution")
-    }
-    for cell in released.cells:
-        if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = change(sources[cell.metadata.nbgrader["grade_id"]])
-    return released
+def answer_cells(notebook):
+    """The cells in which students write, by nbgrader's name for them."""
+    cells = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("solution")]
+    return {cell.metadata.nbgrader["grade_id"]: cell for cell in cells}
 
 
 def wrong(source):
     """Bodies that return None: an answer, and none of the exercises' right ones."""
-    lines, inside = [], False
-    for line in source.splitlines():
-        if line.strip() == "### BEGIN SOLUTION":
-            lines.append(line.replace("### BEGIN SOLUTION", "return None"))
-        inside = (inside or "BEGIN SOLUTION" in line) and "END SOLUTION" not in line
-        if not inside and "END SOLUTION" not in line:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def scores(course):
-    from nbgrader.api import Gradebook
-
-    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-        return {s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("ps")}
+    region = r"### BEGIN SOLUTION.*?### END SOLUTION"
+    return re.sub(region, "return None", source, flags=re.DOTALL)
 
 
 @pytest.mark.notebooks
-@pytest.mark.parametrize("name", SOLUTIONS)
-def test_stub_and_wrong_answers_earn_nothing_and_the_solution_everything(
-    name, tmp_path, monkeypatch
-):
+def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monkeypatch):
+    from nbgrader.api import Gradebook
+
     scripts = str(Path(sys.executable).parent)  # nbgrader starts alembic by its bare name
     monkeypatch.setenv("PATH", scripts + os.pathsep + os.environ["PATH"])
-    course = tmp_path / "course"
-    (course / "source" / "ps").mkdir(parents=True)
-    shutil.copy(ROOT / "nbgrader_config.py", course)
-    path = solution_of(name, tmp_path / "checkout")
-    shutil.copy(path, course / "source" / "ps")
-    nbgrader(course, "generate_assignment", "ps")
-    released = course / "release" / "ps" / f"{name}.ipynb"
-    solution = read_notebook(path)
-    lesson = read_notebook(path.parents[1] / "lessons" / path.name)
-    assert [c.source for c in read_notebook(released).cells] == [c.source for c in lesson.cells]
-    submit(course, "stub", name, read_notebook(released))
-    submit(course, "wrong", name, with_answers(read_notebook(released), solution, wrong))
-    submit(course, "right", name, with_answers(read_notebook(released), solution, str))
-    nbgrader(course, "autograde", "ps")
-    full = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in solution.cells)
-    assert full > 0
-    assert scores(course) == {"stub": (0, full), "wrong": (0, full), "right": (full, full)}
+    (tmp_path / "source" / "ps").mkdir(parents=True)
+    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
+    lesson = build_lesson(ROOT, NAME)
+    nbformat.write(lesson.solution, tmp_path / "source" / "ps" / f"{NAME}.ipynb")
+    nbgrader(tmp_path, "generate_assignment", "ps")
+    released = tmp_path / "release" / "ps" / f"{NAME}.ipynb"
+    assert [c.source for c in read_notebook(released).cells] == [
+        c.source for c in lesson.student.cells
+    ]
+    # One student answers all; the other the first three, and then leaves some and gets some wrong.
+    points = {
+        c.metadata.nbgrader["grade_id"].removeprefix("check-"): c.metadata.nbgrader["points"]
+        for c in lesson.solution.cells
+        if c.metadata.get("nbgrader", {}).get("grade")
+    }
+    solved = {"all": set(points), "three": set(list(points)[:3])}
+    for student, own in solved.items():
+        notebook = read_notebook(released)
+        sources = {key: cell.source for key, cell in answer_cells(lesson.solution).items()}
+        for number, (key, cell) in enumerate(answer_cells(notebook).items()):
+            if key.removeprefix("answer-") in own:
+                cell.source = sources[key]
+            elif number % 2:
+                cell.source = wrong(sources[key])
+        path = tmp_path / "submitted" / student / "ps" / f"{NAME}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+    nbgrader(tmp_path, "autograde", "ps")
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
+        scores = {s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("ps")}
+    full = sum(points.values())
+    assert 0 < sum(points[name] for name in solved["three"]) < full
+    assert scores == {
+        student: (sum(points[name] for name in own), full) for student, own in solved.items()
+    }

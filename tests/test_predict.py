@@ -1,44 +1,37 @@
 """A prediction locks before the result shows, and running on without one is fine."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from colorcourse import predict as predict_function
-from colorcourse import reveal
-from colorcourse.predictions import Prediction, _predictions
+from colorcourse import predict, reveal
+from colorcourse.predictions import _predictions
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def asked():
-    predict_function("toy.question", "Red or green?", ["red", "green"])
+    predict("toy.question", "Red or green?", ["red", "green"])
     yield _predictions["toy.question"]
     _predictions.pop("toy.question")
 
 
-def test_running_on_without_an_answer_is_fine(capsys):
-    reveal("toy.question", "red", "Measured: 3.")
-    assert "You made no prediction" in capsys.readouterr().out
+CHOICES = {
+    None: "You made no prediction. Measured: “red”. It is 3.",
+    "red": "You predicted “red”, and so it is. It is 3.",
+    "green": "You predicted “green”. Measured: “red”. It is 3.",
+}
 
 
-@pytest.mark.parametrize(("choice", "words"), [("red", "so it is"), ("green", "Measured: “red”")])
-def test_the_choice_stands_beside_what_was_measured(asked, choice, words, capsys):
-    asked.choice = choice
-    reveal("toy.question", "red", "")
-    out = capsys.readouterr().out
-    assert f"You predicted “{choice}”" in out
-    assert words in out
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_choice_is_locked_and_stands_beside_what_was_measured(asked, choice, capsys):
+    asked.choice, control = choice, SimpleNamespace(disabled=False)
+    asked.controls = [control]
+    reveal("toy.question", "red", "It is 3.")
+    assert CHOICES[choice] in capsys.readouterr().out
+    assert control.disabled
 
 
-def test_revealing_locks_the_controls():
-    class Control:
-        disabled = False
-
-    prediction = Prediction("?", ("red",), controls=[Control()])
-    prediction.lock()
-    assert prediction.locked
-    assert prediction.controls[0].disabled
-
-
-def test_an_answer_that_was_no_option_is_the_authors_mistake():
+def test_an_answer_that_was_no_option_is_the_authors_mistake(asked):
     with pytest.raises(ValueError, match="none of the options"):
         reveal("toy.question", "blue", "")
 
