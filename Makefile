@@ -21,9 +21,11 @@ PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet --progress-bar off \
 	$(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-# Does .venv import the colorkit of this folder? (It does not once its Python was removed or the
+# Does .venv import the two packages of this folder? (It does not once its Python was removed or the
 # folder moved.) If not, no stamp counts.
-ifneq ($(shell $(PY) -I -c 'import colorkit, os; print(os.path.samefile(colorkit.__path__[0], "colorkit"))' 2>/dev/null),True)
+OWN := import colorkit, colorcourse, os; \
+	print(all(os.path.samefile(p.__path__[0], p.__name__) for p in (colorkit, colorcourse)))
+ifneq ($(shell $(PY) -I -c '$(OWN)' 2>/dev/null),True)
 .PHONY: $(LAB) $(DEV)
 endif
 

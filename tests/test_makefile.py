@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,18 +91,13 @@ def test_nothing_is_installed_twice(checkout):
     assert calls == ["python -m colorkit course run --profile ci"]
 
 
-def test_tests_need_dev_which_also_covers_lab(checkout):
-    calls, _, _ = checkout.make("test")
-    assert next(call for call in calls if "pip" in call).endswith("--editable .[dev]")
-    assert calls[-1].startswith("python -m pytest -n logical")
-    assert checkout.make("lab")[0] == ["python -m colorkit lab"]
-
-
-def test_lab_then_test_installs_dev_on_top_without_a_new_environment(checkout):
+def test_tests_need_dev_on_top_of_lab_which_it_covers(checkout):
     checkout.make("lab")
     calls, _, _ = checkout.make("test")
     assert not any("venv" in call for call in calls)
     assert calls[0].endswith("--editable .[dev]")
+    assert calls[-1].startswith("python -m pytest -n logical")
+    assert checkout.make("lab")[0] == ["python -m colorkit lab"]
 
 
 def test_a_newer_pyproject_installs_again(checkout):
@@ -113,19 +109,30 @@ def test_a_newer_pyproject_installs_again(checkout):
     assert calls[0].startswith("python -m pip install")
 
 
-def test_an_environment_that_no_longer_imports_colorkit_is_installed_again(checkout):
+@pytest.mark.parametrize(
+    ("lost", "first"),
+    [("installed", "python -m pip install"), ("python", "python3 -m venv --clear .venv")],
+)
+def test_an_environment_that_lost_its_python_or_its_colorkit_is_mended(checkout, lost, first):
     checkout.make("course")
-    (checkout.folder / ".venv/bin/installed").unlink()
-    calls, _, _ = checkout.make("course")
-    assert calls[0].startswith("python -m pip install")
-
-
-def test_an_environment_without_its_python_is_made_anew(checkout):
-    checkout.make("course")
-    (checkout.folder / ".venv/bin/python").unlink()
+    (checkout.folder / ".venv/bin" / lost).unlink()
     calls, _, status = checkout.make("course")
     assert status == 0
-    assert calls[0] == "python3 -m venv --clear .venv"
+    assert calls[0].startswith(first)
+
+
+@pytest.mark.parametrize("moved", [None, "colorkit", "colorcourse"])
+def test_both_packages_must_be_those_of_the_folder(tmp_path, monkeypatch, capsys, moved):
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    code = next(line for line in text.splitlines() if line.startswith("OWN := "))
+    for name in ("colorkit", "colorcourse"):
+        for folder in (tmp_path / "here" / name, tmp_path / "elsewhere" / name):
+            folder.mkdir(parents=True)
+        home = tmp_path / ("elsewhere" if name == moved else "here") / name
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(__path__=[home], __name__=name))
+    monkeypatch.chdir(tmp_path / "here")
+    exec(code.removeprefix("OWN := "), {})
+    assert capsys.readouterr().out.strip() == str(moved is None)
 
 
 def test_constraints_are_passed_on_also_when_something_else_is_installed(checkout):
