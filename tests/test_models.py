@@ -232,10 +232,10 @@ def test_own_weights_bring_their_width_and_those_that_do_not_fit_are_refused(tmp
     torch.save(encoder.state_dict(), tmp_path / "own.pt")
     loaded = ResNetColorizer(18, tmp_path / "own.pt", width=2).encoder.state_dict()
     assert all(torch.equal(v, loaded[k]) for k, v in encoder.state_dict().items())
-    with pytest.raises(ValueError, match=r"own.pt' do not fit a ResNet-50 of width 8"):
+    with pytest.raises(ValueError, match=r"own.pt' does not fit a ResNet-50 of width 8"):
         ResNetColorizer(50, tmp_path / "own.pt")
     for layers, width in ((18, 64), (50, 16)):
-        with pytest.raises(ValueError, match=r"their own is 16, .* 18 for 'worlds'"):
+        with pytest.raises(ValueError, match=f"of width {width}: .* its own is 16"):
             ResNetColorizer(layers, "worlds", encoder_width=width)
     (tmp_path / "text.pt").write_text("no weights")
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")

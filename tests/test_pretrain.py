@@ -93,6 +93,7 @@ def test_the_script_makes_a_file_that_a_colorizer_takes_and_none_of_half_a_run(
 ):
     out = tmp_path / "own" / "weights.pt"
     options = ["--steps=20", "--pictures=64", "--device=cpu"]
+    monkeypatch.setattr(pretrain, "HELD_OUT", 16)
     said = CliRunner().invoke(pretrain.main, [str(out), *options])
     assert said.exit_code == 0, said.output
     assert "of held-out cells right" in said.output

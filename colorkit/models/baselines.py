@@ -1,10 +1,7 @@
 """What a network has to beat, and what it cannot: colorizers without training.
 
-Each is one idea: no colour, one colour for all, one colour for each lightness, some other
-picture's colours, the most similar picture's colours. The true colours and the oracle are the other
-end: the oracle of a made world is the best that anybody can do who sees the scene, not the colours.
-
-Training pictures are an iterable of batches: L (N, 1, H, W) and ab (N, 2, H, W).
+Each is one idea. The oracle of a made world is the other end: the best that anybody can do who sees
+the scene, not the colours. Training pictures are batches of L (N, 1, H, W) and ab (N, 2, H, W).
 """
 
 from collections.abc import Iterable
@@ -44,10 +41,7 @@ class MeanColor(Colorizer):
 
 
 class MeanColorByLightness(Colorizer):
-    """The mean colour of each L: what a model can know that sees single pixels and no shapes.
-
-    Between whole numbers of L it is interpolated; an L that is missing takes the nearest one's.
-    """
+    """The mean colour of each L, or of the nearest: what can be known without seeing shapes."""
 
     def __init__(self, batches: Pairs) -> None:
         totals, counts = torch.zeros(101, 2).double(), torch.zeros(101).double()
@@ -69,20 +63,15 @@ class MeanColorByLightness(Colorizer):
 
 
 class RandomPicture(Colorizer):
-    """The colours of a training picture drawn at random, resized.
-
-    The draw depends on the picture and the seed alone, not on the size or order of batches.
-    """
+    """The colours of a training picture, resized: drawn by seed and picture, whatever the batch."""
 
     def __init__(self, batches: Pairs, seed: int = 0) -> None:
         self.pictures, self.seed = _gather(batches)[1], seed
 
-    def draw(self, L: Tensor) -> int:
-        """Number of the training picture that L (1, H, W) gets."""
-        return int(np.random.default_rng([self.seed, picture_key(L)]).integers(len(self.pictures)))
-
     def predict(self, L: Tensor) -> Tensor:
-        return torch.cat([_resized(self.pictures[self.draw(x)], x) for x in L])
+        draws = [np.random.default_rng([self.seed, picture_key(x)]) for x in L]
+        numbers = [int(draw.integers(len(self.pictures))) for draw in draws]
+        return torch.cat([_resized(self.pictures[i], x) for i, x in zip(numbers, L, strict=True)])
 
 
 class NearestNeighbor(Colorizer):
@@ -106,8 +95,8 @@ class GroundTruth(Colorizer):
         keys = [picture_key(x) for x in L]
         if unknown := [i for i, key in enumerate(keys) if key not in self.numbers]:
             raise ValueError(
-                f"picture {unknown[0]} of the batch is none of the {len(self.numbers)} whose "
-                "colours are known: give them whole, neither flipped nor cropped nor resized"
+                f"picture {unknown[0]} of the batch is none of the {len(self.numbers)} that are "
+                "known: give them whole, neither flipped nor cropped nor resized"
             )
         return self.ab[[self.numbers[key] for key in keys]].to(L)
 

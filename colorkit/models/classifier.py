@@ -28,8 +28,7 @@ class Classifier(Network):
     scale : {4, 2, 1}
         Logits are at 1/scale of the size.
     hidden : int
-        Channels of one more layer between trunk and logits, for narrow trunks: 1 x 1, batch norm,
-        ReLU. 0: no such layer, the logits are a linear function of the trunk's channels.
+        Channels of one more layer between trunk and logits, for narrow trunks; 0: none.
     """
 
     bins: Tensor
@@ -66,11 +65,7 @@ class Classifier(Network):
             return self(L.to(self.bins.device)).to(L.device, torch.float32)
 
     def predict(self, L: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-        """The annealed mean, first decoded, then enlarged to the size of L.
-
-        A temperature of 1 shows the mean of the distribution, 0.38 is the paper's choice, 0.01
-        shows about the mode.
-        """
+        """The annealed mean, enlarged: at temperature 1 the mean, at 0.01 about the mode."""
         return self.enlarge(annealed_mean(self.logits(L), self.bins, temperature), L)
 
     def distribution(self, L: Tensor) -> Tensor:
@@ -82,8 +77,7 @@ class Classifier(Network):
         """n possible colourings, each with colours that hold together: ab (n, N, 2, H, W).
 
         One random number a picture and sample goes through `colorkit.bins.sample`, so pixels whose
-        distributions are alike take the same colour, and over many samples each pixel has the
-        predicted distribution.
+        distributions are alike take the same colour.
         """
         logits = self.logits(L)
         numbers = torch.rand(n, len(L), 1, 1, 1, generator=torch.Generator().manual_seed(seed))

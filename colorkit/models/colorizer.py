@@ -31,23 +31,19 @@ class Colorizer(ABC):
 
     @torch.no_grad()
     def colorize(self, L: Tensor, **options: Any) -> Tensor:
-        """The colours of L (N, 1, H, W) in [0, 100]: ab, float32 (N, 2, H, W), inside sRGB.
+        """The colours of L (N, 1, H, W): ab, float32 (N, 2, H, W), inside sRGB, on L's device.
 
-        The options are those of `predict`, such as the temperature of a classifier. ab is on the
-        device of L. A ValueError says if the shape is another, L leaves [0, 100], or a colour is
-        not finite.
+        The options are those of `predict`, such as the temperature of a classifier. A ValueError
+        says if the shape is another, L leaves [0, 100], or a colour is not finite.
         """
         check_lightness(L)
         return fit_gamut(L.float(), self.predict(L, **options).to(L.device, torch.float32))
 
 
 class Network(nn.Module, Colorizer):
-    """A network that maps normalised L to normalised ab. Subclasses write `compute`.
+    """A network that maps normalised L to ab, of any size. Subclasses write `compute`."""
 
-    Height and width are padded to multiples of `stride`, and the result is cropped.
-    """
-
-    stride: int = 1
+    stride = 1  # sides are padded to multiples of it, and the result is cropped
 
     def compute(self, x: Tensor) -> Tensor:
         """(N, 1, h, w) of about unit variance to ab (N, 2, h, w) in Lab units."""

@@ -21,10 +21,7 @@ FIELDS = {16: 1, 34: 2, 70: 3}
 
 
 class Discriminator(nn.Module):
-    """What both share: raw L and ab in, scaled inside. Subclasses set `layers`.
-
-    With ``sees="ab"`` it knows which colours there are, not which ones belong to what it sees.
-    """
+    """Raw L and ab in, scaled inside; ``sees="ab"`` hides L. Subclasses set `layers`."""
 
     layers: nn.Sequential
 
@@ -44,10 +41,7 @@ class Discriminator(nn.Module):
 
 
 class ImageDiscriminator(Discriminator):
-    """One logit a picture of any size: four convolutions that halve, a mean, a hidden layer.
-
-    The first convolution has `width` channels, each further one twice as many.
-    """
+    """One logit a picture of any size: four convolutions that halve, a mean, a hidden layer."""
 
     def __init__(self, width: int = 32, *, sees: str = "Lab") -> None:
         super().__init__(sees)

@@ -13,49 +13,28 @@ from torch import Tensor, nn
 from colorkit.models.colorizer import AB_SCALE, Network
 
 
-def down(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Half the height and width: convolution with stride 2, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    )
-
-
-def up(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Twice the height and width: transposed convolution, batch norm, ReLU.
-
-    Kernel 4 with stride 2: each output pixel gets as many terms as its neighbours. Kernel 3 would
-    draw a checkerboard.
-    """
-    return nn.Sequential(
-        nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(),
-    )
+def block(conv: nn.Module) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU())
 
 
 class EncoderDecoder(Network):
     """Encoder-decoder without shortcuts: raw L in, raw ab out, any size unless `hidden` is set.
 
-    Parameters
-    ----------
-    width : int
-        Channels of the first layer; each further one has twice as many.
-    depth : int
-        How often height and width are halved.
-    hidden : int
-        Units of a dense hidden layer at the end; 0: no dense layers.
-    size : int
-        With dense layers, height and width of all pictures: a multiple of 2**depth.
+    Height and width are halved `depth` times; the first layer has `width` channels, each further
+    one twice as many. `hidden` are the units of a dense layer at the end, 0 for none; then `size`
+    is the height and width of all pictures, a multiple of 2**depth.
     """
 
     def __init__(self, width: int = 32, depth: int = 3, hidden: int = 0, size: int = 64) -> None:
         super().__init__()
         self.stride, self.size = 2**depth, size if hidden else None
         pairs = list(pairwise([1] + [width * 2**level for level in range(depth)]))
-        self.encoder = nn.Sequential(*(down(a, b) for a, b in pairs))
-        self.decoder = nn.Sequential(*(up(b, max(a, width)) for a, b in reversed(pairs)))
+        down = [nn.Conv2d(a, b, 3, 2, padding=1, bias=False) for a, b in pairs]
+        pairs = [(b, max(a, width)) for a, b in reversed(pairs)]
+        # Kernel 4 with stride 2 gives all pixels as many terms; kernel 3 would draw a checkerboard.
+        up = [nn.ConvTranspose2d(a, b, 4, 2, padding=1, bias=False) for a, b in pairs]
+        self.encoder, self.decoder = (nn.Sequential(*map(block, layers)) for layers in (down, up))
         self.head = nn.Conv2d(width, 2, 3, padding=1)
         if hidden:
             if size % self.stride:

@@ -29,8 +29,7 @@ GRAY_MEAN, GRAY_STD = 0.449, 0.226  # what one gray channel is normalised with h
 class Encoder(nn.Module):
     """torchvision's ResNet of 18 or 50 layers without its classifier, for one channel.
 
-    The first convolution has `width` channels, 64 in the paper; the five features, at 1/2, 1/4,
-    1/8, 1/16 and 1/32 of the size, have `channels`.
+    Its first convolution has `width` channels; the five features, at 1/2 to 1/32, `channels`.
     """
 
     def __init__(self, layers: int = 18, width: int = 64) -> None:
@@ -40,7 +39,7 @@ class Encoder(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.channels = [width]
         for number, count in enumerate(counts):
-            planes, stride, before = width * 2**number, 1 + (number > 0), self.channels[-1]
+            planes, stride, before = width * 2**number, 2 if number else 1, self.channels[-1]
             after, shortcut = planes * block.expansion, None
             if stride != 1 or before != after:
                 projection = nn.Conv2d(before, after, 1, stride, bias=False)
@@ -64,10 +63,7 @@ class Encoder(nn.Module):
 
 
 def encoder_input(L: Tensor) -> Tensor:
-    """L in [0, 100] as the encoder takes it: the sRGB value of that gray, normalised.
-
-    The value is not L / 100, but up to 0.034 from it.
-    """
+    """The sRGB value of that gray, up to 0.034 from L / 100, normalised for the encoder."""
     lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
     return (lab_to_rgb(lab)[:, :1] - GRAY_MEAN) / GRAY_STD
 
@@ -123,9 +119,8 @@ class ResNetColorizer(Network):
     ----------
     layers : {18, 50}
     weights : "imagenet", "worlds", path or None
-        Of the encoder: torchvision's (a download at first use); ours of ResNet-18 and width 16,
-        learnt from the labels of made worlds (scripts/pretrain.py); a file made by
-        ``torch.save(encoder.state_dict(), path)``; or random ones.
+        Of the encoder: torchvision's; ours of ResNet-18 and width 16, learnt from the labels of
+        made worlds (scripts/pretrain.py); a file of a state dict; or random ones.
     encoder_width : int, optional
         Channels of the first convolution: 64 if not given, or what the weights have.
     width : int
@@ -135,8 +130,7 @@ class ResNetColorizer(Network):
     dropout : float
         Share of the last features that are left out during training.
     skips : bool
-        Give the decoder the encoder's features of each size, or only the last ones: 2,048 of
-        4 x 4 for ResNet-50 and 128 x 128 pixels.
+        Give the decoder the encoder's features of each size, or only the last ones.
     memory : FeatureMemory, optional
         Of a frozen encoder: where the features of training pictures are kept for later epochs.
     """
@@ -168,9 +162,8 @@ class ResNetColorizer(Network):
                 self.encoder.load_state_dict(state)
         except RuntimeError as error:
             raise ValueError(
-                f"the weights {str(weights)!r} do not fit a ResNet-{layers} of width "
-                f"{self.encoder.channels[0]}: leave encoder_width out, their own is {own}, and "
-                f"take the layers that they have, 18 for 'worlds' ({error})"
+                f"{str(weights)!r} does not fit a ResNet-{layers} of width {encoder_width or own}: "
+                f"leave encoder_width out, its own is {own}, or take other layers ({error})"
             ) from error
         self.frozen, self.skips, self.memory = frozen, skips, memory
         self.encoder.requires_grad_(not frozen)

@@ -34,15 +34,9 @@ def double_conv(channels_in: int, channels_out: int, norm: bool) -> nn.Sequentia
 class UNet(Network):
     """Raw L in, raw ab out, any size. By default 128 x 128 x 1 goes down to 8 x 8 x 512.
 
-    Parameters
-    ----------
-    width : int
-        Channels at full size; each level down has twice as many.
-    depth : int
-        How often height and width are halved.
-    batch_norm : bool
-    head : {"linear", "tanh", "sigmoid"}
-        What bounds the colours: nothing, or [-128, 128], or [-128, 127].
+    Height and width are halved `depth` times; there are `width` channels at full size, and each
+    level down has twice as many. The head bounds ab: "linear" not at all, "tanh" to [-128, 128],
+    "sigmoid" to [-128, 127].
     """
 
     def __init__(

@@ -23,12 +23,7 @@ def group(*channels: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]
 
 
 class ZhangNet(Network):
-    """Raw L in, raw ab out, any size.
-
-    `kernels` multiplies the channels of all groups, the first of which has this many. With 64 it
-    is the published trunk: 4 * kernels channels at a quarter of the size, for two channels of
-    colour, or as many as there are bins in a `Classifier`.
-    """
+    """Raw L in, raw ab out, any size. `kernels` multiplies all channels, 64 as published."""
 
     stride = 8
 
@@ -51,7 +46,7 @@ class ZhangNet(Network):
         self.head = nn.Conv2d(4 * k, 2, 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """What `compute` takes, to features at a quarter of its size: (N, 4 kernels, h/4, w/4)."""
+        """What `compute` takes, to (N, 4 kernels, h/4, w/4)."""
         return self.groups(x)
 
     def cut(self, scale: int) -> int:
