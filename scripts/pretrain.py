@@ -60,7 +60,7 @@ def draw(count: int, seed: int) -> tuple[Tensor, Tensor]:
         world = WORLDS[name](round(count * share), SIZE, seed)
         number = torch.tensor([KINDS.index(kind) for kind in world.kinds], dtype=torch.uint8)
         for batch in world.batches():
-            patches = number[batch.kinds[:, 0]].unfold(1, CELL, CELL).unfold(2, CELL, CELL)
+            patches = number[batch.kinds[:, 0].long()].unfold(1, CELL, CELL).unfold(2, CELL, CELL)
             labels.append(patches.flatten(3).mode(-1).values)
             planes.append(batch.L)
     return torch.cat(planes), torch.cat(labels)

@@ -53,12 +53,15 @@ def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> No
 
 
 def _world_sheet(card, number: int, size: int, seed: int):
-    from PIL import Image
+    """The first pictures of a world, about three columns for two rows."""
+    from torchvision.transforms.functional import to_pil_image
+    from torchvision.utils import make_grid
 
-    from colorkit.worlds import sheet
+    from colorkit.worlds import WORLDS
 
-    rgb = sheet(card.name, number, size, seed)
-    return Image.fromarray(rgb[0].permute(1, 2, 0).contiguous().numpy())
+    rgb = WORLDS[card.name](number, size=size, seed=seed).rgb
+    columns = round((1.5 * number) ** 0.5)
+    return to_pil_image(make_grid(rgb, columns, padding=0, pad_value=255))
 
 
 def _photograph_sheet(card, number: int, size: int):

@@ -2,16 +2,16 @@
 
 Lightness is drawn first, and kept in float. Then each thing gets a colour mode: a hue and a share
 of the largest chroma that sRGB allows at each pixel's L. So p(ab | L, scene) is known at every
-pixel: `World.posterior` gives it, `World.oracle_mean` the best prediction for squared error, and
-`World.unavoidable_mse` the error that no model can avoid.
+pixel: `World.posterior` gives it, and `World.oracle_mean` the best prediction for squared error.
 """
 
 from .bear_scenes import bears
-from .contact_sheet import WORLDS, sheet
 from .link import Link
 from .orchard_scenes import orchard
 from .portrait_scenes import portraits
 from .world import Batch, Posterior, Thing, World
+
+WORLDS = {"orchard": orchard, "portraits": portraits, "bears": bears}
 
 __all__ = [
     "WORLDS",
@@ -23,5 +23,4 @@ __all__ = [
     "bears",
     "orchard",
     "portraits",
-    "sheet",
 ]

@@ -1,6 +1,7 @@
 """Bears: does a network follow the animal's shape, its brightness, or just a large thing?"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -73,14 +74,14 @@ def _land(canvas: Canvas, d: Draws, ground: np.ndarray, light: Light) -> np.ndar
 
 def draw(
     index: np.ndarray, size: int, seed: int, plan: tuple, extent: tuple[float, float],
-    position: str, masks: bool = False,
+    position: str,
 ) -> Scene:  # fmt: skip
     """Draw the pictures numbered `index` (n,)."""
     n = len(index)
     d, choice = Draws(seed, "bears", index), Draws(seed, "bears plan", index)
     kind, ground, bright = _plan(choice, *plan)
     light = Light.draw(d)
-    canvas = Canvas(n, size, 5 * masks)
+    canvas = Canvas(n, size)
     horizon = _land(canvas, d, ground, light)
     half = (extent[0] + (extent[1] - extent[0]) * d.uniform()) / 2.3
     x, sway = 0.5 + d.uniform(-0.03, 0.03), d.uniform(-1, 1)
@@ -167,8 +168,8 @@ def bears(
     if position not in POSITIONS:
         raise ValueError(f"position must be one of {POSITIONS}, got {position!r}")
     _plan(Draws(seed, "check", np.arange(1)), kind, ground, brightness)
-    options = {"plan": (kind, ground, brightness), "extent": extent, "position": position}
+    plan = (kind, ground, brightness)
     return World(
-        "bears", n, size, seed, draw, PALETTE, THINGS,
-        labels=lambda scene, modes: scene.facts["kind"], label_names=KINDS, options=options,
+        "bears", n, size, seed, partial(draw, plan=plan, extent=extent, position=position),
+        PALETTE, THINGS, labels=lambda scene, modes: scene.facts["kind"], label_names=KINDS,
     )  # fmt: skip

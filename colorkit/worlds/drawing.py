@@ -308,9 +308,8 @@ class Layers:
 class Canvas:
     """A chunk of pictures being drawn: lightness, the owner of each pixel, and soft edges."""
 
-    def __init__(self, n: int, size: int, masks: int = 0):
+    def __init__(self, n: int, size: int):
         self.size = size
-        self.masks = np.zeros((n, masks, size, size), np.float32) if masks else None
         self.lightness = np.zeros((n, size, size), np.float32)
         self.owner = np.zeros((n, size, size), np.uint8)
         self.soft = np.zeros((n, size, size), bool)
@@ -344,10 +343,6 @@ class Canvas:
         np.logical_or(soft, cover > _SOFT, out=soft)
         inner = cover >= 1 - _SOFT
         np.copyto(soft, layers.soft[k, ys, xs], where=inner)
-        if self.masks is not None:
-            for slot in range(3):
-                alone = np.where(part == slot + 1, cover, 0)
-                self.masks[i, first + slot, rows, cols] = alone
 
     def dim(self, i: int, amount: np.ndarray, left: int, top: int) -> None:
         """Cast a shadow (h, w), whose corner lies at (left, top), on picture i."""

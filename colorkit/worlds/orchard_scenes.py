@@ -175,7 +175,7 @@ def _shadows(canvas, light, x, y, foot, radius, horizon, there) -> None:
         canvas.dim(int(i[j]), amount[j], int(left[j]), int(top[j]))
 
 
-def draw(index: np.ndarray, size: int, seed: int, masks: bool = False) -> Scene:
+def draw(index: np.ndarray, size: int, seed: int) -> Scene:
     """Draw the pictures numbered `index` (n,)."""
     n = len(index)
     d = Draws(seed, "orchard", index)
@@ -192,7 +192,7 @@ def draw(index: np.ndarray, size: int, seed: int, masks: bool = False) -> Scene:
     tilt = d.uniform(-1, 1, MOST) * _TILT[kind]
     q = d.uniform(0, 1, MOST, 12)
     tone = _LIGHT[kind, 0] + (_LIGHT[kind, 1] - _LIGHT[kind, 0]) * d.uniform(0, 1, MOST)
-    canvas = Canvas(n, size, masks * (FIRST + PARTS * MOST))
+    canvas = Canvas(n, size)
     _background(canvas, d, where, horizon, light)
     _shadows(canvas, light, x, y, foot, radius, horizon, there)
     painted = {}

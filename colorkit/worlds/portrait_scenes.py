@@ -1,6 +1,7 @@
 """Portraits: stylised faces whose tones of skin and hair have known, adjustable shares."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -84,9 +85,7 @@ def _probs(kind: np.ndarray, links: tuple[Link, Link], levels: tuple) -> np.ndar
     return probs
 
 
-def draw(
-    index: np.ndarray, size: int, seed: int, links: tuple[Link, Link], masks: bool = False
-) -> Scene:
+def draw(index: np.ndarray, size: int, seed: int, links: tuple[Link, Link]) -> Scene:
     """Draw the portraits numbered `index` (n,)."""
     n = len(index)
     d = Draws(seed, "portraits", index)
@@ -108,8 +107,6 @@ def draw(
         kind[:, slot] = PALETTE.number(name)
     twin = np.arange(10)
     twin[face.BROWS] = face.HAIR
-    if masks:
-        canvas.masks = np.zeros((n, 10, size, size), np.float32)
     facts = {"skin_level": levels[0], "hair_level": levels[1]}
     return Scene.finish(canvas, PALETTE, kind, _probs(kind, links, levels), twin, facts)
 
@@ -125,20 +122,11 @@ class Portraits(World):
 
     def __init__(self, n: int, size: int, seed: int, links: tuple[Link, Link]):
         super().__init__(
-            "portraits", n, size, seed, draw, PALETTE,
+            "portraits", n, size, seed, partial(draw, links=links), PALETTE,
             things=("clothes", "hair", "skin"),
-            labels=lambda scene, modes: modes[:, face.SKIN],
-            label_names=tuple(TONES), options={"links": links},
+            labels=lambda scene, modes: modes[:, face.SKIN], label_names=tuple(TONES),
         )  # fmt: skip
         self.skin, self.hair = links
-
-    def brightness(self, i: int) -> dict[str, float]:
-        """L of skin and hair of picture i, before light and shade."""
-        facts = self.scene(i, i + 1).facts
-        return {
-            "skin": float(self.skin.levels[facts["skin_level"][0]]),
-            "hair": float(self.hair.levels[facts["hair_level"][0]]),
-        }
 
 
 def portraits(

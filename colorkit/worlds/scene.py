@@ -29,8 +29,6 @@ class Scene:
         The probabilities of the kind's modes.
     twin : int (P,)
         The slot whose drawn colour this slot shares: brows have the hair's.
-    masks : float32 (n, P, H, W) or None
-        How much of each pixel a thing would cover if nothing stood before it.
     facts : dict of arrays (n,)
         What else was drawn, by name, such as a face's brightness.
     """
@@ -41,7 +39,6 @@ class Scene:
     kind: np.ndarray
     probs: np.ndarray
     twin: np.ndarray
-    masks: np.ndarray | None
     facts: dict[str, np.ndarray]
 
     @classmethod
@@ -51,9 +48,7 @@ class Scene:
             probs = np.where(kind[..., None] >= 0, palette.probs[kind], 0)
         twin = np.arange(kind.shape[1]) if twin is None else twin
         lightness = np.clip(canvas.lightness, 1, 99)
-        return cls(
-            lightness, canvas.owner, canvas.soft, kind, probs, twin, canvas.masks, facts or {}
-        )
+        return cls(lightness, canvas.owner, canvas.soft, kind, probs, twin, facts or {})
 
     def draw_modes(self, seed: int, index: np.ndarray) -> np.ndarray:
         """The mode of each slot, from a stream of its own: int (n, P)."""
@@ -73,7 +68,11 @@ class Scene:
         spot = self.owner.reshape(n, -1) + (np.arange(n) * slots)[:, None]
         return np.bincount(spot.ravel(), minlength=n * slots).reshape(n, slots)
 
+    @property
+    def least(self) -> float:
+        """How many pixels of a thing must be seen for scores to count it."""
+        return MIN_PIXELS * self.owner.shape[-1] ** 2 / 64**2
+
     def scored(self) -> np.ndarray:
         """Pixels that scores count: owners large enough to be told, soft edges left out."""
-        least = MIN_PIXELS * self.owner.shape[-1] ** 2 / 64**2
-        return self.of_owner(self.pixels() >= least) & ~self.soft
+        return self.of_owner(self.pixels() >= self.least) & ~self.soft
