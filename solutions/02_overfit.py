@@ -35,10 +35,11 @@ photo = None  # the path of a photograph of your own, in place of chelsea
 # %%
 import torch
 import torch.nn.functional as F
+from IPython.display import display
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
-from colorcourse.lesson02 import clinic
+from colorcourse.lesson02.clinic import mended_logs, print_program, training_clinic
 from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
 from colorcourse.lesson02.overfit import Conv, activations, perturb, random_crops
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
@@ -570,19 +571,17 @@ record("mse_other_one_brown", F.mse_loss(brown, ab), unit="ab²")
 #
 # **A network that cannot overfit one picture has a bug.** Here are seven programs that were all meant
 # to be the same: a small copy of what you wrote today, on the astronaut at 32 x 32 pixels. In each, one
-# line is broken. None of them stops with an error. We have instruments.
+# line is broken. None of them stops with an error. We run each, A to G, under instruments.
 
 # %%
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
-charts = {"healthy": clinic.examine(picture)}
-for patient in clinic.PATIENTS:
-    charts[patient] = clinic.examine(picture, patient)
+logs = {"healthy": training_clinic.run("healthy", picture)} | training_clinic.logs(picture)
 show(
-    clinic.plot_charts(charts),
-    alt="For a healthy program and patients A to G: loss and gradient norm over the steps, the batch "
-    "as a picture, and the last prediction. Each patient differs from the healthy one somewhere.",
+    training_clinic.figure(logs),
+    alt="For a healthy program and runs A to G: loss and gradient norm over the steps, the batch "
+    "as a picture, and the last prediction. Each run differs from the healthy one somewhere.",
 )
-clinic.print_readings(charts)
+display(training_clinic.readings(logs).map("{:.3g}".format))
 
 # %% [markdown]
 # The dotted line in the first row is gray. Go through it in this order: is the *batch* what you meant?
@@ -593,17 +592,17 @@ clinic.print_readings(charts)
 # - `"optimizer of another model"`: it holds the weights of a network made earlier,
 # - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels first.
 #
-# **Exercise 5** (14 minutes). Name the fault of each patient *from its chart*. Only then read its
+# **Exercise 5** (14 minutes). Name the fault of each run *from its log*. Only then read its
 # program, and write the broken line as it should be. The check runs your mended program.
 
 # %%
-clinic.print_program("A")  # then "B", "C", ... "G"
+print_program("A")  # then "B", "C", ... "G"
 
 
 # %%
 @exercise("overfit.clinic")
-def treatment():
-    """{patient: (fault, number of the broken line, the line as it should be)} for "A" to "G"."""
+def diagnosis():
+    """{run: (fault, number of the broken line, the line as it should be)} for "A" to "G"."""
     ### BEGIN SOLUTION
     return {
         "A": ("zero_grad forgotten", 8, "optimizer.zero_grad()"),
@@ -621,16 +620,16 @@ def treatment():
 check("overfit.clinic")
 
 # %%
-mended = clinic.treat(picture, treatment())
+mended = mended_logs(picture, diagnosis())
 show(
-    clinic.plot_charts(mended),
-    alt="The charts of the mended patients: losses fall far below gray, gradient norms shrink, and "
+    training_clinic.figure(mended),
+    alt="The logs of the mended programs: losses fall far below gray, gradient norms shrink, and "
     "batches and predictions look like the photograph.",
 )
 
 # %% [markdown]
-# Two remarks. Patient B has by far the *lowest* loss and a gray picture: losses in different units
-# cannot be compared. And on chelsea patient G would have got away with it: a ginger cat has hardly a
+# Two remarks. Run B has by far the *lowest* loss and a gray picture: losses in different units
+# cannot be compared. And on chelsea run G would have got away with it: a ginger cat has hardly a
 # negative *a* or *b*. Test with pictures that have all colours.
 
 # %% [markdown] tags=["extra"]

@@ -43,7 +43,7 @@ from IPython.display import display
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
-from colorcourse.lesson03.clinic import clinic, plot_charts, readings
+from colorcourse.lesson03.clinic import data_clinic
 from colorcourse.lesson03.failures import boundary_mask, failures
 from colorcourse.lesson03.figures import history_curves, study_curves
 from colorcourse.lesson03.studies import mean_error, memorising, recorded
@@ -645,13 +645,13 @@ if world:
 # others; and how many kinds of main thing a batch has.
 
 # %%
-charts = clinic(cfg.seed)
+logs = data_clinic.logs(cfg.seed)
 show(
-    plot_charts(charts),
+    data_clinic.figure(logs),
     alt="For runs A to F: the loss over the steps, four pictures of a batch, and the same pictures "
     "in the store. One loss has teeth, one batch has strange hues, one has colours beside things.",
 )
-display(readings(charts).round(1))
+display(data_clinic.readings(logs).round(1))
 
 # %% [markdown]
 # **Exercise 5** (8 minutes). Name each run: `"healthy"`, or one of

@@ -49,8 +49,8 @@ from torch import nn
 from colorcourse import check, exercise, predict, record, reveal, settings
 from colorcourse.lesson04.classes import named_right, train_namer
 from colorcourse.lesson05 import bears, contests
-from colorcourse.lesson05 import clinic as games
 from colorcourse.lesson05 import figures as game_plots
+from colorcourse.lesson05.clinic import gan_clinic
 from colorcourse.recording import show_records
 from colorkit import models, objects
 from colorkit.batches import Batches
@@ -510,14 +510,14 @@ if world:
 # both losses fit together: can the generator be content while the critic is not fooled?
 
 # %%
-charts = games.clinic(cfg.seed)
+logs = gan_clinic.logs(cfg.seed)
 show(
-    games.plot_charts(charts),
+    gan_clinic.figure(logs),
     alt="For games A to E, over the steps: how often the critic is right on generated and on gray "
     "pictures, both losses, the adversarial share of the gradient; below them four generated pictures "
     "and the true ones.",
 )
-display(games.readings(charts).round(3))
+display(gan_clinic.readings(logs).round(3))
 
 # %% [markdown]
 # **Exercise 5** (8 minutes). Name each game: `"healthy"`, or one of

@@ -12,8 +12,10 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from colorcourse.checking import difference
+from colorcourse.clinic import HEALTHY
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson02 import clinic
+from colorcourse.lesson02.clinic import training_clinic
 from colorcourse.lesson02.overfit import Conv, arithmetic, fit
 from colorkit.models.cnn import DilatedCNN, group
 from colorkit.models.colorizer import AB_SCALE
@@ -898,26 +900,16 @@ register(
 
 # --- the clinic -----------------------------------------------------------------------------------
 
-Treatment = dict[str, tuple[str, int, str]]
+Diagnosis = dict[str, tuple[str, int, str]]
 
 
-def treatment() -> Treatment:
-    """Fault, number of the line and the line as it should be, for each patient."""
-    return {
-        letter: (patient.fault, patient.number, clinic.PROGRAM[patient.number - 1].strip())
-        for letter, patient in clinic.PATIENTS.items()
-    }
-
-
-SIGNS = {  # where to look on the chart when the name is wrong
-    "ReLU on the output": "the lowest value of its prediction",
-    "a and b swapped": "the colours of its batch, beside the photograph's",
-    "learning rate too high": "the highest loss of its run",
-    "zero_grad forgotten": "its gradient norm: how it changes from the first step to the last",
-    "optimizer of another model": "the share of its weights that changed",
-    "target scaled, prediction not": "its tiny loss together with the range of its prediction",
-    "NHWC read as NCHW": "its batch: is that the photograph?",
-}
+def diagnosis(**entries: tuple[str, int, str]) -> Diagnosis:
+    """Fault, number of the line and the line as it should be for each run, but for those given."""
+    right = {}
+    for letter, fault in training_clinic.runs.items():
+        number, _ = clinic.BROKEN[fault]
+        right[letter] = fault, number, clinic.PROGRAM[number - 1].strip()
+    return right | entries
 
 
 @cache
@@ -931,54 +923,42 @@ def _clinic_picture() -> Tensor:
 
 
 def judge_clinic(answer: Callable) -> str | None:
-    """The hint for a table of treatments: names first, then each mended program is run."""
+    """The hint for a table of diagnoses: names first, then each mended program is run."""
     table = answer()
     if not isinstance(table, dict):
-        return "Return a dict: patient -> (fault, number of the line, the line as it should be)."
-    if missing := [letter for letter in clinic.PATIENTS if letter not in table]:
-        return f"Still to be treated: patient {', '.join(missing)}."
-    return next(filter(None, (_judge_patient(x, table[x]) for x in clinic.PATIENTS)), None)
+        return "Return a dict: run -> (fault, number of the line, the line as it should be)."
+    for letter, entry in table.items():
+        if not isinstance(entry, tuple | list) or len(entry) != 3:
+            return f"Run {letter}: give three things: fault, number of the line, the mended line."
+    if hint := training_clinic.hint({letter: entry[0] for letter, entry in table.items()}):
+        return hint
+    entries = ((letter, *table[letter]) for letter in training_clinic.runs)
+    return next((hint for entry in entries if (hint := _judge_line(*entry))), None)
 
 
-def _judge_patient(letter: str, entry: object) -> str | None:
-    if not isinstance(entry, tuple | list) or len(entry) != 3:
-        return f"Patient {letter}: give three things: fault, number of the line, the mended line."
-    fault, number, line = entry
-    if fault not in clinic.FAULTS:
-        return f"Patient {letter}: {fault!r} is no fault of the list: {', '.join(clinic.FAULTS)}."
-    right = clinic.PATIENTS[letter].fault
-    if fault != right:
-        return f"Patient {letter}: not {fault!r}. Look at {SIGNS[right]}."
-    return _judge_cure(letter, number, line)
-
-
-def _judge_cure(letter: str, number: int, line: str) -> str | None:
-    if any(word in str(line) for word in ("look", "chart")):
-        return f"Patient {letter}: mend the program, not the instruments."
+def _judge_line(letter: str, fault: str, number: int, line: str) -> str | None:
+    if "look" in str(line):
+        return f"Run {letter}: mend the program, not the instruments."
+    named = f"Run {letter}: named rightly, but"
     try:
-        chart = clinic.examine(_clinic_picture(), letter, (number, str(line)), steps=40)
+        log = training_clinic.log(letter, _clinic_picture(), (number, str(line)), steps=40)
     except Exception as error:
         return (
-            f"Patient {letter}: named rightly, but with your line {number} the program stops with "
+            f"{named} with your line {number} the program stops with "
             f"{type(error).__name__}: {error}"
         )
-    found = clinic.diagnose(chart)
-    if found == clinic.HEALTHY:
+    found = training_clinic.diagnosis(log)
+    if found == HEALTHY:
         return None
-    if found == clinic.PATIENTS[letter].fault:
+    if found == fault:
         return (
-            f"Patient {letter}: named rightly, but the chart of the mended program still shows "
-            f"{found!r}. Is line {number} the broken one?"
+            f"{named} the log of the mended program still shows {found!r}. Is line {number} the "
+            f"broken one?"
         )
     return (
-        f"Patient {letter}: named rightly, but your line {number} brings something new: the "
-        f"chart of the mended program reads {found!r}."
+        f"{named} your line {number} brings something new: the log of the mended program reads "
+        f"{found!r}."
     )
-
-
-def _treated(**entries: tuple[str, int, str]) -> Callable[[], Treatment]:
-    table = treatment() | entries
-    return lambda: table
 
 
 register(
@@ -987,57 +967,57 @@ register(
         lesson=LESSON,
         minutes=14,
         points=2,
-        reference=treatment,
+        reference=diagnosis,
         judge=judge_clinic,
-        own=(clinic.diagnose,),
+        own=(clinic.diagnosis,),
         time_limit=90,
         wrong=(
-            Answer("nobody treated", lambda: {}, "Still to be treated: patient A, B"),
+            Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
             Answer(
                 "A for a rate",
-                _treated(A=("learning rate too high", 4, clinic.PROGRAM[3])),
+                lambda: diagnosis(A=("learning rate too high", 4, clinic.PROGRAM[3])),
                 "Look at its gradient norm",
             ),
             Answer(
                 "B for a dead optimizer",
-                _treated(B=("optimizer of another model", 4, clinic.PROGRAM[3])),
+                lambda: diagnosis(B=("optimizer of another model", 4, clinic.PROGRAM[3])),
                 "Look at its tiny loss together with the range",
             ),
             Answer(
                 "zero_grad after backward",
-                _treated(A=("zero_grad forgotten", 10, "optimizer.zero_grad()")),
+                lambda: diagnosis(A=("zero_grad forgotten", 10, "optimizer.zero_grad()")),
                 "no reading was taken",
             ),
             Answer(
                 "A's wrong line",
-                _treated(A=("zero_grad forgotten", 4, clinic.PROGRAM[3])),
+                lambda: diagnosis(A=("zero_grad forgotten", 4, clinic.PROGRAM[3])),
                 "still shows 'zero_grad forgotten'",
             ),
             Answer(
                 "D swapped twice over",
-                _treated(D=("a and b swapped", 6, "prediction = net(L).flip(1)")),
+                lambda: diagnosis(D=("a and b swapped", 6, "prediction = net(L).flip(1)")),
                 "still shows 'a and b swapped'",
             ),
             Answer(
                 "E still too high",
-                _treated(E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), 3)")),
+                lambda: diagnosis(E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), 3)")),
                 "still shows 'learning rate too high'",
             ),
             Answer(
                 "G with a typing error",
-                _treated(G=("ReLU on the output", 6, "prediction = nett(L)")),
+                lambda: diagnosis(G=("ReLU on the output", 6, "prediction = nett(L)")),
                 "the program stops with NameError",
             ),
             Answer(
                 "invented name",
-                _treated(C=("bad luck", 4, clinic.PROGRAM[3])),
-                "'bad luck' is no fault of the list",
+                lambda: diagnosis(C=("bad luck", 4, clinic.PROGRAM[3])),
+                "'bad luck' is not one of",
             ),
         ),
         right=(
             Answer(
                 "other cures",
-                _treated(
+                lambda: diagnosis(
                     A=("zero_grad forgotten", 8, "net.zero_grad()"),
                     B=("target scaled, prediction not", 7,
                        "loss = mse_loss(prediction / 110, ab / 110)"),

@@ -9,7 +9,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 
 from colorcourse.checking import difference
 from colorcourse.exercises import Answer, Case, Exercise, register
-from colorcourse.lesson03 import clinic as generalisation
+from colorcourse.lesson03.clinic import data_clinic
 from colorkit import losses, metrics
 
 LESSON = "03_networks"
@@ -485,61 +485,25 @@ register(
 
 # --- the clinic -----------------------------------------------------------------------------------
 
-SIGNS = {  # where to look when a name is wrong
-    "leaked validation set": "its validation beside its test error",
-    "batch norm in training mode": "how far its colours move when a picture is judged alone",
-    "colour jitter": "the colours of its batch, beside the store's",
-    "L flipped, ab not": "where the colours of its batch lie, beside the things",
-    "sorted, not shuffled": "how many kinds a batch has, and the teeth of its loss",
-    generalisation.HEALTHY: "all of it again: nothing is wrong with this one",
-}
-
-
-def diagnosis() -> dict[str, str]:
-    """The fault of each ward, or ``"healthy"``."""
-    return dict(generalisation.WARDS)
-
-
-def judge_diagnosis(answer: Callable) -> str | None:
-    """The hint for a table of names."""
-    table = answer()
-    if not isinstance(table, dict):
-        return 'Return a dict: {"A": "name of the fault", ...}.'
-    wards = generalisation.WARDS
-    if missing := [letter for letter in wards if letter not in table]:
-        return f"Still to be named: run {', '.join(missing)}."
-    names = (*generalisation.FAULTS, generalisation.HEALTHY)
-    for letter, right in wards.items():
-        if table[letter] not in names:
-            return f"Run {letter}: {table[letter]!r} is not one of {', '.join(names)}."
-        if table[letter] != right:
-            return f"Run {letter}: not {table[letter]!r}. Look at {SIGNS[right]}."
-    return None
-
-
-def _named(**entries: str) -> Callable[[], dict[str, str]]:
-    return lambda: diagnosis() | entries
-
-
 register(
     Exercise(
         name="networks.clinic",
         lesson=LESSON,
         minutes=8,
-        reference=diagnosis,
-        judge=judge_diagnosis,
-        own=(generalisation.diagnose,),
+        reference=data_clinic.names,
+        judge=lambda answer: data_clinic.hint(answer()),
+        own=(data_clinic.diagnosis,),
         wrong=(
             Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-            Answer("leak for healthy", _named(E="healthy"), "its validation beside its test error"),
-            Answer("healthy for a leak", _named(C="leaked validation set"), "nothing is wrong with"),
-            Answer("jitter for flip", _named(D="colour jitter"), "where the colours of its batch lie"),
-            Answer("flip for jitter", _named(F="L flipped, ab not"), "the colours of its batch, beside"),
-            Answer("leak for batch norm", _named(A="leaked validation set"), "when a picture is judged alone"),
-            Answer("healthy for sorted", _named(B="healthy"), "the teeth of its loss"),
-            Answer("invented name", _named(B="bad luck"), "'bad luck' is not one of"),
+            Answer("leak for healthy", lambda: data_clinic.names(E="healthy"), "its validation beside its test error"),
+            Answer("healthy for a leak", lambda: data_clinic.names(C="leaked validation set"), "nothing is wrong with"),
+            Answer("jitter for flip", lambda: data_clinic.names(D="colour jitter"), "where the colours of its batch lie"),
+            Answer("flip for jitter", lambda: data_clinic.names(F="L flipped, ab not"), "the colours of its batch, beside"),
+            Answer("leak for batch norm", lambda: data_clinic.names(A="leaked validation set"), "when a picture is judged alone"),
+            Answer("healthy for sorted", lambda: data_clinic.names(B="healthy"), "the teeth of its loss"),
+            Answer("invented name", lambda: data_clinic.names(B="bad luck"), "'bad luck' is not one of"),
         ),
-        right=(Answer("in another order", lambda: dict(reversed(diagnosis().items()))),),
+        right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),),
     )
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from colorcourse.checking import grade_answer
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson04.exercises import Formed, register_formed
-from colorcourse.lesson05 import clinic as games
+from colorcourse.lesson05.clinic import gan_clinic
 from colorkit import adversarial as library
 from colorkit.models import ImageDiscriminator, PatchDiscriminator
 
@@ -460,54 +460,19 @@ SHARE = register(Exercise(
 
 # --- the clinic -----------------------------------------------------------------------------------
 
-SIGNS = {  # where to look when a name is wrong
-    "critic has won": "how little the critic errs, and how large the generator's adversarial loss is",
-    "critic is never updated": "how well the critic tells true from gray, and ln 2",
-    "lam masks the critic": "the adversarial share of the gradient",
-    "labels swapped for the generator": "both adversarial losses: they are small together, "
-    "though one player's gain should be the other's loss",
-    games.HEALTHY: "all of it again: nothing is wrong with this one",
-}
-
-
-def diagnosis() -> dict[str, str]:
-    """The fault of each game, or ``"healthy"``."""
-    return dict(games.WARDS)
-
-
-def judge_diagnosis(answer: Callable) -> str | None:
-    """The hint for a table of names."""
-    table = answer()
-    if not isinstance(table, dict):
-        return 'Return a dict: {"A": "name of the fault", ...}.'
-    if missing := [letter for letter in games.WARDS if letter not in table]:
-        return f"Still to be named: game {', '.join(missing)}."
-    names = (*games.FAULTS, games.HEALTHY)
-    for letter, right in games.WARDS.items():
-        if table[letter] not in names:
-            return f"Game {letter}: {table[letter]!r} is not one of {', '.join(names)}."
-        if table[letter] != right:
-            return f"Game {letter}: not {table[letter]!r}. Look at {SIGNS[right]}."
-    return None
-
-
-def _named(**entries: str) -> Callable[[], dict[str, str]]:
-    return lambda: diagnosis() | entries
-
-
 register(Exercise(
     name="adversarial.clinic", lesson=LESSON, minutes=8,
-    reference=diagnosis, judge=judge_diagnosis, own=(games.diagnose,),
+    reference=gan_clinic.names, judge=lambda answer: gan_clinic.hint(answer()), own=(gan_clinic.diagnosis,),
     wrong=(
-        Answer("nothing named", lambda: {}, "Still to be named: game A, B"),
-        Answer("won for masked", _named(A="critic has won"), "Look at the adversarial share"),
-        Answer("healthy for swapped", _named(B="healthy"), "they are small together"),
-        Answer("won for dead", _named(C="critic has won"), "true from gray, and ln 2"),
-        Answer("a fault for healthy", _named(D="lam masks the critic"), "nothing is wrong with"),
-        Answer("swapped for won", _named(E="labels swapped for the generator"), "how little the critic errs"),
-        Answer("invented name", _named(B="mode collapse"), "'mode collapse' is not one of"),
+        Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
+        Answer("won for masked", lambda: gan_clinic.names(A="critic has won"), "Look at the adversarial share"),
+        Answer("healthy for swapped", lambda: gan_clinic.names(B="healthy"), "they are small together"),
+        Answer("won for dead", lambda: gan_clinic.names(C="critic has won"), "true from gray, and ln 2"),
+        Answer("a fault for healthy", lambda: gan_clinic.names(D="lam masks the critic"), "nothing is wrong with"),
+        Answer("swapped for won", lambda: gan_clinic.names(E="labels swapped for the generator"), "how little the critic errs"),
+        Answer("invented name", lambda: gan_clinic.names(B="mode collapse"), "'mode collapse' is not one of"),
     ),
-    right=(Answer("in another order", lambda: dict(reversed(diagnosis().items()))),),
+    right=(Answer("in another order", lambda: dict(reversed(gan_clinic.names().items()))),),
 ))  # fmt: skip
 
 # --- extra: hinge ---------------------------------------------------------------------------------
