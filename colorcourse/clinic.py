@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 HEALTHY = "healthy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clinic:
     """Runs, their logs, and what to say of a student's diagnosis.
 

@@ -1,99 +1,150 @@
-"""The instruments tell the clinic's faults apart, on three seeds, with room on both sides."""
+"""The instruments of the three clinics tell their faults apart, on two seeds, with room."""
+
+import math
 
 import pytest
 import torch
 
-from colorcourse.lesson02 import clinic
-from colorcourse.lesson02.clinic import FAULTS, HEALTHY, PATIENTS, diagnose, examine, source, treat
+from colorcourse.clinic import HEALTHY
+from colorcourse.lesson02 import clinic as lesson02
+from colorcourse.lesson02.clinic import mended_logs, training_clinic
+from colorcourse.lesson03.clinic import data_clinic
+from colorcourse.lesson05.clinic import gan_clinic
 from colorkit.data.photographs import photograph
+from colorkit.plots import plt
+
+SEEDS = range(2)
+PICTURE = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()
+CLINICS = {training_clinic: (PICTURE,), data_clinic: (), gan_clinic: ()}  # and what a run takes
+IDS = ["training", "data", "gan"]
 
 
-@pytest.fixture(scope="module")
-def picture():
-    return photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()
-
-
-@pytest.fixture(scope="module")
-def charts(picture):
-    return {
-        (letter, seed): examine(picture, letter, seed=seed)
-        for letter in (None, *PATIENTS)
-        for seed in range(3)
+def diagnosed(clinic, *faults):
+    """The logs of each fault, a seed each, once it is known that they name it."""
+    logs = {
+        fault: [clinic.run(fault, *CLINICS[clinic], seed=seed) for seed in SEEDS]
+        for fault in (*clinic.symptoms, *faults)
     }
+    named = {fault: [clinic.diagnosis(log) for log in logs[fault]] for fault in logs}
+    assert named == {fault: [fault] * len(SEEDS) for fault in logs}
+    return logs
 
 
-def test_every_fault_has_one_patient():
-    assert sorted(p.fault for p in PATIENTS.values()) == sorted(FAULTS)
+def test_logs_name_the_broken_line_with_room():
+    logs = diagnosed(training_clinic, HEALTHY)
+
+    def of(fault, value):
+        return [value(log) for log in logs[fault]]
+
+    def highest(log):
+        return max(log.losses)
+
+    healthy = logs[HEALTHY]
+    growth = of("zero_grad forgotten", lambda log: log.norm_growth)
+    assert min(growth) > 10 * max(log.norm_growth for log in healthy)
+    high = of("target scaled, prediction not", lambda log: log.high)
+    assert max(high) < 0.2 * min(log.high for log in healthy)
+    assert min(of("learning rate too high", highest)) > 100 * max(map(highest, healthy))
+    assert min(of("ReLU on the output", lambda log: log.low)) >= 0
+    assert max(log.low for log in healthy) < -10
+    assert set(of("optimizer of another model", lambda log: log.changed)) == {0.0}
+    assert min(log.changed for log in healthy) > 0.5
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("letter", [None, *PATIENTS])
-def test_the_chart_names_the_fault(charts, letter, seed):
-    expected = PATIENTS[letter].fault if letter else HEALTHY
-    assert diagnose(charts[letter, seed]) == expected
+def test_logs_name_what_is_wrong_with_data_and_judging_with_room():
+    logs = diagnosed(data_clinic)
+
+    def of(fault, value):
+        return [value(log) for log in logs[fault]]
+
+    def optimism(log):
+        return log.validation / log.test
+
+    healthy = logs[HEALTHY]
+    assert max(of("leaked validation set", optimism)) < 0.8 * min(map(optimism, healthy))
+    assert min(of("batch norm in training mode", lambda log: log.moved)) > 2
+    assert all(log.moved < 1e-3 for log in healthy)
+    kinds = of("sorted, not shuffled", lambda log: log.kinds)
+    assert max(kinds) < 0.6 * min(log.kinds for log in healthy)
+    assert all(log.hue_off < 1e-3 and log.misplaced < 1e-3 for log in healthy)
+    assert all(of("L flipped, ab not", lambda log: log.hue_off < 1e-3 < log.misplaced))
 
 
-def of(charts, fault):
-    letter = next((k for k, p in PATIENTS.items() if p.fault == fault), None)
-    return [chart for (name, _), chart in charts.items() if name == letter]
+def test_logs_of_adversarial_trainings_name_the_fault_with_room():
+    logs = diagnosed(gan_clinic)
 
+    def of(fault, column):
+        return [log.late(column) for log in logs[fault]]
 
-def test_readings_of_different_patients_lie_far_apart(charts):
-    healthy = of(charts, HEALTHY)
-    assert min(c.norm_growth for c in of(charts, "zero_grad forgotten")) > 10 * max(
-        c.norm_growth for c in healthy
+    healthy = {x: of(HEALTHY, x) for x in ("share", "adversarial", "accuracy", "gray")}
+    assert max(of("lam masks the discriminator", "share")) < 0.1 * min(healthy["share"])
+    swapped, won = "labels swapped for the generator", "discriminator has won"
+    assert max(of(swapped, "adversarial")) < 0.5 * min(healthy["adversarial"])
+    assert max(of(swapped, "critic_loss")) < 0.5  # both fall, though it is not fooled
+    assert min(of(won, "adversarial")) > 3 * max(healthy["adversarial"])
+    assert 1 - min(of(won, "accuracy")) < 0.5 * (1 - max(healthy["accuracy"]))
+    assert min(of(won, "share")) > 0.1  # lam masks nothing here
+    dead = "discriminator is never updated"
+    assert max(of(dead, "gray")) < 0.65 < min(healthy["gray"])
+    untaught, taught = (
+        [abs(x - math.log(2)) for x in of(fault, "critic_loss")] for fault in (dead, HEALTHY)
     )
-    assert max(c.high for c in of(charts, "target scaled, prediction not")) < 0.2 * min(
-        c.high for c in healthy
+    assert max(untaught) < 0.2 * min(taught)
+    assert all(0.55 < x < 0.92 for x in healthy["accuracy"])
+
+
+def test_batches_as_pictures_show_what_was_done_to_the_data():
+    true, swapped, scrambled = (
+        training_clinic.run(fault, PICTURE, steps=1).batch
+        for fault in (HEALTHY, "a and b swapped", "NHWC read as NCHW")
     )
-    assert min(max(c.losses) for c in of(charts, "learning rate too high")) > 100 * max(
-        max(c.losses) for c in healthy
-    )
-    assert all(c.low >= 0 for c in of(charts, "ReLU on the output"))
-    assert max(c.low for c in healthy) < -10
-    assert {c.changed for c in of(charts, "optimizer of another model")} == {0.0}
-    assert min(c.changed for c in healthy) > 0.5
+    assert (swapped - true).abs().mean() > 0.02
+    assert (scrambled - true).abs().mean() > 2 * (swapped - true).abs().mean()
+    jittered = data_clinic.run("colour jitter", steps=1)
+    assert (jittered.batch - jittered.stored).abs().mean() > 0.05
 
 
-def test_batches_as_pictures_show_what_was_done_to_the_data(charts):
-    truth = of(charts, HEALTHY)[0].batch
-    swapped = of(charts, "a and b swapped")[0].batch
-    scrambled = of(charts, "NHWC read as NCHW")[0].batch
-    assert (swapped - truth).abs().mean() > 0.02
-    assert (scrambled - truth).abs().mean() > 2 * (swapped - truth).abs().mean()
+@pytest.mark.parametrize(("clinic", "arguments"), CLINICS.items(), ids=IDS)
+def test_figure_and_table_have_a_column_a_run_and_runs_repeat_themselves(
+    clinic, arguments, recwarn
+):
+    assert sorted(clinic.runs.values()) == sorted(clinic.symptoms)
+    state = torch.get_rng_state()
+    logs = {letter: clinic.log(letter, *arguments, steps=30) for letter in clinic.runs}
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not recwarn.list  # a warning would name the fault
+    figure = clinic.figure(logs)
+    assert len(figure.axes) == len(clinic.rows) * len(logs)
+    figure.canvas.draw()
+    plt.close(figure)
+    table = clinic.readings(logs)
+    assert list(table.columns) == list(clinic.runs)
+    assert not table.isna().any().any()
+    assert clinic.log("A", *arguments, steps=30).readings() == logs["A"].readings()
 
 
-def test_patients_differ_from_the_healthy_program_in_one_line():
-    for letter, patient in PATIENTS.items():
-        differ = [
-            n for n, (a, b) in enumerate(zip(source(), source(letter), strict=True), 1) if a != b
-        ]
-        assert differ == [patient.number]
+def test_an_unknown_run_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match=r"no run 'Z'.*A, B"):
+        data_clinic.log("Z")
 
 
-def test_the_mended_program_reads_like_the_healthy_one(picture, charts):
-    for letter, patient in list(PATIENTS.items())[:2]:
-        cure = (patient.number, clinic.PROGRAM[patient.number - 1])
-        chart = examine(picture, letter, cure)
-        assert chart.losses == pytest.approx(charts[None, 0].losses, rel=1e-2)
+def test_broken_programs_differ_from_the_healthy_one_in_one_line():
+    healthy = lesson02.program(HEALTHY)
+    for fault, (number, _) in lesson02.BROKEN.items():
+        pairs = zip(healthy, lesson02.program(fault), strict=True)
+        assert [n for n, (a, b) in enumerate(pairs, 1) if a != b] == [number]
 
 
-def test_examining_leaves_the_random_state_alone(picture):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    examine(picture, steps=2)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_a_program_that_stops_is_named_and_left_out(picture, capsys):
-    table = {"A": ("", 8, "optimizer.zero_gard()"), "G": ("", 6, "prediction = net(L)")}
-    assert list(treat(picture, table)) == ["G"]
-    assert "patient A stops with AttributeError" in capsys.readouterr().out
-
-
-def test_unknown_patients_and_lines_are_refused():
-    with pytest.raises(ValueError, match="no patient 'Z': choose from A, B"):
-        source("Z")
+def test_a_mended_program_reads_like_the_healthy_one():
+    line = lesson02.PROGRAM[7]
+    log = training_clinic.log("A", PICTURE, (8, line), steps=20)
+    healthy = training_clinic.run(HEALTHY, PICTURE, steps=20)
+    assert log.losses == pytest.approx(healthy.losses, rel=1e-2)
     with pytest.raises(ValueError, match="no line 99"):
-        source("A", (99, "pass"))
+        training_clinic.log("A", PICTURE, (99, line))
+
+
+def test_a_program_that_stops_is_named_and_left_out(capsys):
+    table = {"A": ("", 8, "optimizer.zero_gard()"), "G": ("", 6, "prediction = net(L)")}
+    assert list(mended_logs(PICTURE, table)) == ["G"]
+    assert "run A stops with AttributeError" in capsys.readouterr().out
