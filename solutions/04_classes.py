@@ -44,8 +44,8 @@ import torch
 from IPython.display import display
 
 from colorcourse import check, exercise, predict, record, reveal, settings
-from colorcourse.lesson04 import classes, probabilities
-from colorcourse.lesson04 import figures as ab_plots
+from colorcourse.lesson04 import comparisons, figures, probabilities
+from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
 from colorcourse.recording import show_records
 from colorkit import bins as ab_classes
 from colorkit import models, objects
@@ -103,7 +103,7 @@ photographs = [split_lab(rgb_to_lab(photograph(name, cfg.photo_size))) for name 
 bins = ab_classes.ab_bins(step=10)
 prior = ab_classes.estimate_prior(pictures.batches("train"), bins)
 show(
-    ab_plots.histograms_with_bins(
+    figures.histograms_with_bins(
         {"training pictures": prior.histogram, "photographs": ab_classes.ab_histogram(photographs)},
         bins,
     ),
@@ -161,12 +161,12 @@ check("classes.soft_encoding")
 
 # %%
 colour = torch.tensor([[43.0, 26.0]])
-soft = classes.dense_targets(
+soft = comparisons.dense_targets(
     soft_encode(colour, bins), bins
 )  # a pair (indices, weights) will do too
-hard = classes.dense_targets(soft_encode(colour, bins, neighbours=1), bins)
+hard = comparisons.dense_targets(soft_encode(colour, bins, neighbours=1), bins)
 show(
-    ab_plots.on_bins({"hard": hard[0], "soft": soft[0]}, bins, log=False, around=colour[0]),
+    figures.on_bins({"hard": hard[0], "soft": soft[0]}, bins, log=False, around=colour[0]),
     alt="The bins around one colour, as squares. Hard: one square has all the weight. Soft: ten "
     "squares share it, the nearest has most.",
 )
@@ -236,7 +236,7 @@ counts = prior.counts.float()
 p = smooth_prior(counts, bins)
 w = rebalance(p, lam=cfg.lam)
 show(
-    ab_plots.on_bins({"counted": counts / counts.sum(), "smoothed: p": p, "weights: w": w}, bins),
+    figures.on_bins({"counted": counts / counts.sum(), "smoothed: p": p, "weights: w": w}, bins),
     alt="Three maps of the bins. Counted: about a hundred bins around gray, the others empty. "
     "Smoothed: all bins have something, less farther out. Weights: the reverse, low where colours "
     "are frequent, and equally high outside.",
@@ -367,7 +367,7 @@ if memory:
 # happens at 0.02, at the borders of things?
 
 # %%
-ab_plots.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
+figures.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
 L, ab = pictures.test
 logits = nets["classes"].logits(L)
 true_colorfulness = colorfulness(lab_to_rgb(join_lab(L, ab))).mean()
@@ -382,7 +382,7 @@ for T in cfg.temperatures:
     rows.append(row)
 by_T = pd.DataFrame(rows).set_index("T").astype(float)
 show(
-    ab_plots.panels(by_T, {name: [name] for name in by_T}),
+    figures.panels(by_T, {name: [name] for name in by_T}),
     alt="Curves over the temperature. AuC and the share within 10 are highest in between, at T about "
     "0.5; the colorfulness and the chroma of things rise all the way as T falls.",
 )
@@ -424,14 +424,14 @@ columns = ["auc", "auc_rebalanced", "within_10", "colorfulness_ratio"]
 scores = score_models(rivals | nets, pictures.batches(), columns)
 results = table(scores)
 if world:
-    namer = classes.train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
+    recogniser = train_recogniser(pictures.worlds["train"], cfg.recogniser_steps, cfg.seed)
     parts = pictures.test[0].split(50)
     planes = {
         name: torch.cat([model.colorize(part) for part in parts])
         for name, model in (rivals | nets).items()
     }
     things = objects.object_colors(world, {}, several=False)
-    named = classes.named_right(namer, world, things, planes)
+    named = recognised_right(recogniser, world, things, planes)
     results = results.assign(named=[named[name].mean().item() for name in results.index])
 display(results.round(3))
 show(
@@ -503,7 +503,7 @@ if world:
     at, known = int(fruits.table.picture[best]), fruits.probs[best]
     L, ab = (plane[at : at + 1] for plane in pictures.test)
     show(
-        ab_plots.object_by_models(
+        figures.object_by_models(
             L, {"truth": ab} | {name: net.colorize(L) for name, net in nets.items()},
             fruits.visible[best : best + 1], fruits.possible[best],
             {name: q[best] for name, q in predicted.items()}, known,
@@ -541,7 +541,7 @@ if world:
     flat = {k: torch.cat(list(v)) for k, v in predicted.items()}
     true, target = torch.cat(p_true), torch.cat(wanted["p w"])
     show(
-        ab_plots.probabilities_figure(
+        figures.probabilities_figure(
             {
                 "classes against p": (true, flat["classes"]),
                 "rebalanced against p": (true, flat["rebalanced"]),
@@ -616,7 +616,7 @@ if world:
     curves = {k: reliability(torch.cat(list(v)), happened, edges) for k, v in predicted.items()}
     curves["rebalanced / w"] = reliability(torch.cat(list(undone)), happened, edges)
     show(
-        ab_plots.reliability_figure(curves),
+        figures.reliability_figure(curves),
         alt="Share that happened over the predicted probability, with the diagonal. The classifiers "
         "follow it; L2, which always bets all or nothing, lies far off.",
     )
@@ -636,7 +636,7 @@ small_prior = smooth_prior(
     ab_classes.estimate_prior(small.batches("train"), bins).counts.float(), bins
 )
 rules = {f"lambda {lam}": (lam, ab_classes.pixel_weights) for lam in cfg.lambdas}
-rules |= {"A": (0.5, classes.reshaped_weights), "B": (0.5, ab_classes.pixel_weights)}
+rules |= {"A": (0.5, comparisons.reshaped_weights), "B": (0.5, ab_classes.pixel_weights)}
 
 
 def small_classifier(seed=cfg.seed):
@@ -648,19 +648,19 @@ def small_classifier(seed=cfg.seed):
 unweighted, swept = Classification(bins), {}
 for name, (lam, rule) in rules.items():
     seed = cfg.seed + (name == "B")  # another start than the row of lambda 0.5
-    objective = classes.Weighted(unweighted, rebalance(small_prior, lam), rule)
+    objective = comparisons.Weighted(unweighted, rebalance(small_prior, lam), rule)
     net = small_classifier(seed)
     swept[name] = train(net, objective, small.train, cfg.small_steps, seed)
-sweep = classes.rare_and_common(swept, small.test, small_prior, bins)
+sweep = comparisons.rare_and_common(swept, small.test, small_prior, bins)
 display(sweep.round(3))
 predict("classes.broken", "Whose weights are wrong?", ["A", "B"])
 
 # %%
 L, ab = (plane[:6] for plane in pictures.test)
 targets = ab_classes.soft_encode(ab, bins)
-maps = {"A": classes.reshaped_weights(targets, w), "B": ab_classes.pixel_weights(targets, w)}
+maps = {"A": comparisons.reshaped_weights(targets, w), "B": ab_classes.pixel_weights(targets, w)}
 show(
-    ab_plots.weight_maps(L, ab, maps),
+    figures.weight_maps(L, ab, maps),
     alt="Six pictures; below them the weights that A and B give their pixels. B's follow the things: "
     "rare colours are bright. A's are the same high weight nearly everywhere, with stray dots.",
 )
@@ -705,12 +705,12 @@ predict(
 
 # %%
 few = tuple(plane[: cfg.few] for plane in small.train)
-watch = classes.Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
+watch = comparisons.Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
 net = small_classifier()
 train(net, unweighted, few, cfg.watch_steps, callbacks=[watch])
 watched = watch.frame()
 show(
-    ab_plots.panels(
+    figures.panels(
         watched,
         {
             "cross-entropy (nats)": ["seen", "unseen"],
@@ -845,7 +845,7 @@ reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes
 # **Questions without answers here**
 #
 # - Neighbouring pixels choose their colours apart: half an apple may be red. How would you let them agree?
-# - Which judge would you trust more, the namer or your eye? For what?
+# - Which judge would you trust more, the recogniser or your eye? For what?
 # - For photographs, nobody knows the dice. What would convince you that a colorizer is calibrated?
 # - Would it be right to rebalance by group? Who says what the groups are?
 #

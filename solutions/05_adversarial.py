@@ -21,7 +21,7 @@
 # **After this lesson you can**
 #
 # - write both losses of a GAN, and say which numbers to expect before training;
-# - build a critic of patches, and say what it cannot see;
+# - build a discriminator of patches, and say what it cannot see;
 # - weigh a learnt loss against a written one by their gradients, not by their sizes;
 # - diagnose a game that has gone wrong, and say in numbers what a healthy one is good for.
 #
@@ -47,10 +47,10 @@ from IPython.display import display
 from torch import nn
 
 from colorcourse import check, exercise, predict, record, reveal, settings
-from colorcourse.lesson04.classes import named_right, train_namer
-from colorcourse.lesson05 import bears, contests
-from colorcourse.lesson05 import figures as game_plots
+from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
+from colorcourse.lesson05 import bears, comparisons, figures
 from colorcourse.lesson05.clinic import gan_clinic
+from colorcourse.lesson05.quiz import Quiz, quiz_pairs, show_quiz
 from colorcourse.recording import show_records
 from colorkit import models, objects
 from colorkit.batches import Batches
@@ -76,25 +76,25 @@ print(f"profile {cfg.profile}, {device}: {cfg.pictures} pictures of {size or cfg
 # %% [markdown]
 # ## The game
 #
-# Player one, the **generator** G, makes colours. Player two, the **critic** D, looks at a picture and
+# Player one, the **generator** G, makes colours. Player two, the **discriminator** D, looks at a picture and
 # says how probable it is that it is true: D(x), from 0 to 1. (In code the network returns the logit; D(x) is
-# its sigmoid, and a logit above 0 means "true".) The critic minimises its cross-entropy, half of
+# its sigmoid, and a logit above 0 means "true".) The discriminator minimises its cross-entropy, half of
 # -log D(true) and half of -log(1 - D(made)).
 #
-# The generator wants the opposite. Written just so, as log(1 - D), its gradient dies when the critic is
+# The generator wants the opposite. Written just so, as log(1 - D), its gradient dies when the discriminator is
 # sure. So it minimises -log D(made) instead: the **non-saturating** loss.
 #
 # Who knows nothing says 1/2, and both losses are ln 2 = 0.69. If G ever makes the true distribution, the
-# best critic can only say 1/2 again. So **both losses at ln 2: the best possible game, or a dead one.**
+# best discriminator can only say 1/2 again. So **both losses at ln 2: the best possible game, or a dead one.**
 #
-# **Exercise 1** (6 minutes). The critic's loss. **Label smoothing** tells the critic that true pictures
-# are true with probability 1 - smooth only, lest it becomes too sure; made ones keep their 0. Logits go
-# in: use a loss that takes logits.
+# **Exercise 1** (6 minutes). The discriminator's loss. **Label smoothing** tells the discriminator that true
+# pictures are true with probability 1 - smooth only, lest it becomes too sure; made ones keep their 0. Logits
+# go in: use a loss that takes logits.
 
 
 # %%
-@exercise("adversarial.critic_loss")
-def critic_loss(true, generated, smooth=0.1):
+@exercise("adversarial.discriminator_loss")
+def discriminator_loss(true, generated, smooth=0.1):
     """Logits of true and of generated pictures, any shape -> scalar: the mean of the two halves.
 
     The label of true pictures is 1 - smooth, that of generated ones 0.
@@ -107,7 +107,7 @@ def critic_loss(true, generated, smooth=0.1):
 
 
 # %%
-check("adversarial.critic_loss")
+check("adversarial.discriminator_loss")
 
 # %% [markdown]
 # **Exercise 2** (5 minutes). The generator's loss: -log D of what it made, plus **lambda** times a written
@@ -120,7 +120,8 @@ check("adversarial.critic_loss")
 def generator_loss(logits, prediction, truth, lam=0.9):
     """Mean of -log D, plus lam times the mean absolute error over all of ab -> scalar.
 
-    logits (N, 1, h, w) are the critic's of the generated pictures; prediction and truth (N, 2, H, W).
+    logits (N, 1, h, w) are the discriminator's, of the generated pictures; prediction and truth
+    are (N, 2, H, W).
     """
     ### BEGIN SOLUTION
     fooled = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
@@ -150,19 +151,19 @@ def play_toy(steps, rate, keep, seed=cfg.seed):
     G, D, kept = net(), net(), {}
     of_G, of_D = (torch.optim.Adam(n.parameters(), rate, betas=(0.5, 0.999)) for n in (G, D))
     for step in range(steps + 1):
-        true, made = contests.toy_numbers(256), G(torch.randn(256, 1))
-        loss_D = critic_loss(D(true), D(made.detach()), 0.0)  # D learns, G does not
+        true, made = comparisons.toy_numbers(256), G(torch.randn(256, 1))
+        loss_D = discriminator_loss(D(true), D(made.detach()), 0.0)  # D learns, G does not
         of_D.zero_grad(), loss_D.backward(), of_D.step()
         loss_G = generator_loss(D(made), made, made, 0.0)  # G learns
         if step in keep:
-            kept[step] = contests.toy_snapshot(G, D, (loss_D, loss_G))
+            kept[step] = comparisons.toy_snapshot(G, D, (loss_D, loss_G))
         of_G.zero_grad(), loss_G.backward(), of_G.step()
     return kept
 
 
 # %%
 toy = play_toy(cfg.toy_steps, 1e-3, set(range(0, cfg.toy_steps + 1, max(1, cfg.toy_steps // 20))))
-game_plots.toy_slider(toy, contests.toy_numbers(5000))
+figures.toy_slider(toy, comparisons.toy_numbers(5000))
 last = toy[max(toy)]
 record("toy_first_loss", toy[0].losses[1], unit="nats, the generator's; ln 2 = 0.69")
 right, between = (last.made > 0).float().mean(), (last.made.abs() < 0.7).float().mean()
@@ -170,16 +171,16 @@ record("toy_right_mode", right, unit="of the numbers made; true 0.3")
 record("toy_between", between, unit="of the numbers made; true 0.006")
 
 # %% [markdown]
-# Move the slider. The critic's curve rises where true numbers are more frequent than made ones; made
+# Move the slider. The discriminator's curve rises where true numbers are more frequent than made ones; made
 # numbers run up that slope until it is flat. Nobody wrote down what is true, and few numbers lie between
 # the hills, where L2 would put all of them. Both losses end near where they began.
 #
 # ## The conditional game
 #
-# A colorizer does not make colours from noise but from L. So the critic judges **pairs**: do these colours
-# belong to this L? We start from a generator that L2 has trained already. Then the critic meets good
-# colours from the beginning, not noise. This is DeOldify's way, called **NoGAN**: generator alone, critic
-# alone on what that one makes, then both, briefly.
+# A colorizer does not make colours from noise but from L. So the discriminator judges **pairs**: do these
+# colours belong to this L? We start from a generator that L2 has trained already. Then the discriminator meets
+# good colours from the beginning, not noise. This is DeOldify's way, called **NoGAN**: generator alone,
+# discriminator alone on what that one makes, then both, briefly.
 
 # %%
 pictures = lesson_pictures(source, cfg.pictures, cfg.held_out, size or cfg.size, cfg.seed)
@@ -205,16 +206,16 @@ def start(width=cfg.width, seed=cfg.seed):
 small_start = train(start(cfg.small_width), Regression(l2), small, cfg.small_before)
 made = small_start.colorize(L)
 seed_everything(cfg.seed)
-critic = models.PatchDiscriminator(cfg.small_width, field=16)
+discriminator = models.PatchDiscriminator(cfg.small_width, field=16)
 with torch.no_grad():
-    first = critic_loss(critic(L, ab), critic(L, made), 0.0).item()
-record("first_loss", first, unit="nats, the critic's before training; ln 2 = 0.693")
+    first = discriminator_loss(discriminator(L, ab), discriminator(L, made), 0.0).item()
+record("first_loss", first, unit="nats, the discriminator's before training; ln 2 = 0.693")
 
 # %% [markdown]
-# ## A critic of patches
+# ## A discriminator of patches
 #
-# One answer for a whole picture is much to learn and little to hear. A **PatchGAN** critic answers for each
-# *patch*: a convolutional network that ends in a map of logits, each with a small receptive field. It has
+# One answer for a whole picture is much to learn and little to hear. A **PatchGAN** discriminator answers for
+# each *patch*: a convolutional network that ends in a map of logits, each with a small receptive field. It has
 # few weights, judges local colour and texture, and leaves the rest to the written loss.
 #
 # **Exercise 3** (8 minutes). Build one with a receptive field of exactly 16 x 16. L and *ab* come as three
@@ -225,7 +226,7 @@ record("first_loss", first, unit="nats, the critic's before training; ln 2 = 0.6
 
 # %%
 @exercise("adversarial.patch")
-def patch_critic(width=16):
+def patch_discriminator(width=16):
     """A module: L and ab (N, 3, H, W) -> logits (N, 1, h, w), each of just 16 x 16 pixels."""
     ### BEGIN SOLUTION
     return nn.Sequential(
@@ -244,32 +245,34 @@ check("adversarial.patch")
 # %% [markdown]
 # From here on colorkit's `PatchDiscriminator` plays: such layers, with L and *ab* scaled inside.
 #
-# ## Must the critic see L?
+# ## Must the discriminator see L?
 #
-# The faces report tried a critic that sees only *ab*, and liked it less. What can such a critic not know?
-# First without any game: two critics learn to tell a picture's own true colours from the **true colours of
-# another picture**. One sees L and *ab*, the other *ab* alone.
+# The faces report tried a discriminator that sees only *ab*, and liked it less. What can such a discriminator
+# not know? First without any game: two discriminators learn to tell a picture's own true colours from the
+# **true colours of another picture**. One sees L and *ab*, the other *ab* alone.
 
 
 # %%
-def new_critic(width=cfg.small_width, **options):
-    """A critic of patches of 16 x 16."""
+def new_discriminator(width=cfg.small_width, **options):
+    """A discriminator of patches of 16 x 16."""
     seed_everything(cfg.seed)
     return models.PatchDiscriminator(width, field=16, **options)
 
 
 predict(
     "adversarial.sees",
-    "A critic of ab alone, shown true colours of this and of another picture, is right in",
+    "A discriminator of ab alone, shown true colours of this and of another picture, is right in",
     ["half of the cases", "about three quarters", "nearly all"],
 )
 
 # %%
 told = {}
 for sees in ("Lab", "ab"):
-    pupil = new_critic(2 * cfg.small_width, sees=sees)
-    contests.learn_pairs(pupil, pictures.train, critic_loss, cfg.critic_steps, cfg.batch)
-    told[sees] = contests.tells(pupil, (L, ab), {"another": ab.roll(1, 0)})["another"]
+    pupil = new_discriminator(2 * cfg.small_width, sees=sees)
+    comparisons.learn_pairs(
+        pupil, pictures.train, discriminator_loss, cfg.discriminator_steps, cfg.batch
+    )
+    told[sees] = comparisons.tells(pupil, (L, ab), {"another": ab.roll(1, 0)})["another"]
     record(f"tells_others_{sees.lower()}", told[sees], unit="of the answers right")
 half = abs(told["ab"] - 0.5) < 0.05
 reveal(
@@ -285,35 +288,37 @@ reveal(
 
 
 # %%
-def short_game(critic, generator=small_start, pair=small, steps=cfg.short_steps, **rules):
-    """A game of a few steps from a copy of the generator; the run."""
+def short_gan(discriminator, generator=small_start, pair=small, steps=cfg.short_steps, **rules):
+    """A few steps of adversarial training, from a copy of the generator; the run."""
     data = Batches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
     options = Options(
-        steps=steps, lr=cfg.game_lr, schedule="cosine", seed=cfg.seed, log_every=max(1, steps // 20)
+        steps=steps, lr=cfg.gan_lr, schedule="cosine", seed=cfg.seed, log_every=max(1, steps // 20)
     )
-    rules = {"pixel": "l1", "lam": cfg.lam, "critic_lr": cfg.critic_lr} | rules
-    return contests.play(copy.deepcopy(generator), critic, data, options, Rules(**rules))
+    rules = {"pixel": "l1", "lam": cfg.lam, "critic_lr": cfg.discriminator_lr} | rules
+    return comparisons.train_gan(
+        copy.deepcopy(generator), discriminator, data, options, Rules(**rules)
+    )
 
 
 others = {"L2's colours": made, "gray": torch.zeros_like(ab)}
-seeing = {sees: short_game(new_critic(sees=sees)) for sees in ("Lab", "ab")}
+seeing = {sees: short_gan(new_discriminator(sees=sees)) for sees in ("Lab", "ab")}
 judges = {
-    f"sees {k}": contests.tells(run.game.network, (L, ab), others) for k, run in seeing.items()
+    f"sees {k}": comparisons.tells(run.game.network, (L, ab), others) for k, run in seeing.items()
 }
 display(pd.DataFrame(judges).T.round(2))
 if world:
     things = objects.object_colors(world, {k: run.model for k, run in seeing.items()})
-    could = {sees: contests.possible(things, sees) for sees in seeing}
+    could = {sees: comparisons.possible(things, sees) for sees in seeing}
     for sees in seeing:
         record(f"possible_sees_{sees.lower()}", could[sees].mean(), unit="of the objects")
-    display(contests.leads(could, [("Lab", "ab")]).round(3))
+    display(comparisons.leads(could, [("Lab", "ab")]).round(3))
 
 # %% [markdown]
-# Both know which colours *exist*, so both tell gray and brown from true. Whether a colour belongs *here* only
-# a critic can know that sees L. Lambda hides some of that: the written loss knows the truth too, and keeps
-# the generator of the blind critic from giving any thing any colour. The difference, with its interval,
-# is of the share of objects that got a colour they could have. It is small, and of one game each: the proof
-# is the experiment before it.
+# Both know which colours *exist*, so both tell gray and brown from true. Whether a colour belongs *here* only a
+# discriminator can know that sees L. Lambda hides some of that: the written loss knows the truth too, and keeps
+# the generator of the blind discriminator from giving any thing any colour. The difference, with its interval,
+# is of the share of objects that got a colour they could have. It is small, and of one game each: the proof is
+# the experiment before it.
 #
 # ## Lambda: who is heard?
 #
@@ -345,29 +350,29 @@ check("adversarial.lambda_share")
 # %%
 judge, batch = seeing["Lab"].game.network, (L[: cfg.batch], ab[: cfg.batch])
 cases = {
-    "L2, critic trained": (judge, l2),
-    "L1, critic trained": (judge, l1),
-    "L1, critic untrained": (new_critic(), l1),
+    "L2, discriminator trained": (judge, l2),
+    "L1, discriminator trained": (judge, l1),
+    "L1, discriminator untrained": (new_discriminator(), l1),
 }
 frames = {
-    name: contests.shares(
+    name: comparisons.shares(
         small_start, player, batch, (lambda x: F.softplus(-x).mean(), pixel),
         cfg.lambdas, adversarial_share,
     )
     for name, (player, pixel) in cases.items()
 }  # fmt: skip
 show(
-    game_plots.share_figure(frames),
-    alt="Adversarial share over lambda, three panels, falling from 1 to 0. With a trained critic the "
+    figures.share_figure(frames),
+    alt="Adversarial share over lambda, three panels, falling from 1 to 0. With a trained discriminator the "
     "shares of loss and of gradient are close; with an untrained one the gradient's is far lower.",
 )
-of_report = frames["L2, critic trained"].loc[0.1]
+of_report = frames["L2, discriminator trained"].loc[0.1]
 print("the report's 0.1 times L2:", of_report.round(3).to_dict())
 record("share_of_loss", of_report["of the loss"], unit="at 0.1 L2, as in the report")
 record("share_of_gradient", of_report["of the gradient"], unit="at 0.1 L2, as in the report")
-fresh = frames["L1, critic untrained"].loc[0.1]
-record("fresh_of_loss", fresh["of the loss"], unit="at 0.1 L1, critic untrained")
-record("fresh_of_gradient", fresh["of the gradient"], unit="at 0.1 L1, critic untrained")
+fresh = frames["L1, discriminator untrained"].loc[0.1]
+record("fresh_of_loss", fresh["of the loss"], unit="at 0.1 L1, discriminator untrained")
+record("fresh_of_gradient", fresh["of the gradient"], unit="at 0.1 L1, discriminator untrained")
 predict(
     "adversarial.lambda",
     "As lambda rises, the share of objects with a possible colour ...",
@@ -375,23 +380,23 @@ predict(
 )
 
 # %% [markdown]
-# The report was right about its own case: with 0.1 times L2, about a twenty-fifth is left for the critic, by
-# either measure. But the measures are not the same thing. A critic that knows nothing has a *loss* of ln 2, a
-# large share, and a gradient of next to nothing: it is not heard, and the losses do not show it. Lock your
-# prediction; then train at several lambdas of L1.
+# The report was right about its own case: with 0.1 times L2, about a twenty-fifth is left for the
+# discriminator, by either measure. But the measures are not the same thing. A discriminator that knows nothing
+# has a *loss* of ln 2, a large share, and a gradient of next to nothing: it is not heard, and the losses do not
+# show it. Lock your prediction; then train at several lambdas of L1.
 
 # %%
-swept = {lam: short_game(new_critic(), lam=lam) for lam in cfg.swept_lambdas}
+swept = {lam: short_gan(new_discriminator(), lam=lam) for lam in cfg.swept_lambdas}
 rows = {}
 for lam, run in swept.items():
-    row = {"share of gradient": contests.late(run, "share").mean()}
-    row["critic right"] = contests.late(run, "accuracy").mean()
+    row = {"share of gradient": comparisons.late(run, "share").mean()}
+    row["discriminator right"] = comparisons.late(run, "accuracy").mean()
     guess = run.model.colorize(L)
     row["ab L1"] = l1(guess, ab).item()
     row["colorfulness"] = colorfulness(lab_to_rgb(join_lab(L, guess))).mean().item()
     if world:
         things = objects.object_colors(world, {"made": run.model})
-        row["possible"] = contests.possible(things, "made").mean().item()
+        row["possible"] = comparisons.possible(things, "made").mean().item()
     rows[lam] = row
 by_lambda = pd.DataFrame(rows).T.rename_axis("lambda")
 display(by_lambda.round(3))
@@ -405,19 +410,20 @@ if world:
     reveal("adversarial.lambda", where, str(by_lambda.possible.round(3).to_dict()))
 
 # %% [markdown]
-# As lambda falls, the critic is heard more, colours become bolder, and *ab* L1 grows. From here on lambda is
-# 0.2 per ab unit, where both are heard.
+# As lambda falls, the discriminator is heard more, colours become bolder, and *ab* L1 grows. From here on
+# lambda is 0.2 per ab unit, where both are heard.
 #
 # ## The game, played well
 #
-# Now in full length: L2 first, then the critic alone for an epoch (once through all training pictures),
+# Now in full length: L2 first, then the discriminator alone for an epoch (once through all training pictures),
 # then both. The rates of both fall to 0 in the end, so that the game comes to rest. Read three instruments,
 # none of which is "the loss":
 #
-# - **critic right**, true against made: 55% to 95% is a game. Near 100% it has won, and what it tells the
-#   generator is of little use. Near 50% it is beaten, or dead: which?
-# - **critic right, true against gray**, a probe: a critic that works knows gray. So it tells these two apart.
-# - **adversarial share** of the gradient: does the generator hear the critic at all?
+# - **discriminator right**, true against made: 55% to 95% is a game. Near 100% it has won, and what it tells
+#   the generator is of little use. Near 50% it is beaten, or dead: which?
+# - **discriminator right, true against gray**, a probe: a discriminator that works knows gray. So it tells
+#   these two apart.
+# - **adversarial share** of the gradient: does the generator hear the discriminator at all?
 
 # %%
 begun = time.perf_counter()
@@ -425,25 +431,26 @@ before = train(start(), Regression(l2), pictures.train, cfg.before)
 seconds_before = time.perf_counter() - begun
 data = Batches(pictures.train, cfg.batch, seed=cfg.seed)
 options = Options(
-    steps=cfg.steps, lr=cfg.game_lr, schedule="cosine", seed=cfg.seed,
+    steps=cfg.steps, lr=cfg.gan_lr, schedule="cosine", seed=cfg.seed,
     log_every=max(1, cfg.steps // 40),
 )  # fmt: skip
 rules = Rules(
-    pixel="l1", lam=cfg.lam, critic_lr=cfg.critic_lr,
+    pixel="l1", lam=cfg.lam, critic_lr=cfg.discriminator_lr,
     schedule="nogan", pretrain=0, pretrain_critic=1,
 )  # fmt: skip
 begun = time.perf_counter()
-recommended = contests.play(
-    copy.deepcopy(before), new_critic(cfg.critic_width), data, options, rules
+recommended = comparisons.train_gan(
+    copy.deepcopy(before), new_discriminator(cfg.discriminator_width), data, options, rules
 )
-seconds_game = time.perf_counter() - begun
+seconds_gan = time.perf_counter() - begun
 show(
-    game_plots.game_curves({"NoGAN": recommended.history.rows}),
-    alt="Over the steps of the game: the critic is right on generated pictures in about two thirds, "
+    figures.gan_curves(recommended.history.rows),
+    alt="Over the steps of the game: the discriminator is right on generated pictures in about two thirds, "
     "on gray in three quarters; both losses stay near ln 2; the adversarial share is about a half.",
 )
-for column, key in (("accuracy", "critic_right"), ("gray", "critic_on_gray"), ("share", "share")):
-    record(key, contests.late(recommended, column).mean(), unit="mean of the last third")
+keys = {"accuracy": "discriminator_right", "gray": "discriminator_on_gray", "share": "share"}
+for column, key in keys.items():
+    record(key, comparisons.late(recommended, column).mean(), unit="mean of the last third")
 print(*(recommended.game.watch.warnings.values() or ["no warning"]))
 
 # %% [markdown]
@@ -452,9 +459,9 @@ print(*(recommended.game.watch.warnings.values() or ["no warning"]))
 #
 # ## Schedules
 #
-# Who moves when? The reports differ: both on the same batch (pix2pix); by turns, an epoch each (faces);
-# the critic only every second epoch; the critic first, then both. And a game **from nothing**, without L2
-# before: its generator has as many steps in all.
+# Who moves when? The reports differ: both on the same batch (pix2pix); by turns, an epoch each (faces); the
+# discriminator only every second epoch; the discriminator first, then both. And a game **from nothing**,
+# without L2 before: its generator has as many steps in all.
 
 # %%
 predict(
@@ -469,18 +476,18 @@ schedules = {
     "from nothing": {"generator": start(cfg.small_width), "steps": long},
     "both": {},
     "by turns": {"schedule": "alternate"},
-    "critic every 2nd epoch": {"schedule": "critic_every_k", "k": 2},
-    "the critic first": {"schedule": "nogan", "pretrain": 0, "pretrain_critic": 1},
+    "discriminator every 2nd epoch": {"schedule": "critic_every_k", "k": 2},
+    "the discriminator first": {"schedule": "nogan", "pretrain": 0, "pretrain_critic": 1},
 }
-runs = {name: short_game(new_critic(), **how) for name, how in schedules.items()}
+runs = {name: short_gan(new_discriminator(), **how) for name, how in schedules.items()}
 judged = {"L2 before": small_start} | {name: run.model for name, run in runs.items()}
 results = table(score_models(judged, pictures.batches(), ["auc", "within_10"]))
 for name, run in runs.items():
-    right = contests.late(run, "accuracy")
-    results.loc[name, ["critic right", "its spread"]] = right.mean(), right.std()
+    right = comparisons.late(run, "accuracy")
+    results.loc[name, ["discriminator right", "its spread"]] = right.mean(), right.std()
 if world:
     things = objects.object_colors(world, judged)
-    could = {name: contests.possible(things, name) for name in judged}
+    could = {name: comparisons.possible(things, name) for name in judged}
     results["possible"] = [could[name].mean().item() for name in results.index]
 display(results.round(3))
 for name, run in runs.items():
@@ -488,7 +495,7 @@ for name, run in runs.items():
 record("auc_from_nothing", results.auc["from nothing"])
 record("auc_both", results.auc["both"])
 if world:
-    lead = contests.leads(could, [("from nothing", "both"), ("by turns", "both")])
+    lead = comparisons.leads(could, [("from nothing", "both"), ("by turns", "both")])
     display(lead.round(3))
     record("possible_from_nothing", lead.difference.iloc[0], unit="share, from nothing less both")
     low, high = lead.low.iloc[0], lead.high.iloc[0]
@@ -504,41 +511,41 @@ if world:
 #
 # ## The clinic
 #
-# Five games, each from the same generator. Four are sick, and no error message says so. In some of them
-# both losses fall, which proves nothing: in a game a loss can fall because the *other* player got worse.
-# Ask in this order. Does the critic know gray? Does it know the generated? Is it heard (the share)? And do
-# both losses fit together: can the generator be content while the critic is not fooled?
+# Five short games, A to E, each from the same generator. Four are sick, and no error message says so. In some
+# of them both losses fall, which proves nothing: in a game a loss can fall because the *other* player got worse.
+# Ask in this order. Does the discriminator know gray? Does it know the generated? Is it heard (the share)? And do both
+# losses fit together: can the generator be content while the discriminator is not fooled?
 
 # %%
 logs = gan_clinic.logs(cfg.seed)
 show(
     gan_clinic.figure(logs),
-    alt="For games A to E, over the steps: how often the critic is right on generated and on gray "
+    alt="For runs A to E, over the steps: how often the discriminator is right on generated and on gray "
     "pictures, both losses, the adversarial share of the gradient; below them four generated pictures "
     "and the true ones.",
 )
 display(gan_clinic.readings(logs).round(3))
 
 # %% [markdown]
-# **Exercise 5** (8 minutes). Name each game: `"healthy"`, or one of
+# **Exercise 5** (8 minutes). Name each run: `"healthy"`, or one of
 #
-# - `"critic has won"`: it is far stronger, and the generator hardly moves,
-# - `"critic is never updated"`: its optimizer does nothing,
-# - `"lam masks the critic"`: the pixel loss is all that is heard,
-# - `"labels swapped for the generator"`: it is rewarded where the critic says *generated*.
+# - `"discriminator has won"`: it is far stronger, and the generator hardly moves,
+# - `"discriminator is never updated"`: its optimizer does nothing,
+# - `"lam masks the discriminator"`: the pixel loss is all that is heard,
+# - `"labels swapped for the generator"`: it is rewarded where the discriminator says *generated*.
 
 
 # %%
 @exercise("adversarial.clinic")
 def diagnosis():
-    """{game: name} for "A" to "E"."""
+    """{run: name} for "A" to "E"."""
     ### BEGIN SOLUTION
     return {
-        "A": "lam masks the critic",
+        "A": "lam masks the discriminator",
         "B": "labels swapped for the generator",
-        "C": "critic is never updated",
+        "C": "discriminator is never updated",
         "D": "healthy",
-        "E": "critic has won",
+        "E": "discriminator has won",
     }
     ### END SOLUTION
 
@@ -565,7 +572,7 @@ for name, net, objective in (
     begun = time.perf_counter()
     nets[name] = train(net, objective, pictures.train, steps)
     seconds[name] = time.perf_counter() - begun
-nets["GAN"], seconds["GAN"] = recommended.model, seconds_before + seconds_game
+nets["GAN"], seconds["GAN"] = recommended.model, seconds_before + seconds_gan
 rivals = {
     "truth": models.GroundTruth(L, ab),
     "gray": models.Gray(),
@@ -576,10 +583,10 @@ columns = ["auc", "within_10", "ssim", "colorfulness_ratio"]
 scores = score_models(rivals | nets, pictures.batches(), columns)
 results = table(scores)
 if world:
-    namer = train_namer(pictures.worlds["train"], cfg.namer_steps, seed=cfg.seed)
+    recogniser = train_recogniser(pictures.worlds["train"], cfg.recogniser_steps, cfg.seed)
     planes = {name: model.colorize(L) for name, model in (rivals | nets).items()}
     every = objects.object_colors(world, {}, several=False)
-    named = named_right(namer, world, every, planes)
+    named = recognised_right(recogniser, world, every, planes)
     results["named"] = [named[name].mean().item() for name in results.index]
 results["ms a step"] = pd.Series({name: 1000 * s / steps for name, s in seconds.items()})
 display(results.round(3))
@@ -605,8 +612,9 @@ record("ssim_gan", results.ssim["GAN"])
 
 # %% [markdown]
 # AuC hardly tells these models apart. The game loses a little of it against L2, and fewer of its pixels are
-# within 10; classes leave the mean too, and lose neither. And the namer, who never met the game, is not
-# impressed by it. But L2's mean is the colour of nothing. So ask the question that only a made world answers.
+# within 10; classes leave the mean too, and lose neither. And the recogniser, which never met the game,
+# is not impressed by it. But L2's mean is the colour of nothing. So ask the question that only a made world
+# answers.
 #
 # ## Vivid but wrong, or dull but safe?
 #
@@ -624,19 +632,19 @@ predict(
 # %%
 if world:
     things = objects.object_colors(world, nets)
-    could = {name: contests.possible(things, name) for name in nets}
-    lead = contests.leads(could, [("GAN", "L2"), *pairs[1:]])
+    could = {name: comparisons.possible(things, name) for name in nets}
+    lead = comparisons.leads(could, [("GAN", "L2"), *pairs[1:]])
     show(
         intervals(lead, "objects with a possible colour: difference, 95% interval"),
         alt="Three differences in the share of possible colours with their intervals: the GAN leads L2.",
     )
-    chosen = contests.chosen(things, list(nets))
+    chosen = comparisons.chosen(things, list(nets))
     show(
-        game_plots.frequency_figure(chosen, contests.mode_colours(things)),
+        figures.frequency_figure(chosen, comparisons.mode_colours(things)),
         alt="For each kind of fruit stacked bars: the dice, and how often each model chooses which "
         "colour. L2's bars are mostly hatched: none of them. The GAN's are less, with one favourite.",
     )
-    off = contests.frequency_error(chosen)
+    off = comparisons.frequency_error(chosen)
     print("possible:", {name: round(share.mean().item(), 3) for name, share in could.items()})
     print("chosen frequencies, total variation to the dice:", off.round(2).to_dict())
     for name in nets:
@@ -646,15 +654,15 @@ if world:
     reveal("adversarial.frequency", off.idxmin(), f"Total variation {off.min():.2f}.")
 
 # %% [markdown]
-# The game leads L2: a critic that sees pairs (L, *ab*) punishes colours that do not exist, so G leaves the
-# brown between red and green. But read the last interval too: rebalanced classes, with no critic at all, do
-# not stay behind the game, and in the table above they are ahead of it in all but colorfulness.
+# The game leads L2: a discriminator that sees pairs (L, *ab*) punishes colours that do not exist, so G leaves
+# the brown between red and green. But read the last interval too: rebalanced classes, with no discriminator at
+# all, do not stay behind the game, and in the table above they are ahead of it in all but colorfulness.
 #
-# Why has G favourites? An ideal critic would punish them: if all made apples are red, red is more frequent
-# among the made than among the true. In the toy the game did find the 30%. But the toy's G had noise, its
-# dice. This G has none: for one L it gives one colour, and the L1 in its loss pulls that to the favourite.
-# (pix2pix keeps dropout on at test time for this; it helped little there too.) A classifier knows the odds,
-# and *you* choose from them.
+# Why has G favourites? An ideal discriminator would punish them: if all made apples are red, red is more
+# frequent among the made than among the true. In the toy the game did find the 30%. But the toy's G had noise,
+# its dice. This G has none: for one L it gives one colour, and the L1 in its loss pulls that to the favourite.
+# (pix2pix keeps dropout on at test time for this; it helped little there too.) A classifier knows the odds, and
+# *you* choose from them.
 #
 # ## 250 pictures
 #
@@ -665,14 +673,14 @@ if world:
 # %%
 few = lesson_pictures(scenes, cfg.scenes, cfg.held_out, size or cfg.size, cfg.seed + 1)
 scene_start = train(start(), Regression(l2), few.train, cfg.scene_before)
-scene_game = short_game(new_critic(), scene_start, few.train, cfg.scene_steps)
+scene_gan = short_gan(new_discriminator(), scene_start, few.train, cfg.scene_steps)
 L_few, ab_few = few.test
 rgb = lab_to_rgb(join_lab(L_few, ab_few))
 blurred = F.avg_pool2d(F.pad(L_few, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 redone = {
     "gray": lab_to_rgb(join_lab(L_few, torch.zeros_like(ab_few))),
     "L2": lab_to_rgb(join_lab(L_few, scene_start.colorize(L_few))),
-    "GAN": lab_to_rgb(join_lab(L_few, scene_game.model.colorize(L_few))),
+    "GAN": lab_to_rgb(join_lab(L_few, scene_gan.model.colorize(L_few))),
     "true colours, L blurred over 3 pixels": lab_to_rgb(join_lab(blurred, ab_few)),
 }
 similar = {name: ssim(x.clamp(0, 1), rgb) for name, x in redone.items()}
@@ -701,7 +709,7 @@ record("ssim_blurred", similar["true colours, L blurred over 3 pixels"].mean(), 
 # %%
 zoo = draw_bears(cfg.scenes, size or cfg.size, cfg.seed, kind="brown")
 bear_start = train(start(), Regression(l2), (zoo.L, zoo.ab), cfg.scene_before)
-bear_net = short_game(new_critic(), bear_start, (zoo.L, zoo.ab), cfg.scene_steps).model
+bear_net = short_gan(new_discriminator(), bear_start, (zoo.L, zoo.ab), cfg.scene_steps).model
 crossed = {"brown, as trained": {"kind": "brown"}, "polar, on snow": {"kind": "polar"}}
 crossed |= {
     f"{shape}, {ground}, {tone}": {"kind": kind, "ground": ground, "brightness": tone}
@@ -769,8 +777,10 @@ reveal("adversarial.bears", by_factor.idxmax(), str(by_factor.round(2).to_dict()
 # %%
 if world:
     things = objects.object_colors(world, nets | {"L2 before": before})
-    value = {name: contests.possible(things, name).mean().item() for name in (*nets, "L2 before")}
-    minutes = {"L2": (seconds["L2"] - seconds_before) / 60, "GAN": seconds_game / 60}
+    value = {
+        name: comparisons.possible(things, name).mean().item() for name in (*nets, "L2 before")
+    }
+    minutes = {"L2": (seconds["L2"] - seconds_before) / 60, "GAN": seconds_gan / 60}
     cost = pd.DataFrame(
         {
             "possible before": value["L2 before"],
@@ -782,23 +792,23 @@ if world:
         "more minutes"
     ]
     display(cost.round(3))
-    per_step = (seconds_game / cfg.steps) / (seconds["L2"] / steps)
+    per_step = (seconds_gan / cfg.steps) / (seconds["L2"] / steps)
     record("step_ratio", per_step, unit="time of a step of the game over one of L2")
 
 # %% [markdown] tags=["extra"]
-# ### Extra: another critic's loss
+# ### Extra: another discriminator's loss
 #
-# The **hinge** loss has no labels but a margin: the critic wants true logits above 1 and made ones below
+# The **hinge** loss has no labels but a margin: the discriminator wants true logits above 1 and made ones below
 # -1, and nothing more; the generator wants high logits. (5 minutes)
 
 
 # %% tags=["extra"]
 @exercise("adversarial.hinge")
 def hinge(true, generated):
-    """Logits -> (the critic's loss, the mean of its halves, with a margin of 1; the generator's)."""
+    """Logits -> (the discriminator's loss, mean of its halves, margin 1; the generator's)."""
     ### BEGIN SOLUTION
-    critic = (F.relu(1 - true).mean() + F.relu(1 + generated).mean()) / 2
-    return critic, -generated.mean()
+    halves = F.relu(1 - true).mean() + F.relu(1 + generated).mean()
+    return halves / 2, -generated.mean()
     ### END SOLUTION
 
 
@@ -815,9 +825,9 @@ check("adversarial.hinge")
 # %% tags=["extra"]
 quiz_from = slice(20, 20 + cfg.quiz)
 guess = nets["GAN"].colorize(L[quiz_from])
-quiz = contests.Quiz(contests.quiz_pairs(L[quiz_from], ab[quiz_from], guess), seed=cfg.seed)
-contests.show_quiz(quiz)
-robot = contests.Quiz(quiz.pairs, quiz.seed)
+quiz = Quiz(quiz_pairs(L[quiz_from], ab[quiz_from], guess), seed=cfg.seed)
+show_quiz(quiz)
+robot = Quiz(quiz.pairs, quiz.seed)
 while not robot.done:
     left, right = (colorfulness(picture) for picture in robot.shown())
     robot.answer("left" if left > right else "right")
@@ -828,9 +838,11 @@ print("the program:", robot.verdict())
 #
 # - A GAN is a game: two losses, each the other's. Both at ln 2 is the best game, or a dead one.
 # - Read accuracy on generated *and* on gray, and the share of the gradient. Falling losses prove nothing.
-# - Without L a critic cannot know what belongs where. A critic of patches judges locally, and is cheap.
+# - Without L a discriminator cannot know what belongs where. A discriminator of patches judges locally, and is
+#   cheap.
 # - Lambda has a unit. Compare gradients, not losses.
-# - L2 first, then the critic, then both: a network works before the game begins, and you may stop it anywhere.
+# - L2 first, then the discriminator, then both: a network works before the game begins, and you may stop it
+#   anywhere.
 # - The game leaves the impossible mean more often than L2, rebalanced classes as often with less ado. Without
 #   noise it cannot learn how *often* each colour is right.
 # - A step of it costs somewhat more than one of L2, and a minute buys more of what L2 cannot give. A learnt
@@ -839,9 +851,10 @@ print("the program:", robot.verdict())
 #
 # **Questions without answers here**
 #
-# - The critic saw only patches. Would a larger field have noticed half-red apples?
+# - The discriminator saw only patches. Would a larger field have noticed half-red apples?
 # - What would you have to give G, and what to D, to make it throw the dice?
-# - Who would you let judge a colorizer: a critic, a namer, people, or a number? For which purpose?
+# - Who would you let judge a colorizer: a discriminator, a recogniser, people, or a
+#   number? For which purpose?
 #
 # You gave gray pictures their colours in five ways. Take your own photographs: `colorkit data prepare`,
 # and `source` among the parameters of lessons 3 to 5. The numbers of this notebook, and their ranges:

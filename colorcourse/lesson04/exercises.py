@@ -1,8 +1,6 @@
 """Exercises of lesson 4, colours as classes: encoding, prior, weights, loss, decoding."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import update_wrapper
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorcourse.checking import grade_answer
 from colorcourse.exercises import Answer, Case, Exercise, register
-from colorcourse.lesson04.classes import dense_targets
+from colorcourse.lesson04.comparisons import dense_targets
 from colorkit import bins as library
 from colorkit.metrics import ab_grid
 
@@ -27,37 +24,6 @@ def _share(x: Tensor) -> Tensor:
     return x / x.sum()
 
 
-# --- results that may take several forms ----------------------------------------------------------
-
-
-class Formed:
-    """An answer whose results are brought into one form, so that they can be compared.
-
-    It shows the code of the answer, for errors name the line of the student's cell.
-    """
-
-    def __init__(self, answer: Callable, form: Callable[[Any, tuple], Any]) -> None:
-        update_wrapper(self, answer)
-        self.answer, self.form = answer, form
-        self.__code__ = getattr(answer, "__code__", None)
-
-    def __call__(self, *args) -> Any:
-        value = self.answer(*args)
-        return None if value is None else self.form(value, args)
-
-
-def register_formed(form: Callable[[Any, tuple], Any], spec: Exercise) -> None:
-    """Register an exercise of which ``form(result, arguments)`` is compared, not the result."""
-    known = tuple(replace(m, answer=Formed(m.answer, form)) for m in spec.wrong)
-    inner = replace(spec, reference=Formed(spec.reference, form), wrong=known)
-
-    def judge(answer: Callable) -> str | None:
-        verdict = grade_answer(inner, Formed(answer, form))
-        return None if verdict.state == "right" else verdict.message
-
-    register(replace(spec, cases=(), judge=judge, time_limit=3 * spec.time_limit))
-
-
 # --- soft encoding --------------------------------------------------------------------------------
 
 
@@ -66,11 +32,6 @@ def soft_encode(ab: Tensor, bins: Tensor, neighbours: int = 10, sigma: float = 5
     sparse = library.soft_encode(ab.T[None, :, :, None], bins, neighbours, sigma)
     indices, weights = (part[0, :, :, 0].T for part in sparse)
     return weights.new_zeros(len(ab), len(bins)).scatter(1, indices, weights)
-
-
-def dense(value: Any, args: tuple) -> Any:
-    """A pair (indices, weights) as weights (M, Q), as `dense_targets` does."""
-    return dense_targets(value, args[1])
 
 
 def _encode(
@@ -124,9 +85,10 @@ def _some_bins() -> Tensor:
 
 
 # No colour lies as far from its K-th bin as from the next: which of the two to take is free.
-register_formed(dense, Exercise(
+register(Exercise(
     name="classes.soft_encoding", lesson=LESSON, minutes=9,
     reference=soft_encode, own=(library.soft_encode, library.SoftEncoder),
+    form=lambda value, args: dense_targets(value, args[1]),
     cases=(
         Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
         Case("centres of bins, 5 neighbours", lambda: (_some_bins()[[9, 14, 10]], _some_bins(), 5)),
@@ -330,9 +292,9 @@ def _batch(seed: int, scale: float = 4.0, bins: int = 7) -> tuple[Tensor, Tensor
     return logits, indices, z, 0.2 + 3 * _random(bins, seed=seed + 3)
 
 
-register_formed(with_gradient, Exercise(
+register(Exercise(
     name="classes.cross_entropy", lesson=LESSON, minutes=9,
-    reference=soft_cross_entropy, own=(library.soft_cross_entropy,),
+    reference=soft_cross_entropy, own=(library.soft_cross_entropy,), form=with_gradient,
     cases=(
         Case("a few pixels", lambda: _batch(10)),
         Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
@@ -486,9 +448,9 @@ def _forecast(seed: int, low: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     return p, _random(43, seed=seed + 1) < p**2, torch.linspace(0, 1, 6)
 
 
-register_formed(split_nan, Exercise(
+register(Exercise(
     name="classes.calibration", lesson=LESSON, minutes=6, core=False,
-    reference=reliability,
+    reference=reliability, form=split_nan,
     cases=(
         Case("five bins", lambda: _forecast(50)),
         Case("empty bins", lambda: _forecast(60, low=0.45)),

@@ -36,15 +36,8 @@ _BROWN = PALETTE.kinds[0].modes[0]  # of the brown bear
 def brownness(ab: Tensor, L: Tensor, where: Tensor) -> Tensor:
     """Colour in the direction of a brown bear's, as a share of the brown bear's: 1 is as brown.
 
-    Parameters
-    ----------
-    ab, L, where : Tensor
-        (N, 2, H, W), (N, 1, H, W) and bool (N, 1, H, W): the pixels that count.
-
-    Returns
-    -------
-    Tensor
-        (N,); not a number where no pixel counts. Below 0 is the opposite colour.
+    ab (N, 2, H, W), L and the pixels that count (N, 1, H, W) give (N,), NaN where no pixel counts.
+    Below 0 is the opposite colour.
     """
     hue = torch.deg2rad(torch.tensor(float(_BROWN.hue)))
     direction = torch.stack([hue.cos(), hue.sin()]).view(1, 2, 1, 1)
@@ -67,20 +60,9 @@ def bear_masks(world: World) -> Tensor:
 def factorial(colorizer: HasColorize, pictures: int, size: int, seed: int) -> pd.DataFrame:
     """How brown a network makes what is there, in all combinations of the levels of `FACTORS`.
 
-    Pictures of the same number are the same but for the levels. Where there is nothing, it looks
-    at the place where the brown bear would be.
-
-    Parameters
-    ----------
-    pictures : int
-        Of each combination.
-    size : int
-        Side of a picture in pixels.
-
-    Returns
-    -------
-    DataFrame
-        A row a picture: a column a factor, ``picture``, ``brown``.
+    There are so many `pictures` of each combination, `size` pixels wide; those of the same number
+    are the same but for the levels. Where there is nothing, the place counts where the brown bear
+    would be. A row a picture: a column a factor, ``picture``, ``brown``.
     """
     rows: list[dict] = []
     for names in product(*FACTORS.values()):
@@ -99,18 +81,10 @@ def factorial(colorizer: HasColorize, pictures: int, size: int, seed: int) -> pd
 
 
 def effects(frame: pd.DataFrame) -> pd.DataFrame:
-    """What each level changes against the first one of its factor, all else equal.
+    """What each level changes in the table of `factorial`, against the first one of its factor.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From `factorial`.
-
-    Returns
-    -------
-    DataFrame
-        A row a level other than the first: ``difference`` in brownness, ``low`` and ``high`` of
-        its 95% interval, over pictures (means over all combinations of the other factors).
+    A row a level: ``difference`` in brownness, all else equal, ``low`` and ``high`` of its 95%
+    interval over pictures (means over all combinations of the other factors).
     """
     rows = {}
     for factor, levels in FACTORS.items():

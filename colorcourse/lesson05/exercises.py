@@ -1,16 +1,13 @@
 """Exercises of lesson 5, a loss that is learnt: both losses, PatchGAN, lambda, the clinic."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorcourse.checking import grade_answer
 from colorcourse.exercises import Answer, Case, Exercise, register
-from colorcourse.lesson04.exercises import Formed, register_formed
 from colorcourse.lesson05.clinic import gan_clinic
 from colorkit import adversarial as library
 from colorkit.models import ImageDiscriminator, PatchDiscriminator
@@ -41,10 +38,10 @@ def _cross_entropy(x: Tensor, label: float, **how) -> Tensor:
     return F.binary_cross_entropy_with_logits(x, torch.full_like(x, label), **how)
 
 
-# --- the critic's loss ----------------------------------------------------------------------------
+# --- the discriminator's loss ----------------------------------------------------------------------------
 
 
-def critic_loss(true: Tensor, generated: Tensor, smooth: float = 0.1) -> Tensor:
+def discriminator_loss(true: Tensor, generated: Tensor, smooth: float = 0.1) -> Tensor:
     """Cross-entropy of logits: true pictures are 1 - smooth, generated ones 0; mean of the halves."""
     return library.CrossEntropy().critic(true, generated, smooth)
 
@@ -53,8 +50,10 @@ def _mean_of_halves(true: Tensor, generated: Tensor) -> Tensor:
     return (true + generated) / 2
 
 
-def _critic(labels=lambda s: (1 - s, 0.0), half=_cross_entropy, total=_mean_of_halves) -> Callable:
-    """The critic's loss with one mistake put in."""
+def _discriminator(
+    labels=lambda s: (1 - s, 0.0), half=_cross_entropy, total=_mean_of_halves
+) -> Callable:
+    """The discriminator's loss with one mistake put in."""
 
     def answer(true, generated, smooth=0.1):
         one, zero = labels(smooth)
@@ -63,12 +62,12 @@ def _critic(labels=lambda s: (1 - s, 0.0), half=_cross_entropy, total=_mean_of_h
     return answer
 
 
-def _critic_at_once(true, generated, smooth=0.1):
+def _discriminator_at_once(true, generated, smooth=0.1):
     labels = torch.cat([torch.full_like(true, 1 - smooth), torch.zeros_like(generated)])
     return F.binary_cross_entropy_with_logits(torch.cat([true, generated]), labels)
 
 
-def _critic_by_softplus(true, generated, smooth=0.1):
+def _discriminator_by_softplus(true, generated, smooth=0.1):
     fooled = (1 - smooth) * F.softplus(-true) + smooth * F.softplus(true)
     return 0.5 * (fooled.mean() + F.softplus(generated).mean())
 
@@ -78,54 +77,54 @@ def _logits(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
     return tuple(x.clone().requires_grad_() for x in pair)
 
 
-register_formed(with_gradients, Exercise(
-    name="adversarial.critic_loss", lesson=LESSON, minutes=6,
-    reference=critic_loss, own=OWN_LOSSES,
+register(Exercise(
+    name="adversarial.discriminator_loss", lesson=LESSON, minutes=6,
+    reference=discriminator_loss, own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few logits", lambda: _logits(1)),
         Case("labels not smoothed", lambda: (*_logits(2), 0.0)),
-        Case("a critic that is very sure", lambda: (*_logits(3, 30.0), 0.2)),
+        Case("a discriminator that is very sure", lambda: (*_logits(3, 30.0), 0.2)),
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
-        Answer("labels swapped", _critic(lambda s: (0.0, 1 - s)),
+        Answer("labels swapped", _discriminator(lambda s: (0.0, 1 - s)),
                "The labels have changed places: true pictures are 1, generated ones 0."),
-        Answer("both smoothed", _critic(lambda s: (1 - s, s)),
+        Answer("both smoothed", _discriminator(lambda s: (1 - s, s)),
                "Both sides were smoothed. Only the label of true pictures is lowered; generated ones stay at 0."),
-        Answer("generated smoothed", _critic(lambda s: (1.0, s)),
+        Answer("generated smoothed", _discriminator(lambda s: (1.0, s)),
                "The label of generated pictures was raised. Lower that of the true ones instead."),
-        Answer("label is smooth", _critic(lambda s: (s, 0.0)),
+        Answer("label is smooth", _discriminator(lambda s: (s, 0.0)),
                "The label of true pictures is `smooth` itself. It should be just below 1."),
-        Answer("not smoothed", _critic(lambda s: (1.0, 0.0)),
+        Answer("not smoothed", _discriminator(lambda s: (1.0, 0.0)),
                "Right without smoothing, but `smooth` is not used."),
-        Answer("true half only", _critic(total=lambda a, b: a / 2),
-               "Only true pictures count: a critic that always says yes would be perfect."),
-        Answer("generated half only", _critic(total=lambda a, b: b / 2),
-               "Only generated pictures count: a critic that always says no would be perfect."),
-        Answer("sum of the halves", _critic(total=lambda a, b: a + b),
+        Answer("true half only", _discriminator(total=lambda a, b: a / 2),
+               "Only true pictures count: a discriminator that always says yes would be perfect."),
+        Answer("generated half only", _discriminator(total=lambda a, b: b / 2),
+               "Only generated pictures count: a discriminator that always says no would be perfect."),
+        Answer("sum of the halves", _discriminator(total=lambda a, b: a + b),
                "Twice too large: take the mean of the two halves, so that it starts at ln 2."),
-        Answer("sum over the patches", _critic(half=lambda x, y: _cross_entropy(x, y, reduction="sum")),
+        Answer("sum over the patches", _discriminator(half=lambda x, y: _cross_entropy(x, y, reduction="sum")),
                "Summed over all patches: the loss would grow with the size of the pictures. Take means."),
-        Answer("sigmoid twice", _critic(half=lambda x, y: _cross_entropy(x.sigmoid(), y)),
+        Answer("sigmoid twice", _discriminator(half=lambda x, y: _cross_entropy(x.sigmoid(), y)),
                "The sigmoid is applied twice: a loss that takes logits has it inside."),
-        Answer("no logarithm", _critic(half=lambda x, y: (x.sigmoid() - y).abs().mean()),
+        Answer("no logarithm", _discriminator(half=lambda x, y: (x.sigmoid() - y).abs().mean()),
                "These are means of probabilities. Cross-entropy has their logarithm."),
-        Answer("squares", _critic(half=lambda x, y: (x - y).square().mean()),
+        Answer("squares", _discriminator(half=lambda x, y: (x - y).square().mean()),
                "This is least squares on the logits, another GAN's loss. Cross-entropy was asked for."),
         Answer("hinge", lambda true, fake, s=0.1: (F.relu(1 - true).mean() + F.relu(1 + fake).mean()) / 2,
                "This is the hinge loss, another GAN's: the extra exercise asks for it. Cross-entropy was asked for here."),
-        Answer("log of the sigmoid", _critic(half=_log_of_sigmoid),
-               "Where the critic is very sure, the probability is 0 or 1 in float32 and its logarithm is lost. Start from logits."),
+        Answer("log of the sigmoid", _discriminator(half=_log_of_sigmoid),
+               "Where the discriminator is very sure, the probability is 0 or 1 in float32 and its logarithm is lost. Start from logits."),
         Answer("cross-entropy of the sigmoid",
-               _critic(half=lambda x, y: F.binary_cross_entropy(x.sigmoid(), torch.full_like(x, y))),
-               "Where the critic is very sure, this loss is cut off at 100. A loss that takes logits loses nothing."),
-        Answer("logits detached", lambda true, fake, s=0.1: _critic()(true, fake.detach(), s),
-               "The critic learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the critic sees it."),
-        Answer("a number", lambda *args: _critic()(*args).item(),
+               _discriminator(half=lambda x, y: F.binary_cross_entropy(x.sigmoid(), torch.full_like(x, y))),
+               "Where the discriminator is very sure, this loss is cut off at 100. A loss that takes logits loses nothing."),
+        Answer("logits detached", lambda true, fake, s=0.1: _discriminator()(true, fake.detach(), s),
+               "The discriminator learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the discriminator sees it."),
+        Answer("a number", lambda *args: _discriminator()(*args).item(),
                "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
-    right=(Answer("with logits", _critic()), Answer("both at once", _critic_at_once),
-           Answer("softplus", _critic_by_softplus)),
+    right=(Answer("with logits", _discriminator()), Answer("both at once", _discriminator_at_once),
+           Answer("softplus", _discriminator_by_softplus)),
 ))  # fmt: skip
 
 # --- the generator's loss -------------------------------------------------------------------------
@@ -158,22 +157,22 @@ def _generated(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor, Tensor]:
     return logits.requires_grad_(), made.requires_grad_(), _noise(2, 2, 8, 8, seed=seed + 2)
 
 
-register_formed(with_gradients, Exercise(
+register(Exercise(
     name="adversarial.generator_loss", lesson=LESSON, minutes=5,
-    reference=generator_loss, own=OWN_LOSSES,
+    reference=generator_loss, own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few patches", lambda: _generated(10)),
         Case("lam = 0.2", lambda: (*_generated(20), 0.2)),
-        Case("a critic that is very sure", lambda: (*_generated(30, 60.0), 3.0)),
+        Case("a discriminator that is very sure", lambda: (*_generated(30, 60.0), 3.0)),
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
         Answer("saturating", _generator(lambda x: -_cross_entropy(x, 0.0)),
-               "This is log(1 - D): the game's own loss, but its gradient vanishes where the critic is sure. Minimise -log D."),
+               "This is log(1 - D): the game's own loss, but its gradient vanishes where the discriminator is sure. Minimise -log D."),
         Answer("labels swapped", _generator(lambda x: _cross_entropy(x, 0.0)),
-               "This generator helps the critic: it wants its pictures to be called generated."),
+               "This generator helps the discriminator: it wants its pictures to be called generated."),
         Answer("sign", _generator(lambda x: -_cross_entropy(x, 1.0)),
-               "The sign is wrong: log D grows as the critic is fooled, and losses are minimised."),
+               "The sign is wrong: log D grows as the discriminator is fooled, and losses are minimised."),
         Answer("lam on the wrong term", _generator(total=lambda f, p, lam: lam * f + p),
                "lam stands at the wrong term: it weighs the pixel loss."),
         Answer("lam on both", _generator(total=lambda f, p, lam: lam * (f + p)),
@@ -182,8 +181,8 @@ register_formed(with_gradients, Exercise(
                "lam is not used: both terms count alike."),
         Answer("lam and 1 - lam", _generator(total=lambda f, p, lam: (1 - lam) * f + lam * p),
                "The adversarial term was given 1 - lam. Its weight is 1, whatever lam is."),
-        Answer("no critic", _generator(total=lambda f, p, lam: lam * p),
-               "The critic's answer is missing: this is training by the pixel loss alone."),
+        Answer("no discriminator", _generator(total=lambda f, p, lam: lam * p),
+               "The discriminator's answer is missing: this is training by the pixel loss alone."),
         Answer("no pixel loss", _generator(total=lambda f, p, lam: f),
                "The pixel loss is missing: nothing holds the colours near the true ones."),
         Answer("L2", _generator(pixel=F.mse_loss),
@@ -201,17 +200,17 @@ register_formed(with_gradients, Exercise(
         Answer("always 0.9", _generator(total=lambda f, p, lam: f + 0.9 * p),
                "lam is not used: 0.9 stands where it should, so another lam changes nothing."),
         Answer("smoothed", _generator(lambda x: _cross_entropy(x, 0.9)),
-               "The generator's label was smoothed too. Smoothing is for the critic; here the label is 1."),
+               "The generator's label was smoothed too. Smoothing is for the discriminator; here the label is 1."),
         Answer("sigmoid twice", _generator(lambda x: _cross_entropy(x.sigmoid(), 1.0)),
                "The sigmoid is applied twice: a loss that takes logits has it inside."),
         Answer("log of the sigmoid", _generator(lambda x: -x.sigmoid().log().mean()),
-               "Where the critic is very sure, D is 0 in float32, and the gradient is lost just where it is needed. Start from logits."),
+               "Where the discriminator is very sure, D is 0 in float32, and the gradient is lost just where it is needed. Start from logits."),
         Answer("mean logit", _generator(lambda x: -x.mean()),
                "This is minus the mean logit, as in the hinge game. Cross-entropy was asked for."),
         Answer("prediction detached", _generator(pixel=lambda p, t: _absolute(p.detach(), t)),
                "The value is right, but the prediction was detached: the pixel loss teaches nothing."),
         Answer("logits detached", _generator(lambda x: _cross_entropy(x.detach(), 1.0)),
-               "The value is right, but the logits were detached: the generator never hears of the critic."),
+               "The value is right, but the logits were detached: the generator never hears of the discriminator."),
         Answer("a number", lambda *args: _generator()(*args).item(),
                "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
@@ -225,8 +224,8 @@ register_formed(with_gradients, Exercise(
 FIELD, SIDE = 16, 96
 
 
-def patch_critic(width: int = 16) -> nn.Sequential:
-    """A critic of patches of 16 x 16: L and ab (N, 3, H, W) to logits (N, 1, h, w)."""
+def patch_discriminator(width: int = 16) -> nn.Sequential:
+    """A discriminator of patches of 16 x 16: L and ab (N, 3, H, W) to logits (N, 1, h, w)."""
     return _patches(width)
 
 
@@ -242,21 +241,21 @@ def _patches(width: int, strides=(2, 1, 1), first: int = 3, last=(), act=nn.Leak
 
 
 def judge_patches(answer: Callable) -> str | None:
-    """The hint for a critic; None where each logit of a map depends on just 16 x 16 pixels."""
-    critic = answer(8)
-    if not isinstance(critic, nn.Module):
-        return f"Return a torch module, not {type(critic).__name__}."
-    critic.eval()  # so that batch norm, as pix2pix has it, does not tie the patches together
+    """The hint for a discriminator; None where each logit of a map depends on just 16 x 16 pixels."""
+    discriminator = answer(8)
+    if not isinstance(discriminator, nn.Module):
+        return f"Return a torch module, not {type(discriminator).__name__}."
+    discriminator.eval()  # so that batch norm, as pix2pix has it, does not tie the patches together
     x = _noise(4, 3, SIDE, SIDE).requires_grad_()
     try:
-        logits = critic(x)
+        logits = discriminator(x)
     except (RuntimeError, ValueError):
         return "It does not take L and ab together, 3 channels. Or a later layer does not fit the one before it."
     if logits.ndim != 4 or logits.shape[2] * logits.shape[3] == 1:
         return "It gives one answer a picture. A PatchGAN gives a map: one logit for each patch."
     if logits.shape[1] != 1:
         return f"It gives {logits.shape[1]} channels. A patch is true or not: one logit."
-    return _judge_field(x, logits) or _judge_logits(critic, x)
+    return _judge_field(x, logits) or _judge_logits(discriminator, x)
 
 
 def _judge_field(x: Tensor, logits: Tensor) -> str | None:
@@ -283,14 +282,14 @@ def _judge_field(x: Tensor, logits: Tensor) -> str | None:
     )
 
 
-def _judge_logits(critic: nn.Module, x: Tensor) -> str | None:
+def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
     with torch.no_grad():
-        far, y = critic(1000 * x), _noise(4, 3, SIDE, SIDE, seed=1)
+        far, y = discriminator(1000 * x), _noise(4, 3, SIDE, SIDE, seed=1)
         if far.min() >= 0 and far.max() <= 1:
             return "All answers lie between 0 and 1: there is a sigmoid. The loss takes logits."
         if far.abs().max() <= 1:
             return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
-        both, middle = (critic(x) + critic(y)) / 2, critic((x + y) / 2)
+        both, middle = (discriminator(x) + discriminator(y)) / 2, discriminator((x + y) / 2)
     if (both - middle).abs().max() < 1e-3 * both.abs().max():
         return "It is linear: three layers are no more than one. What bends it?"
     return None
@@ -324,7 +323,7 @@ class _OfAb(nn.Module):
 
 register(Exercise(
     name="adversarial.patch", lesson=LESSON, minutes=8,
-    reference=patch_critic, judge=judge_patches, own=(PatchDiscriminator, ImageDiscriminator),
+    reference=patch_discriminator, judge=judge_patches, own=(PatchDiscriminator, ImageDiscriminator),
     wrong=(
         Answer("field of 10", lambda w: _patches(w, (2, 1)), "10 x 10 pixels: too small"),
         Answer("no stride", lambda w: _patches(w, (1, 1, 1)), "10 x 10 pixels: too small. From the last"),
@@ -393,40 +392,35 @@ def _by_backward(clear: bool) -> Callable:
     return answer
 
 
-class OnGame(Formed):
-    """An answer tried on a small game: its share, and whether the training can go on after it."""
-
-    def __call__(self, seed: int, lam: float) -> Any:
-        weights = _noise(2, 1, 3, 3, seed=seed).requires_grad_()
-        patches = _noise(1, 2, 4, 4, seed=seed + 1, scale=0.3).requires_grad_()
-        made = F.conv2d(_noise(2, 1, 10, 10, seed=seed + 2), weights) * 10
-        logits = F.conv2d(made.tanh(), patches, stride=2)
-        adversarial, pixel = F.softplus(-logits).mean(), _absolute(made, 9 * _noise(2, 2, 8, 8))
-        value = self.answer(made, adversarial, pixel, lam)
-        if value is None:
-            return None
-        left = any(x.grad is not None for x in (weights, patches))
-        try:
-            (adversarial + lam * pixel).backward()
-        except RuntimeError:
-            return {"the share": float(value), "the graph afterwards": "gone"}
-        return {"the share": float(value), "gradients left in the weights": left}
+def _small_gan(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
+    """A generator and a discriminator of one convolution each, and both losses."""
+    weights = _noise(2, 1, 3, 3, seed=seed).requires_grad_()
+    patches = _noise(1, 2, 4, 4, seed=seed + 1, scale=0.3).requires_grad_()
+    made = F.conv2d(_noise(2, 1, 10, 10, seed=seed + 2), weights) * 10
+    adversarial = F.softplus(-F.conv2d(made.tanh(), patches, stride=2)).mean()
+    made.weights = weights, patches  # of both networks, for `and_what_is_left`
+    return made, adversarial, _absolute(made, 9 * _noise(2, 2, 8, 8)), lam
 
 
-def judge_share(answer: Callable) -> str | None:
-    """The hint for a share of the gradient."""
-    known = tuple(replace(m, answer=OnGame(m.answer, None)) for m in SHARE.wrong)
-    inner = replace(SHARE, reference=OnGame(SHARE.reference, None), wrong=known, judge=None)
-    inner = replace(inner, cases=tuple(
-        Case(f"lam = {lam}", lambda s=s, lam=lam: (s, lam)) for s, lam in ((1, 0.9), (2, 0.05), (3, 20.0))
-    ))  # fmt: skip
-    verdict = grade_answer(inner, OnGame(answer, None))
-    return None if verdict.state == "right" else verdict.message
+def and_what_is_left(share: Any, args: tuple) -> dict[str, Any]:
+    """The share, and whether the training can go on after the measurement."""
+    made, adversarial, pixel, lam = args
+    left = any(x.grad is not None for x in made.weights)
+    try:
+        (adversarial + lam * pixel).backward()
+    except RuntimeError:
+        return {"the share": float(share), "the graph afterwards": "gone"}
+    return {"the share": float(share), "gradients left in the weights": left}
 
 
-SHARE = register(Exercise(
+register(Exercise(
     name="adversarial.lambda_share", lesson=LESSON, minutes=7,
-    reference=adversarial_share, judge=judge_share, atol=1e-6, rtol=1e-3, time_limit=30.0,
+    reference=adversarial_share, form=and_what_is_left, atol=1e-6, rtol=1e-3,
+    cases=(
+        Case("lam = 0.9", lambda: _small_gan(1, 0.9)),
+        Case("lam = 0.05", lambda: _small_gan(2, 0.05)),
+        Case("lam = 20.0", lambda: _small_gan(3, 20.0)),
+    ),
     wrong=(
         Answer("in per cent", _share_of(lambda pull, hold: 100 * _by_norm(torch.norm)(pull, hold)),
                "A share from 0 to 1 was asked for, not per cent."),
@@ -465,11 +459,11 @@ register(Exercise(
     reference=gan_clinic.names, judge=lambda answer: gan_clinic.hint(answer()), own=(gan_clinic.diagnosis,),
     wrong=(
         Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-        Answer("won for masked", lambda: gan_clinic.names(A="critic has won"), "Look at the adversarial share"),
+        Answer("won for masked", lambda: gan_clinic.names(A="discriminator has won"), "Look at the adversarial share"),
         Answer("healthy for swapped", lambda: gan_clinic.names(B="healthy"), "they are small together"),
-        Answer("won for dead", lambda: gan_clinic.names(C="critic has won"), "true from gray, and ln 2"),
-        Answer("a fault for healthy", lambda: gan_clinic.names(D="lam masks the critic"), "nothing is wrong with"),
-        Answer("swapped for won", lambda: gan_clinic.names(E="labels swapped for the generator"), "how little the critic errs"),
+        Answer("won for dead", lambda: gan_clinic.names(C="discriminator has won"), "true from gray, and ln 2"),
+        Answer("a fault for healthy", lambda: gan_clinic.names(D="lam masks the discriminator"), "nothing is wrong with"),
+        Answer("swapped for won", lambda: gan_clinic.names(E="labels swapped for the generator"), "how little the discriminator errs"),
         Answer("invented name", lambda: gan_clinic.names(B="mode collapse"), "'mode collapse' is not one of"),
     ),
     right=(Answer("in another order", lambda: dict(reversed(gan_clinic.names().items()))),),
@@ -479,7 +473,7 @@ register(Exercise(
 
 
 def hinge(true: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-    """The critic's hinge loss, mean of its halves, and the generator's, of these logits."""
+    """The discriminator's hinge loss, mean of its halves, and the generator's, of these logits."""
     game = library.Hinge()
     return game.critic(true, generated), game.generator(generated)
 
@@ -500,22 +494,22 @@ register(Exercise(
     cases=(Case("a few logits", lambda: _logits(50)), Case("others", lambda: _logits(60, 0.7))),
     wrong=(
         Answer("no hinge", _hinge(bend=lambda x: x),
-               "Nothing stops at the margin: the critic gains for ever by making its logits larger."),
+               "Nothing stops at the margin: the discriminator gains for ever by making its logits larger."),
         Answer("no margin", _hinge((0.0, 0.0)),
                "The margin is missing: a logit barely on the right side is not yet enough."),
         Answer("margin of generated", _hinge((1.0, -1.0)),
                "Generated logits below +1 are called good enough. They should be below -1."),
         Answer("sides swapped", lambda t, g: _hinge()(g, t)[:1] + _hinge()(t, g)[1:],
-               "The critic wants true logits low and generated ones high here: the sides are swapped."),
+               "The discriminator wants true logits low and generated ones high here: the sides are swapped."),
         Answer("sum of the halves", _hinge(half=1.0),
-               "The critic's loss is twice too large: take the mean of the two halves."),
+               "The discriminator's loss is twice too large: take the mean of the two halves."),
         Answer("squared", _hinge(bend=lambda x: F.relu(x).square()),
-               "The critic's loss is squared: the hinge is a straight line below its margin."),
+               "The discriminator's loss is squared: the hinge is a straight line below its margin."),
         Answer("hinge for the generator", _hinge(generator=lambda x: F.relu(1 - x).mean()),
                "The generator has no hinge: it always wants higher logits."),
         Answer("sign of the generator", _hinge(generator=torch.mean),
                "The generator's sign is wrong: as it is minimised, its logits fall."),
-        Answer("turned round", _hinge(order=-1), "The two have changed places: the critic's loss comes first."),
+        Answer("turned round", _hinge(order=-1), "The two have changed places: the discriminator's loss comes first."),
     ),
     right=(Answer("relu", _hinge()),
            Answer("clamp", _hinge(bend=lambda x: x.clamp(min=0))),

@@ -1,4 +1,4 @@
-"""Figures of games between a generator and a critic."""
+"""Figures of adversarial training, and of how often each colour is chosen."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,56 +9,42 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from colorcourse.lesson05.comparisons import TOY_GRID, ToySnapshot
 from colorkit.widgets import Drawing, explore
 
-KNOWS_NOTHING = math.log(2)  # both losses of a critic that answers 1/2
+TRUE, MADE = "#31688e", "#b3261e"  # colours of the discriminator's curves and of the generator's
 
 
-def toy_figure(snapshots: Mapping[int, object], true: torch.Tensor) -> Figure:
-    """A game of one dimension at several moments.
-
-    Parameters
-    ----------
-    snapshots : mapping of int to ToySnapshot
-        Step to what `colorcourse.lesson05.contests.toy_snapshot` kept.
-    true : Tensor
-        (n,) numbers of the true distribution.
-    """
+def toy_figure(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> Figure:
+    """A GAN of one dimension at several steps; `true` (n,) are numbers of the true distribution."""
     fig, axes = plt.subplots(
         1, len(snapshots), figsize=(2.6 * len(snapshots), 2.6), squeeze=False, sharey=True,
         layout="constrained",
     )  # fmt: skip
     edges = torch.linspace(-4.5, 4.5, 46).tolist()
+    outline = {"histtype": "step", "color": MADE, "lw": 1.5}
     for ax, (step, at) in zip(axes[0], snapshots.items(), strict=True):
         ax.hist(true.flatten().numpy(), edges, density=True, color="#bbbbbb", label="true")
-        ax.hist(
-            at.made.numpy(),
-            edges,
-            density=True,
-            histtype="step",
-            color="#b3261e",
-            lw=1.5,
-            label="made",
-        )
-        ax.plot(at.grid, at.believes, color="#31688e", lw=1.5, label="critic: D")
+        ax.hist(at.made.numpy(), edges, density=True, label="made", **outline)
+        ax.plot(TOY_GRID, at.believes, color=TRUE, lw=1.5, label="D")
         ax.axhline(0.5, color="gray", lw=0.7, ls=":")
-        critic, generator = at.losses
-        ax.set_title(f"step {step}\ncritic {critic:.2f}, generator {generator:.2f}", fontsize=9)
+        losses = "loss of D {:.2f}, of G {:.2f}".format(*at.losses)
+        ax.set_title(f"step {step}\n{losses}", fontsize=9)
         ax.set(ylim=(0, 1.25), xlabel="number", xticks=[-4, -2, 0, 2, 4])
     axes[0, 0].legend(fontsize=7, loc="upper right")
     return fig
 
 
-def toy_slider(snapshots: Mapping[int, object], true: torch.Tensor) -> None:
-    """A slider through a game of one dimension; arguments as `toy_figure`."""
+def toy_slider(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> None:
+    """A slider through a GAN of one dimension; arguments as `toy_figure`."""
     first, last = min(snapshots), max(snapshots)
 
     def draw(step: int) -> Drawing:
         made = snapshots[step].made
         alt = (
-            f"Three moments of the game: its beginning, step {step}, its end. True numbers form "
-            f"two hills. At step {step} the made ones have mean {made.mean():.1f} and standard "
-            f"deviation {made.std():.1f}; the critic's answer is drawn as a curve."
+            f"Three moments of the training: its beginning, step {step}, its end. True numbers "
+            f"form two hills. At step {step} the made ones have mean {made.mean():.1f} and "
+            f"standard deviation {made.std():.1f}; the discriminator's answer is drawn as a curve."
         )
         return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
 
@@ -69,44 +55,31 @@ def toy_slider(snapshots: Mapping[int, object], true: torch.Tensor) -> None:
     explore(draw, step=slider)
 
 
-def game_curves(games: Mapping[str, Sequence[dict]]) -> Figure:
-    """What the instruments read: a column a game; accuracy, both losses, the gradient's share.
-
-    Parameters
-    ----------
-    games : mapping of str to sequence of dict
-        Name to the rows of the game's history.
-    """
-    fig, axes = plt.subplots(
-        3, len(games), figsize=(max(3.2 * len(games), 6.4), 6), squeeze=False, sharex="col",
-        sharey="row", layout="constrained",
-    )  # fmt: skip
-    for column, (name, rows) in zip(axes.T, games.items(), strict=True):
-        frame = pd.DataFrame(rows).set_index("step")
-        column[0].set_title(name, fontsize=10)
-        column[0].plot(frame.accuracy, color="#31688e", label="true or generated")
-        column[0].plot(frame.gray, color="gray", ls=":", label="true or gray")
-        column[0].axhline(0.5, color="gray", lw=0.7)
-        column[1].plot(frame.adversarial, color="#b3261e", label="generator's, adversarial")
-        column[1].plot(frame.critic_loss, color="#31688e", label="critic's")
-        column[1].axhline(KNOWS_NOTHING, color="gray", lw=0.7)
-        column[2].semilogy(frame["share"], color="black")
-        column[2].set(xlabel="step", ylim=(1e-3, 1.2))
-    for ax, label in zip(axes[:, 0], ("critic right", "losses", "adversarial\nshare"), strict=True):
-        ax.set_ylabel(label)
-    axes[0, 0].set_ylim(0.4, 1.03)
-    axes[0, 0].legend(fontsize=8)
-    axes[1, 0].legend(fontsize=8)
+def gan_curves(rows: Sequence[dict]) -> Figure:
+    """A history's accuracies, losses and the adversarial share of the gradient, over the steps."""
+    frame = pd.DataFrame(rows).set_index("step")
+    fig, (right, losses, share) = plt.subplots(
+        3, 1, figsize=(6.4, 6), sharex=True, layout="constrained"
+    )
+    right.plot(frame.accuracy, color=TRUE, label="true or generated")
+    right.plot(frame.gray, color="gray", ls=":", label="true or gray")
+    right.axhline(0.5, color="gray", lw=0.7)
+    right.set(ylabel="discriminator right", ylim=(0.4, 1.03))
+    losses.plot(frame.adversarial, color=MADE, label="generator's, adversarial")
+    losses.plot(frame.critic_loss, color=TRUE, label="discriminator's")
+    losses.axhline(math.log(2), color="gray", lw=0.7)  # both, of one that answers 1/2
+    losses.set_ylabel("losses")
+    share.semilogy(frame["share"], color="black")
+    share.set(xlabel="step", ylabel="adversarial\nshare", ylim=(1e-3, 1.2))
+    for ax in (right, losses):
+        ax.legend(fontsize=8)
     return fig
 
 
 def share_figure(frames: Mapping[str, pd.DataFrame]) -> Figure:
-    """The adversarial part over lambda, of the loss and of the gradient: a panel a title.
+    """The adversarial part over lambda, of the loss and of the gradient: a panel a table.
 
-    Parameters
-    ----------
-    frames : mapping of str to DataFrame
-        From `colorcourse.lesson05.contests.shares`.
+    The tables, by their titles, are those of `colorcourse.lesson05.comparisons.shares`.
     """
     fig, axes = plt.subplots(
         1, len(frames), figsize=(3.2 * len(frames), 2.8), squeeze=False, sharey=True,
@@ -127,12 +100,8 @@ def frequency_figure(
 ) -> Figure:
     """How often each kind gets each of its colours: a panel a kind, a stacked bar a model.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From `colorcourse.lesson05.contests.chosen`.
-    colours : mapping of (kind, number) to RGB
-        Others, for "none of them", are hatched gray.
+    `frame` is that of `colorcourse.lesson05.comparisons.chosen`; `colours` are RGB by kind and
+    number, and what has none there ("none of them") is hatched gray.
     """
     kinds = frame.index.unique("kind")
     fig, axes = plt.subplots(

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from colorcourse.lesson05 import bears, contests
-from colorcourse.lesson05 import figures as game_plots
+from colorcourse.lesson05 import bears, comparisons, figures
 from colorcourse.lesson05.exercises import adversarial_share
+from colorcourse.lesson05.quiz import Quiz, show_quiz
 from colorkit.color import max_chroma
 from colorkit.losses import l2
 from colorkit.models import Gray, Oracle
@@ -58,7 +58,7 @@ def test_the_factorial_has_every_combination_once():
     assert frame.brown.dropna().abs().max() == 0
 
 
-def test_only_a_critic_of_pairs_tells_colours_of_another_picture():
+def test_only_a_discriminator_of_pairs_tells_colours_of_another_picture():
     class Pairs(nn.Module):
         def __init__(self, sees):
             super().__init__()
@@ -71,7 +71,7 @@ def test_only_a_critic_of_pairs_tells_colours_of_another_picture():
     L = torch.rand(6, 1, 4, 4) * 100
     ab = L.expand(-1, 2, -1, -1).clone()
     for sees, right in ((True, 1.0), (False, 0.5)):
-        told = contests.tells(Pairs(sees), (L, ab), {"another's": ab.roll(1, 0)})
+        told = comparisons.tells(Pairs(sees), (L, ab), {"another's": ab.roll(1, 0)})
         assert told["another's"] == right
 
 
@@ -87,34 +87,34 @@ def test_shares_fall_with_lambda_and_leave_no_gradient():
             return self.layer(L / 100 if ab is None else torch.cat([L, ab], 1) / 100)
 
     torch.manual_seed(0)
-    generator, critic = Net(1), Net(3)
+    generator, discriminator = Net(1), Net(3)
     losses = (lambda logits: nn.functional.softplus(-logits).mean(), l2)
-    frame = contests.shares(
-        generator, critic, (world.L, world.ab), losses, (0.001, 0.1, 10.0), adversarial_share
+    frame = comparisons.shares(
+        generator, discriminator, (world.L, world.ab), losses, (0.001, 0.1, 10.0), adversarial_share
     )
     for column in frame:
         assert frame[column].is_monotonic_decreasing
         assert frame[column].between(0, 1).all()
-    assert all(p.grad is None for net in (generator, critic) for p in net.parameters())
+    assert all(p.grad is None for net in (generator, discriminator) for p in net.parameters())
 
 
 def test_the_truth_chooses_as_the_dice_do_and_the_oracle_does_not():
     world = orchard(150, 32, 4)
     things = object_colors(world, {"oracle again": Oracle(world)})
-    chosen = contests.chosen(things, ["truth", "oracle"])
+    chosen = comparisons.chosen(things, ["truth", "oracle"])
     assert chosen.groupby("kind").sum().to_numpy() == pytest.approx(1.0, abs=1e-5)
-    off = contests.frequency_error(chosen)
+    off = comparisons.frequency_error(chosen)
     assert off["truth"] < 0.15 < 0.4 < off["oracle"]
-    assert contests.possible(things, "truth").mean() > 0.98
-    assert contests.possible(things, "oracle").mean() < 0.5
-    fig = game_plots.frequency_figure(chosen, contests.mode_colours(things))
+    assert comparisons.possible(things, "truth").mean() > 0.98
+    assert comparisons.possible(things, "oracle").mean() < 0.5
+    fig = figures.frequency_figure(chosen, comparisons.mode_colours(things))
     assert [ax.get_title() for ax in fig.axes] == sorted(set(things.table.kind))
     plt.close(fig)
 
 
 def test_toy_numbers_have_the_two_hills():
     torch.manual_seed(0)
-    numbers = contests.toy_numbers(20_000)
+    numbers = comparisons.toy_numbers(20_000)
     assert (numbers > 0).float().mean() == pytest.approx(0.3, abs=0.02)
     assert (numbers.abs() < 0.7).float().mean() < 0.02
 
@@ -124,7 +124,7 @@ def pairs(count):
 
 
 def test_a_quiz_counts_right_answers_and_knows_its_interval():
-    quiz = contests.Quiz(pairs(5), seed=1)
+    quiz = Quiz(pairs(5), seed=1)
     assert len(set(quiz.original_left)) == 2
     while not quiz.done:
         left, _ = quiz.shown()
@@ -141,15 +141,15 @@ def test_a_quiz_counts_right_answers_and_knows_its_interval():
 
 def test_a_quiz_refuses_other_answers():
     with pytest.raises(ValueError, match="'left' or 'right', not 'up'"):
-        contests.Quiz(pairs(2)).answer("up")
+        Quiz(pairs(2)).answer("up")
 
 
 def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
     shown, open_before = [], plt.get_fignums()
-    monkeypatch.setattr(contests, "in_notebook", lambda: True)
+    monkeypatch.setattr("colorcourse.lesson05.quiz.in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
-    quiz = contests.Quiz(pairs(2))
-    contests.show_quiz(quiz)
+    quiz = Quiz(pairs(2))
+    show_quiz(quiz)
     assert "Pair 1" in shown[0]["text/html"]
     import ipywidgets
 
@@ -165,18 +165,15 @@ def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
     assert plt.get_fignums() == open_before
 
 
-def test_figures_of_games_have_a_panel_each():
-    measured = {"accuracy": 0.7, "gray": 0.9, "adversarial": 0.8, "critic_loss": 0.6, "share": 0.4}
-    rows = [{"step": step} | measured for step in (10, 20)]
-    fig = game_plots.game_curves({"one": rows, "two": rows})
-    assert len(fig.axes) == 6
-    plt.close(fig)
+def test_figures_have_a_panel_each():
+    measured = ("accuracy", "gray", "adversarial", "critic_loss", "share")
+    fig = figures.gan_curves([{"step": step, **dict.fromkeys(measured, 0.5)} for step in (10, 20)])
+    assert len(fig.axes) == 3
     frame = pd.DataFrame({"of the loss": [1.0, 0.1], "of the gradient": [0.9, 0.2]}, [0.1, 1.0])
-    fig = game_plots.share_figure({"L1": frame})
+    fig = figures.share_figure({"L1": frame})
     assert len(fig.axes[0].lines) == 2
-    plt.close(fig)
     make = nn.Linear(1, 1)
-    kept = {0: contests.toy_snapshot(make, make, (torch.tensor(0.7), torch.tensor(0.6)))}
-    fig = game_plots.toy_figure(kept, contests.toy_numbers(50))
-    assert "critic 0.70, generator 0.60" in fig.axes[0].get_title()
-    plt.close(fig)
+    kept = {0: comparisons.toy_snapshot(make, make, (torch.tensor(0.7), torch.tensor(0.6)))}
+    fig = figures.toy_figure(kept, comparisons.toy_numbers(50))
+    assert "loss of D 0.70, of G 0.60" in fig.axes[0].get_title()
+    plt.close("all")

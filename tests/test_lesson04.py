@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from colorcourse.lesson04 import classes
-from colorcourse.lesson04 import figures as ab_plots
+from colorcourse.lesson04 import comparisons, figures
+from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
 from colorkit import models
 from colorkit.batches import Batches
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
@@ -35,11 +35,11 @@ def small_net():
     return models.Classifier(models.ResNetColorizer(18, None, width=4), BINS)
 
 
-def test_the_namer_names_by_colour(world):
-    namer = classes.train_namer(world, steps=120)
+def test_the_recogniser_names_by_colour(world):
+    recogniser = train_recogniser(world, steps=120)
     things = object_colors(world, {}, several=False)
     gray = torch.zeros_like(world.ab)
-    named = classes.named_right(namer, world, things, {"truth": world.ab, "gray": gray})
+    named = recognised_right(recogniser, world, things, {"truth": world.ab, "gray": gray})
     assert len(named["truth"]) == len(things)
     assert named["truth"].mean() > 0.6 > named["gray"].mean() + 0.2
 
@@ -49,7 +49,7 @@ def test_rare_pixels_are_those_of_the_rarest_bins():
     ab = torch.zeros(2, 2, 16, 16)
     ab[0, 0, 0] = 50.0  # 16 of 512 pixels
     L = torch.full((2, 1, 16, 16), 50.0) + torch.arange(2).view(2, 1, 1, 1)
-    frame = classes.rare_and_common(
+    frame = comparisons.rare_and_common(
         {"gray": models.Gray(), "truth": models.GroundTruth(L, ab)},
         (L, ab),
         torch.tensor([496 / 512, 16 / 512]),
@@ -62,17 +62,17 @@ def test_weights_that_were_reshaped_are_not_those_of_the_pixels(world):
     targets = soft_encode(world.ab[:4], BINS)
     p = torch.ones(len(BINS)).index_fill(0, BINS.norm(dim=1).argsort()[:40], 100.0)
     weights = rebalancing_weights(p / p.sum(), 0.5)
-    right, wrong = pixel_weights(targets, weights), classes.reshaped_weights(targets, weights)
+    right, wrong = pixel_weights(targets, weights), comparisons.reshaped_weights(targets, weights)
     assert right.shape == wrong.shape == (4, 1, 32, 32)
     assert set(wrong.unique().tolist()) <= set(weights.tolist())
     assert (right != wrong).float().mean() > 0.3
     flat = torch.ones(len(BINS))  # the mistake cannot be seen where all weights are alike
-    assert torch.equal(pixel_weights(targets, flat), classes.reshaped_weights(targets, flat))
+    assert torch.equal(pixel_weights(targets, flat), comparisons.reshaped_weights(targets, flat))
 
 
 def test_weighted_with_the_usual_rule_is_classification(world, base):
     weights, net, batch = torch.linspace(0.5, 2, len(BINS)), small_net(), (world.L, world.ab)
-    ours = classes.Weighted(base, weights)(net, batch)
+    ours = comparisons.Weighted(base, weights)(net, batch)
     usual = Classification(BINS, weights)(net, batch)
     assert ours.item() == pytest.approx(usual.item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(ours, net.head.bias)
@@ -84,7 +84,7 @@ def test_watching_does_not_change_the_run(world, base):
     runs = {}
     for name in ("watched", "alone"):
         net = small_net()
-        watch = classes.Watch(pair, (world.L[16:24], world.ab[16:24]), every=2)
+        watch = comparisons.Watch(pair, (world.L[16:24], world.ab[16:24]), every=2)
         fit(
             net, base, Batches(pair, 8, seed=1), options,
             callbacks=[watch] if name == "watched" else (),
@@ -106,19 +106,19 @@ def test_figures_have_a_panel_for_each_that_is_asked(world):
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [2.0, 1.0]}, index=pd.Index([1, 2], name="T"))
     half, fruits = torch.tensor([0.5, 0.5]), object_colors(world, {})
     known, at = fruits.probs[0], int(fruits.table.picture[0])
-    figures = {
-        6: ab_plots.on_bins({"p": shares, "w": shares, "one": shares + 1}, BINS, log=False),
-        4: ab_plots.panels(frame, {"x": ["x"], "y": ["y"], "both": ["x", "y"], "again": ["y"]}),
-        5: ab_plots.weight_maps(L, ab, {"A": torch.rand(2, 1, 32, 32) + 0.1}),
-        2: ab_plots.probabilities_figure({"a": (half, half), "b": (half, half)}, "known"),
+    drawn = {
+        6: figures.on_bins({"p": shares, "w": shares, "one": shares + 1}, BINS, log=False),
+        4: figures.panels(frame, {"x": ["x"], "y": ["y"], "both": ["x", "y"], "again": ["y"]}),
+        5: figures.weight_maps(L, ab, {"A": torch.rand(2, 1, 32, 32) + 0.1}),
+        2: figures.probabilities_figure({"a": (half, half), "b": (half, half)}, "known"),
     }
-    figures[8] = ab_plots.object_by_models(
+    drawn[8] = figures.object_by_models(
         world.L[at : at + 1], dict.fromkeys("abcd", world.ab[at : at + 1]),
         fruits.visible[:1], fruits.possible[0], {"a": torch.ones(len(known) + 1)}, known,
     )  # fmt: skip
-    for count, figure in figures.items():
+    for count, figure in drawn.items():
         assert len(figure.axes) == count
         figure.canvas.draw()
         plt.close(figure)
-    assert len(ab_plots.reliability_figure({"a": (half, half)}).axes[0].lines) == 2
+    assert len(figures.reliability_figure({"a": (half, half)}).axes[0].lines) == 2
     plt.close("all")

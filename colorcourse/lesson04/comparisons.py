@@ -1,26 +1,17 @@
-"""What lesson 4 measures: a namer of fruit, rare and common colours, a watched run, bad weights."""
+"""What lesson 4 compares: rare and common colours, moments of a run, weights right and wrong."""
 
 from collections.abc import Callable, Mapping
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from colorkit.batches import Batches
 from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import HasColorize, score_models, table
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
-from colorkit.objects import ObjectColors
-from colorkit.training.fit import fit
 from colorkit.training.objectives import Classification, middle_pixels
-from colorkit.training.options import Options
-from colorkit.worlds import World
-
-CELL = 4  # pixels a side that get one name
-_IGNORED = -1
 
 
 def dense_targets(targets: object, bins: Tensor) -> object:
@@ -34,97 +25,13 @@ def dense_targets(targets: object, bins: Tensor) -> object:
     return weights.new_zeros(len(weights), len(bins)).scatter_add(1, indices.long(), weights)
 
 
-class Namer(nn.Module):
-    """Names what each cell of 4 x 4 pixels shows, from its colours: Lab (N, 3, H, W) to scores.
-
-    It sees 23 pixels around, so shape helps it too.
-    """
-
-    def __init__(self, kinds: int, width: int = 24) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            *(nn.Conv2d(3, width, 5, stride=2, padding=2), nn.ReLU()),
-            *(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()),
-            *(nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU()),
-            nn.Conv2d(2 * width, kinds, 3, padding=1),
-        )
-
-    def forward(self, lab: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, kinds, H / 4, W / 4)."""
-        return self.layers(lab / 50 - lab.new_tensor([1.0, 0, 0]).view(1, 3, 1, 1))
-
-
-def train_namer(world: World, steps: int, batch: int = 32, seed: int = 0) -> Namer:
-    """Train a `Namer` on the true colours of a world, to tell its things apart."""
-    cells = _named_cells(world)
-    lab = join_lab(world.L, world.ab)
-    torch.manual_seed(seed)
-    net = Namer(len(world.things))
-    options = Options(steps=steps, lr=3e-3, schedule="one-cycle", seed=seed)
-    fit(net, _name_loss, Batches((lab, cells), batch, seed=seed), options, callbacks=())
-    return net
-
-
-@torch.no_grad()
-def named_right(
-    net: Namer, world: World, objects: ObjectColors, planes: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Which objects the namer names right, when it looks at recoloured pictures.
-
-    Parameters
-    ----------
-    planes : mapping of str to Tensor
-        Name to ab (N, 2, H, W), of all pictures of the world.
-
-    Returns
-    -------
-    dict of str to Tensor
-        float32 (M,) of 0 and 1, a number an object.
-    """
-    right = {name: [] for name in planes}
-    device = next(net.parameters()).device
-    where = F.avg_pool2d(objects.visible.float(), CELL)  # (M, 1, h, w): how much of each cell
-    for name, ab in planes.items():
-        lab = join_lab(world.L, ab)
-        scores = torch.cat([net(part.to(device)).log_softmax(1).cpu() for part in lab.split(50)])
-        for at, share in zip(objects.table.itertuples(), where, strict=True):
-            best = (scores[at.picture] * share).sum((1, 2)).argmax()
-            right[name].append(float(world.things[best] == at.kind))
-    return {name: torch.tensor(values) for name, values in right.items()}
-
-
-def _named_cells(world: World) -> Tensor:
-    """The commonest thing of each cell, (N, H / 4, W / 4); surroundings are -1."""
-    number = torch.full((len(world.kinds),), _IGNORED, dtype=torch.int8)
-    for k, thing in enumerate(world.things):
-        number[world.kinds.index(thing)] = k
-    parts = [
-        number[kinds.int()].unfold(1, CELL, CELL).unfold(2, CELL, CELL).flatten(3).mode(-1).values
-        for kinds in world.kind_map[:, 0].split(50)
-    ]
-    return torch.cat(parts)
-
-
-def _name_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    lab, cells = batch
-    return F.cross_entropy(model(lab), cells.long(), ignore_index=_IGNORED)
-
-
 def rare_and_common(
     models: Mapping[str, HasColorize], pair: Pair, prior: Tensor, bins: Tensor, share: float = 0.1
 ) -> pd.DataFrame:
     """The share of pixels within 10 of the truth, among rare and among other colours.
 
-    Parameters
-    ----------
-    pair : (L, ab)
-    prior : Tensor
-        p (Q,): the rarest bins that together hold `share` of it are rare.
-
-    Returns
-    -------
-    DataFrame
-        A row a model: rare, common, colorfulness_ratio, auc_rebalanced.
+    The rarest bins that together hold `share` of the prior p (Q,) are rare. A row a model: rare,
+    common, colorfulness_ratio, auc_rebalanced.
     """
     L, ab = pair
     p, order = prior.cpu().sort()
@@ -146,14 +53,9 @@ def rare_and_common(
 
 
 class Watch:
-    """A callback that scores a classifier while it trains: every so many steps a row.
+    """A callback that scores a classifier while it trains: a row after every so many steps.
 
-    Parameters
-    ----------
-    seen, unseen : (L, ab)
-        Pictures that it is trained on, and others.
-    every : int
-        Steps.
+    `seen` and `unseen` are (L, ab): pictures that it is trained on, and others.
     """
 
     def __init__(self, seen: Pair, unseen: Pair, every: int) -> None:
@@ -201,16 +103,10 @@ def reshaped_weights(targets: Targets, weights: Tensor) -> Tensor:
 
 
 class Weighted:
-    """An objective with weights of the bins, and a rule that makes weights of pixels from them.
+    """An objective with weights (Q,) of the bins, and a rule to make weights of pixels of them.
 
-    Parameters
-    ----------
-    base : Classification
-        Its table of the soft encoding, which takes a second to make, is shared.
-    weights : Tensor
-        (Q,).
-    rule : callable
-        ``rule(targets, weights)`` gives (N, 1, H, W).
+    ``rule(targets, weights)`` gives (N, 1, H, W). The table of the soft encoding, which takes a
+    second to make, is that of `base`.
     """
 
     def __init__(
