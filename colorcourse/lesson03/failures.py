@@ -61,7 +61,7 @@ def _mean(error: Tensor, where: Tensor) -> float:
 def boundary_mask(kinds: Tensor) -> Tensor:
     """Pixels next to a pixel of another kind, diagonals counted: bool (N, 1, H, W).
 
-    `kinds` are integers (N, 1, H, W), as in `colorkit.worlds.Batch`.
+    `kinds` are integers (N, 1, H, W), as in `World.kind_map`.
 
     Examples
     --------

@@ -9,18 +9,8 @@ from .bear_scenes import bears
 from .link import Link
 from .orchard_scenes import orchard
 from .portrait_scenes import portraits
-from .world import Batch, Posterior, Thing, World
+from .world import World
 
 WORLDS = {"orchard": orchard, "portraits": portraits, "bears": bears}
 
-__all__ = [
-    "WORLDS",
-    "Batch",
-    "Link",
-    "Posterior",
-    "Thing",
-    "World",
-    "bears",
-    "orchard",
-    "portraits",
-]
+__all__ = ["WORLDS", "Link", "World", "bears", "orchard", "portraits"]

@@ -100,12 +100,6 @@ def _bear(p, q, albedo, trunk, head, paw: float, marks: tuple) -> Layers:
     layers.darken(near_head * (head > 1))
     skin = solid(np.clip(head + tufts, 0, 2), flat=0.22)
     layers.paint(skin.cover, lit(skin, p.light, albedo) * fur, FUR)
-    _marks(layers, u, v, albedo, marks)
-    return layers
-
-
-def _marks(layers: Layers, u, v, albedo, marks: tuple) -> None:
-    """Eye, nose, mouth, claws."""
     eu, ev, nu, nv = (f(x) for x in marks)
     eye = solid(ellipse(u - eu, v - ev, 0.035, 0.035))
     nose = solid(ellipse(u - nu, v - nv, 0.05, 0.042))
@@ -114,6 +108,7 @@ def _marks(layers: Layers, u, v, albedo, marks: tuple) -> None:
     layers.paint(np.maximum(eye.cover, nose.cover), np.minimum(albedo * 0 + f(9), albedo), DARK)
     glint = bump(u - eu + f(0.01), f(0.012)) * bump(v - ev - f(0.012), f(0.012))
     layers.lightness += glint * f(40) * (layers.part == DARK)
+    return layers
 
 
 def boulder(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:

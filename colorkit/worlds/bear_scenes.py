@@ -59,19 +59,6 @@ def _plan(d: Draws, kind, ground, brightness) -> tuple[np.ndarray, np.ndarray, n
     return kinds, grounds_, bright
 
 
-def _land(canvas: Canvas, d: Draws, ground: np.ndarray, light: Light) -> np.ndarray:
-    """Draw woods or snow; gives the horizons (n,)."""
-    horizon = d.uniform(0.34, 0.46)
-    q = {name: d.uniform() for name in ("shift", "tone", "clouds")} | {"side": np.sign(light.x)}
-    for g, (floor, behind) in enumerate(
-        ((grounds.moss, grounds.trees), (grounds.snow, grounds.ice))
-    ):
-        rows = np.flatnonzero(ground == g)
-        if len(rows):
-            grounds.compose(canvas, rows, horizon[rows], q, (floor, behind, grounds.ridge))
-    return horizon
-
-
 def draw(
     index: np.ndarray, size: int, seed: int, plan: tuple, extent: tuple[float, float],
     position: str,
@@ -82,7 +69,12 @@ def draw(
     kind, ground, bright = _plan(choice, *plan)
     light = Light.draw(d)
     canvas = Canvas(n, size)
-    horizon = _land(canvas, d, ground, light)
+    horizon = d.uniform(0.34, 0.46)
+    land = {name: d.uniform() for name in ("shift", "tone", "clouds")} | {"side": np.sign(light.x)}
+    for g, parts in enumerate(((grounds.moss, grounds.trees), (grounds.snow, grounds.ice))):
+        rows = np.flatnonzero(ground == g)
+        if len(rows):
+            grounds.compose(canvas, rows, horizon, land, land, (*parts, grounds.ridge))
     half = (extent[0] + (extent[1] - extent[0]) * d.uniform()) / 2.3
     x, sway = 0.5 + d.uniform(-0.03, 0.03), d.uniform(-1, 1)
     y = np.maximum(horizon + 0.16, d.uniform(0.52, 0.58))
@@ -91,34 +83,11 @@ def draw(
         x, y = 0.5 + sway * room, np.clip(horizon + d.uniform(0.04, 0.34), None, 0.9 - 0.7 * half)
     mirror, q = d.sign(), d.uniform(0, 1, 4)
     tone = np.where(bright == 1, d.uniform(76, 86), d.uniform(34, 46))
-    _things(canvas, kind, (x, y, half, mirror), q, tone, light)
-    slots = np.full((n, 5), -1)
-    for slot, names in ((GROUND, ("moss", "snow")), (BACKDROP, ("leaves", "sky")),
-                        (grounds.INNER, ("trunks", "mountains"))):  # fmt: skip
-        slots[:, slot] = np.array([PALETTE.number(name) for name in names])[ground]
-    slots[:, _FACE] = np.where(kind < 3, kind, -1)
-    slots[:, _FACE + 1] = np.where(kind < 2, PALETTE.number("dark"), -1)
-    facts = {
-        "kind": kind,
-        "ground": ground,
-        "brightness": bright,
-        "x": x,
-        "y": y,
-        "size": half * 2.3,
-    }
-    return Scene.finish(canvas, PALETTE, slots, facts=facts)
-
-
-def _things(canvas: Canvas, kind, place, q, tone, light: Light) -> None:
-    """Cast the shadows, then paint bears and boulders."""
-    x, y, half, mirror = place
     for k, paint in enumerate(_PAINT):
         i = np.flatnonzero(kind == k)
         if not len(i):
             continue
-        patch = Patch.around(
-            x[i], y[i], half[i], np.zeros(len(i)), (1.9, 1.15), canvas.size, light[i]
-        )
+        patch = Patch.around(x[i], y[i], half[i], np.zeros(len(i)), (1.9, 1.15), size, light[i])
         cast = ellipse(patch.u + patch.light.x * 0.5, patch.v + np.float32(0.74), 1.25, 0.26)
         shadow = np.float32(0.42) * smooth(1.2, 0.2, cast)
         patch.u = patch.u * column(mirror[i])
@@ -126,6 +95,14 @@ def _things(canvas: Canvas, kind, place, q, tone, light: Light) -> None:
         for c, row in enumerate(i):
             canvas.dim(int(row), shadow[c], int(patch.left[c]), int(patch.top[c]))
             canvas.place(int(row), layers, c, _FACE)
+    slots = np.full((n, 5), -1)
+    for slot, names in ((GROUND, ("moss", "snow")), (BACKDROP, ("leaves", "sky")),
+                        (grounds.INNER, ("trunks", "mountains"))):  # fmt: skip
+        slots[:, slot] = np.array([PALETTE.number(name) for name in names])[ground]
+    slots[:, _FACE] = np.where(kind < 3, kind, -1)
+    slots[:, _FACE + 1] = np.where(kind < 2, PALETTE.number("dark"), -1)
+    facts = {"kind": kind, "ground": ground, "brightness": bright, "x": x, "size": half * 2.3}
+    return Scene.finish(canvas, PALETTE, slots, facts=facts)
 
 
 def bears(

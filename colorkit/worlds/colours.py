@@ -26,14 +26,7 @@ class Mode:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of thing, the colours it can have, and how probable each is.
-
-    Examples
-    --------
-    >>> kind = Kind("lemon", (Mode("yellow", 95, 0.8),))
-    >>> kind.probs
-    (1.0,)
-    """
+    """A kind of thing, the colours it can have, and how probable each is."""
 
     name: str
     modes: tuple[Mode, ...]

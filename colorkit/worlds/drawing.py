@@ -5,7 +5,7 @@ everywhere. So the pictures, and which object owns a pixel, are the same on ever
 and exponentials, which differ by the library, do not occur.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -195,24 +195,19 @@ class Surface:
     z: np.ndarray
 
 
-def _slope(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Central differences of (m, H, W) by pixel, to the right and up."""
-    dx, dy = np.empty_like(rho), np.empty_like(rho)
-    np.subtract(rho[:, :, 2:], rho[:, :, :-2], out=dx[:, :, 1:-1])
-    np.subtract(rho[:, :-2], rho[:, 2:], out=dy[:, 1:-1])
-    dx[:, :, 0], dx[:, :, -1] = dx[:, :, 1], dx[:, :, -2]
-    dy[:, 0], dy[:, -1] = dy[:, 1], dy[:, -2]
-    half = np.float32(0.5)
-    return dx * half, dy * half
-
-
 def solid(rho: np.ndarray, flat: float = 0.0) -> Surface:
     """A rounded solid from a function that grows from 0 inside to 1 at its outline.
 
     Its edge is soft over one pixel; `flat` in 0..1 turns the skin towards us, as on a leaf.
     """
     rho = np.minimum(rho, np.float32(1.7))  # far away it may grow by more than 1 a pixel
-    dx, dy = _slope(rho)
+    dx, dy = np.empty_like(rho), np.empty_like(rho)  # central differences, to the right and up
+    np.subtract(rho[:, :, 2:], rho[:, :, :-2], out=dx[:, :, 1:-1])
+    np.subtract(rho[:, :-2], rho[:, 2:], out=dy[:, 1:-1])
+    dx[:, :, 0], dx[:, :, -1] = dx[:, :, 1], dx[:, :, -2]
+    dy[:, 0], dy[:, -1] = dy[:, 1], dy[:, -2]
+    dx *= np.float32(0.5)
+    dy *= np.float32(0.5)
     steep = dx * dx
     steep += dy * dy
     np.sqrt(steep, out=steep)
@@ -257,27 +252,18 @@ def lit(skin: Surface, light: Light, albedo, gloss=0.0, sharp: int = 4) -> np.nd
     return shine
 
 
-@dataclass
 class Layers:
     """Paint on a patch, back to front: lightness, how much it covers, and whose it is."""
 
-    patch: Patch
-    cover: np.ndarray = field(init=False)
-    lightness: np.ndarray = field(init=False)
-    part: np.ndarray = field(init=False)
-    soft: np.ndarray = field(init=False)
-    halo: np.ndarray | None = field(init=False, default=None)
-
-    def __post_init__(self):
-        self.cover = np.zeros_like(self.patch.u)
-        self.lightness = np.zeros_like(self.patch.u)
-        self.part = np.zeros(self.patch.u.shape, np.uint8)
-        self.soft = np.zeros(self.patch.u.shape, bool)
+    def __init__(self, patch: Patch):
+        self.patch, self.halo = patch, None
+        self.cover, self.lightness = np.zeros_like(patch.u), np.zeros_like(patch.u)
+        self.part = np.zeros(patch.u.shape, np.uint8)
+        self.soft = np.zeros(patch.u.shape, bool)
 
     def cut(self, rows: slice, cols: slice) -> "Layers":
         """A window on these layers: what is painted in it is painted here."""
-        window = Layers.__new__(Layers)
-        window.patch, window.halo = self.patch.cut(rows, cols), None
+        window = Layers(self.patch.cut(rows, cols))
         for name in ("cover", "lightness", "part", "soft"):
             setattr(window, name, getattr(self, name)[:, rows, cols])
         return window

@@ -22,14 +22,8 @@ def _mix(z: np.ndarray) -> np.ndarray:
 class Draws:
     """Independent uniform numbers for each of n pictures, in the order in which they are asked.
 
-    Parameters
-    ----------
-    seed : int
-        The world's seed, 0 or more.
-    stream : str
-        What the numbers are for ("scene", "colour"); streams are independent of each other.
-    index : array of int, (n,)
-        The pictures' numbers in their world.
+    `index` (n,) are the pictures' numbers in their world; `stream` says what the numbers are for
+    ("scene", "colour"): streams are independent of each other.
 
     Examples
     --------

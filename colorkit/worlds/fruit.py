@@ -9,6 +9,7 @@ import numpy as np
 from .drawing import (
     Layers,
     Patch,
+    Surface,
     bump,
     column,
     ellipse,
@@ -27,6 +28,13 @@ f = np.float32
 
 def _norm(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.sqrt(u * u + v * v)
+
+
+def _body(p: Patch, rho: np.ndarray, strength: float = 0.42) -> tuple[Layers, Surface]:
+    """The skin of a solid, and layers to paint it on, which darken what lies behind it."""
+    layers = Layers(p)
+    layers.shade_around(rho, strength)
+    return layers, solid(rho)
 
 
 def _over_skin(p: Patch, rho: np.ndarray, scale: float, q: np.ndarray) -> tuple:
@@ -69,15 +77,13 @@ def _lean(q: np.ndarray, low: float, high: float) -> tuple:
 
 def apple(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """Round and smooth, with a hollow at the stem, a leaf, and a sharp highlight."""
-    layers = Layers(p)
     s = p.v / (_norm(p.u, p.v) + f(1e-6))
     up, down = np.clip(s, 0, 1), np.clip(-s, 0, 1)
     up4, down4 = (up * up) * (up * up), (down * down) * (down * down)
     outline = f(1) + f(0.05) * up - f(0.27) * up4 * up4 * up4 - f(0.10) * down4
     outline = outline + f(0.03) * (down4 - down4 * down4) * 4
     rho = _norm(p.u, p.v) / outline
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     shine = lit(skin, p.light, albedo, f(0.8), 5)
     hollow = bump(p.u, f(0.30)) * bump(p.v - f(0.62), f(0.16))
     streaks = wave(
@@ -86,28 +92,17 @@ def apple(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     shine = shine * (1 - f(0.55) * hollow) + streaks * f(1.6)
     layers.paint(skin.cover, shine, 1)
     _stem(layers, 0.50, (0.10, 1.18), 0.075, q[:, 1])
-    if_leaf = column(q[:, 2] < 0.75)
-    before = layers.cover, layers.lightness, layers.part.copy(), layers.soft
+    part = layers.part.copy()
     _leaf(layers, (0.04, 0.84), _lean(q[:, 3], 0.05, 0.35), 0.85, 0.24)
-    _keep_where(layers, if_leaf > 0, before)
+    # One leaf in four is drawn but owns no pixel: it has the colour of what is behind it.
+    layers.part = np.where(column(q[:, 2] < 0.75) > 0, layers.part, part)
     return layers
-
-
-def _keep_where(layers: Layers, new: np.ndarray, before: tuple) -> None:
-    """Undo the last paint on the things where `new` (m, 1, 1) is False."""
-    cover, lightness, part, soft = before
-    layers.cover = np.where(new, layers.cover, cover)
-    layers.lightness = np.where(new, layers.lightness, lightness)
-    layers.part = np.where(new, layers.part, part)
-    layers.soft = np.where(new, layers.soft, soft)
 
 
 def orange(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """A ball with a pored skin, a broad highlight broken by the pores, and a star-shaped scar."""
-    layers = Layers(p)
     rho = _norm(p.u, p.v * f(1.04))
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     pores = sample(speckle(), *_over_skin(p, rho, 56, q[:, 0]))
     shine = lit(skin, p.light, albedo, f(0.42) * (1 + pores * f(0.4)), 3)
     su, sv = p.u - column(q[:, 1] * 0.6 - 0.3), p.v - f(0.42)
@@ -136,11 +131,9 @@ def lemon(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def pear(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """A wide foot and a narrow neck, freckled, with a long stem."""
-    layers = Layers(p)
     wide = f(0.82) - f(0.46) * smooth(-0.35, 0.62, p.v)
     rho = _norm(p.u / wide, p.v * f(0.93))
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     x, y = _over_skin(p, rho, 62, q[:, 0])
     freckles = smooth(1.1, 1.9, sample(speckle(), x, y))
     shine = lit(skin, p.light, albedo, f(0.35), 3) * (1 - freckles * f(0.17))
@@ -151,10 +144,8 @@ def pear(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def plum(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """A dark oval with a seam from pole to pole and a dull bloom."""
-    layers = Layers(p)
     rho = _norm(p.u * f(1.14), p.v)
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     round_ = np.sqrt(np.clip(1 - p.v * p.v, 0, 1))
     side = column(np.where(q[:, 2] < 0.5, -0.30, 0.30))
     seam = bump(p.u - side * round_, f(0.085)) * smooth(1.0, 0.7, -p.v)
@@ -169,7 +160,6 @@ def plum(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def pepper(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """Blocky, with three glossy lobes, deep furrows, and a thick stem."""
-    layers = Layers(p)
     v = p.v * f(0.96)
     u = p.u / (f(0.80) + f(0.12) * v - f(0.10) * v * v)
     cross = (u + column(q[:, 0] * 0.16 - 0.08)) * f(1.5)
@@ -177,8 +167,7 @@ def pepper(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     square = u * u + v * v
     box = np.sqrt(np.sqrt(square * square - f(1.1) * u * u * v * v))
     rho = box * (1 + furrow * (f(0.03) + f(0.13) * smooth(-0.3, -0.9, v)))
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     bulge = (cross - np.floor(cross + f(0.5))) * f(1.3)
     skin.x = skin.x * f(0.5) + bulge * (1 - rho * f(0.3))
     skin.z = np.sqrt(np.clip(1 - skin.x * skin.x - skin.y * skin.y, f(0.02), 1))
@@ -192,7 +181,6 @@ def pepper(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def banana(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """A curved, tapering, edged rod with dark ends and brown freckles."""
-    layers = Layers(p)
     long = p.u / f(1.25)
     bent = p.v + f(0.30) - f(0.62) * p.u * p.u * (1 - f(0.12) * p.u * p.u)
     slope = f(1.24) * p.u
@@ -200,8 +188,7 @@ def banana(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     l2 = long * long
     thick = f(0.335) * (1 - f(0.55) * l2 * l2)
     rho = np.sqrt((across / thick) ** 2 + l2 * l2 * l2 * l2)
-    layers.shade_around(rho, 0.3)
-    skin = solid(rho)
+    layers, skin = _body(p, rho, 0.3)
     edge = across / thick
     face = np.where(edge > f(0.18), f(1.07), f(0.90))
     line = bump(edge - f(0.18), f(0.10))
@@ -238,11 +225,9 @@ def grapes(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def strawberry(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """Wide above and pointed below, studded with seeds, with a crown of leaves."""
-    layers = Layers(p)
     wide = f(0.66) + f(0.34) * p.v
     rho = _norm(p.u / wide, p.v * f(0.98) + f(0.02))
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     depth = np.sqrt(np.clip(1 - rho * rho, 0, 1)) * f(0.5) + f(0.5)
     a = p.u / depth * f(2.3) + column(q[:, 0])
     b = p.v / depth * f(2.3) + column(q[:, 1])
@@ -259,10 +244,8 @@ def strawberry(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
 
 def melon(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """Large and oval, with jagged dark stripes from end to end."""
-    layers = Layers(p)
     rho = _norm(p.u * f(0.98), p.v * f(1.2))
-    layers.shade_around(rho)
-    skin = solid(rho)
+    layers, skin = _body(p, rho)
     belt = p.v * f(1.2) / np.sqrt(np.clip(1 - p.u * p.u * f(0.92), f(0.05), 1))
     shift = column(q[:, 0] * 512)
     jagged = nearest(speckle(), p.u * 30 + shift, belt * 12 + shift) * f(0.09)

@@ -25,6 +25,7 @@ from .drawing import (
 from .draws import Draws
 
 INNER = 4  # slot of what stands within a backdrop, such as trunks
+f = np.float32
 
 
 class View:
@@ -38,34 +39,38 @@ class View:
         steps = ((np.arange(size) + 0.5) / size).astype(np.float32)
         self.size = size
         self.horizon = column(horizon)
-        self.x = (steps - np.float32(0.5))[None, None, :]
+        self.x = (steps - f(0.5))[None, None, :]
         self.y = steps[None, first:last, None]
         self.down = (self.y - self.horizon) / (1 - self.horizon)
-        self.far = 1 / (np.clip(self.down, 0, 1) + np.float32(0.55))
+        self.far = 1 / (np.clip(self.down, 0, 1) + f(0.55))
         self.across = self.x * self.far
-        self.along = -self.far * np.float32(1.3)
+        self.along = -self.far * f(1.3)
 
 
-def compose(canvas: Canvas, rows: np.ndarray, horizon: np.ndarray, draws: dict, parts) -> None:
+def compose(canvas: Canvas, rows: np.ndarray, horizon: np.ndarray, near, far, parts) -> None:
     """Draw floor and backdrop of the pictures `rows`, each only where it can be seen.
 
-    `parts` are three functions of a view and its draws: the floor; the backdrop, with how much of
-    each pixel its inner things (slot INNER) cover, or None; the skyline's depth below the horizon.
+    `near` and `far` are random numbers by name, (n,) each, of the floor and of the backdrop.
+    `parts` are three functions of a view and its draws: the floor; the backdrop, perhaps with how
+    much of each pixel its inner things (slot INNER) cover; the skyline's depth below the horizon.
     """
     floor, behind, skyline = parts
-    size, part = canvas.size, {name: values[rows] for name, values in draws.items()}
+    near, far = ({name: x[rows] for name, x in draws.items()} for draws in (near, far))
+    size, horizon = canvas.size, horizon[rows]
     low = max(0, int((horizon.min() - 0.06) * size))
     high = min(size, int((horizon.max() + 0.06) * size) + 1)
     picture = np.zeros((len(rows), size, size), np.float32)
-    picture[:, low:] = floor(View(size, horizon, low), part)
+    picture[:, low:] = floor(View(size, horizon, low), near)
     if high > 0:
         view = View(size, horizon, 0, high)
-        far, inner = behind(view, part)
-        cover = (view.horizon + skyline(view, part) - view.y) * size + np.float32(0.5)
-        cover = np.broadcast_to(np.clip(cover, 0, 1), far.shape)
-        picture[:, :high] = picture[:, :high] * (1 - cover) + far * cover
-        back = BACKDROP if inner is None else np.where(inner >= 0.5, np.uint8(INNER), BACKDROP)
-        canvas.owner[rows, :high] = np.where(cover >= 0.5, back, GROUND)
+        back, inner = behind(view, far), None
+        if isinstance(back, tuple):
+            back, inner = back
+        cover = (view.horizon + skyline(view, near) - view.y) * size + f(0.5)
+        cover = np.broadcast_to(np.clip(cover, 0, 1), back.shape)
+        picture[:, :high] = picture[:, :high] * (1 - cover) + back * cover
+        slot = BACKDROP if inner is None else np.where(inner >= 0.5, np.uint8(INNER), BACKDROP)
+        canvas.owner[rows, :high] = np.where(cover >= 0.5, slot, GROUND)
         soft = np.abs(cover - 0.5) < 0.48
         if inner is not None:
             soft |= (np.abs(inner - 0.5) < 0.48) & (cover >= 0.5)
@@ -102,14 +107,14 @@ def _planks() -> np.ndarray:
     step = np.arange(TILE, dtype=np.float32)
     x, y = step[None, :], step[:, None]
     plank = np.floor(x / 128)
-    shift = plank * np.float32(173)
+    shift = plank * f(173)
     bend = sample(noise(), x * 0.4 + shift, y * 0.12 + shift)
-    rings = wave((x % 128) / 44 + bend * np.float32(0.55) + shift)
+    rings = wave((x % 128) / 44 + bend * f(0.55) + shift)
     fibre = sample(speckle(), x * 1.7 + shift, y * 0.06 + shift)
     tone = Draws(0, "planks", np.arange(1)).uniform(-0.45, 0.45, 4).astype(np.float32)[0]
-    gap = bump(np.abs(x % 128 - 64) - 64, np.float32(2.2))
-    body = rings * np.float32(0.42) + fibre * np.float32(0.28) + tone[plank.astype(int)]
-    return body * (1 - gap) - gap * np.float32(3.2)
+    gap = bump(np.abs(x % 128 - 64) - 64, f(2.2))
+    body = rings * f(0.42) + fibre * f(0.28) + tone[plank.astype(int)]
+    return body * (1 - gap) - gap * f(3.2)
 
 
 def grass(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -119,7 +124,7 @@ def grass(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     broad = nearest(noise(), view.across * 30 + shift, view.along * 60 + shift)
     near = np.clip(view.down, 0, 1)
     tone = column(43 + 12 * draws["tone"]) + (1 - near) * 6
-    return tone + blades * (6 + 9 * near) + broad * np.float32(2.5)
+    return tone + blades * (6 + 9 * near) + broad * f(2.5)
 
 
 def wood(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -128,36 +133,34 @@ def wood(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     grain = sample(_planks(), view.across * 330 + shift, view.along * 240 + shift)
     near = np.clip(view.down, 0, 1)
     tone = column(44 + 18 * draws["tone"]) + (1 - near) * (1 - near) * 10
-    return (tone + grain * (4 + 4 * near)) * (
-        1 - bump(view.down, np.float32(0.05)) * np.float32(0.25)
-    )
+    return (tone + grain * (4 + 4 * near)) * (1 - bump(view.down, f(0.05)) * f(0.25))
 
 
 def cloth(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     """A tablecloth with soft folds: plain, striped, checked or dotted."""
     shift = column(draws["shift"])
     folds = sample(noise(), view.across * 34 + shift * TILE, view.along * 22 + shift * TILE)
-    x = view.across * 7 + shift + folds * np.float32(0.05)
-    y = view.along * 7 + shift + folds * np.float32(0.05)
+    x = view.across * 7 + shift + folds * f(0.05)
+    y = view.along * 7 + shift + folds * f(0.05)
     stripes, rows = smooth(-0.45, 0.45, wave(x)), smooth(-0.45, 0.45, wave(y))
     dots = smooth(0.9, 1.35, wave(x) + wave(y))
     kind = column(draws["pattern"])
-    checks = (stripes + rows) * np.float32(0.5)
+    checks = (stripes + rows) * f(0.5)
     plain = np.zeros_like(checks)
     pattern = np.select([kind < 0.25, kind < 0.5, kind < 0.8], [plain, stripes, checks], dots)
     weave = nearest(speckle(), view.across * 380 + shift * TILE, view.along * 380)
     tone = column(46 + 26 * draws["tone"])
-    return tone + pattern * np.float32(15) + folds * np.float32(3.6) + weave * np.float32(1.1)
+    return tone + pattern * f(15) + folds * f(3.6) + weave * f(1.1)
 
 
 def stone(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     """A ledge of stone blocks with a bright far edge."""
     shift = column(draws["shift"] * TILE)
     grains = sample(noise(), view.across * 240 + shift, view.along * 200 + shift)
-    joint = bump(wave(view.across * np.float32(1.1) + shift) + 1, np.float32(0.012))
-    edge = bump(view.down, np.float32(0.035))
+    joint = bump(wave(view.across * f(1.1) + shift) + 1, f(0.012))
+    edge = bump(view.down, f(0.035))
     tone = column(50 + 20 * draws["tone"])
-    return tone + grains * np.float32(4.5) - joint * np.float32(16) + edge * np.float32(9)
+    return tone + grains * f(4.5) - joint * f(16) + edge * f(9)
 
 
 def sky(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -165,10 +168,10 @@ def sky(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     shift = column(draws["shift"] * TILE)
     x, y = view.x * 95 + shift, view.y * 170 + shift
     puffs = sample(noise(), x, y)
-    lower = sample(noise(), x, y - np.float32(7))
+    lower = sample(noise(), x, y - f(7))
     cloud = smooth(0.2, 1.5, puffs) * column(smooth(0.2, 0.6, draws["clouds"]))
-    clear = column(57 + 12 * draws["tone"]) + view.y * np.float32(14)
-    white = np.float32(91) + (puffs - lower) * np.float32(3.5)
+    clear = column(57 + 12 * draws["tone"]) + view.y * f(14)
+    white = f(91) + (puffs - lower) * f(3.5)
     return clear + (white - clear) * cloud
 
 
@@ -176,17 +179,15 @@ def wall(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     """A plastered wall with a pool of light on the lamp's side."""
     shift = column(draws["shift"] * TILE)
     plaster = nearest(noise(), view.x * 120 + shift, view.y * 120 + shift)
-    pool = bump(view.x + column(draws["side"]) * np.float32(0.3), np.float32(1.1))
+    pool = bump(view.x + column(draws["side"]) * f(0.3), f(1.1))
     tone = column(40 + 26 * draws["tone"])
-    foot = bump(view.down, np.float32(0.10)) * np.float32(0.22)
-    return (tone + pool * np.float32(14) + plaster * np.float32(1.0)) * (1 - foot)
+    foot = bump(view.down, f(0.10)) * f(0.22)
+    return (tone + pool * f(14) + plaster * f(1.0)) * (1 - foot)
 
 
 def ridge(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     """How far the skyline lies below the horizon, an uneven line: (m, 1, W)."""
-    return sample(noise(), view.x * 26 + column(draws["shift"] * TILE), view.horizon) * np.float32(
-        0.014
-    )
+    return sample(noise(), view.x * 26 + column(draws["shift"] * TILE), view.horizon) * f(0.014)
 
 
 def moss(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -196,7 +197,7 @@ def moss(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     spots = sample(noise(), view.across * 34 + shift, view.along * 70 + shift)
     tone = column(34 + 12 * draws["tone"])
     near = np.clip(view.down, 0, 1)
-    return tone + blades * (3 + 5 * near) + spots * np.float32(3) + smooth(0.6, 1.8, spots) * 9
+    return tone + blades * (3 + 5 * near) + spots * f(3) + smooth(0.6, 1.8, spots) * 9
 
 
 def trees(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -207,47 +208,40 @@ def trees(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndar
     shift = column(draws["shift"] * TILE)
     leaves = sample(noise(), view.x * 85 + shift, view.y * 85 + shift)
     tufts = sample(speckle(), view.x * 75 + shift, view.y * 75 + shift)
-    light = np.float32(64) - np.float32(26) * view.y / view.horizon + leaves * np.float32(4)
+    light = f(64) - f(26) * view.y / view.horizon + leaves * f(4)
+    lean = view.y * (column(draws["tone"]) - f(0.5)) * f(0.08)
     trunks = np.zeros_like(light)
     for depth, (often, wide, tone) in enumerate(
         ((8.3, 0.09, 48), (5.1, 0.11, 37), (2.7, 0.15, 25))
     ):
-        cover, across, unit = _trunks(view, draws, depth, often, wide)
+        x = (view.x + lean) * f(often) + shift * f(0.37 * (depth + 1))
+        cell = np.floor(x)
+        unit = nearest(speckle(), cell * 8 + 4, shift + 64 * depth)  # of each trunk, by chance
+        other = nearest(speckle(), cell * 8 + 4, shift + 64 * depth + 200)
+        across = x - cell - f(0.5) - np.clip(other, -2, 2) * f(0.13)  # 0 amid a trunk
+        half = f(wide) * (1 + np.clip(unit, -1.6, 1.6) * f(0.3))
+        cover = np.clip((half - np.abs(across)) / f(often / view.size) + f(0.5), 0, 1)
         bark = sample(speckle(), across * 70 + shift, view.y * 26 + shift)
-        round_ = np.float32(1) + across * column(draws["side"]) * np.float32(1.1)
+        round_ = f(1) + across * column(draws["side"]) * f(1.1)
         light = light * (1 - cover) + (tone + unit * 2 + bark * 2) * round_ * cover
         trunks = trunks * (1 - cover) + cover
-        under = smooth(0.10, -0.04, view.horizon - view.y - (leaves + 1) * np.float32(0.03))
-        light = light * (1 - under) + (np.float32(44 - 5 * depth) + tufts * 4) * under
+        under = smooth(0.10, -0.04, view.horizon - view.y - (leaves + 1) * f(0.03))
+        light = light * (1 - under) + (f(44 - 5 * depth) + tufts * 4) * under
         trunks = trunks * (1 - under)
-    crown = smooth(0.14, -0.02, view.y - leaves * np.float32(0.045))
-    light = light * (1 - crown) + (np.float32(33) + tufts * 5 + leaves * 4) * crown
+    crown = smooth(0.14, -0.02, view.y - leaves * f(0.045))
+    light = light * (1 - crown) + (f(33) + tufts * 5 + leaves * 4) * crown
     return light, trunks * (1 - crown)
-
-
-def _trunks(view: View, draws: dict[str, np.ndarray], depth: int, often: float, wide: float):
-    """One row of trunks: cover, place across a trunk (0 amid it), a random number of each."""
-    shift = column(draws["shift"] * TILE)
-    lean = view.y * (column(draws["tone"]) - np.float32(0.5)) * np.float32(0.08)
-    x = (view.x + lean) * np.float32(often) + shift * np.float32(0.37 * (depth + 1))
-    cell = np.floor(x)
-    unit = nearest(speckle(), cell * 8 + 4, shift + 64 * depth)
-    other = nearest(speckle(), cell * 8 + 4, shift + 64 * depth + 200)
-    across = x - cell - np.float32(0.5) - np.clip(other, -2, 2) * np.float32(0.13)
-    half = np.float32(wide) * (1 + np.clip(unit, -1.6, 1.6) * np.float32(0.3))
-    edge = np.float32(often / view.size)
-    return np.clip((half - np.abs(across)) / edge + np.float32(0.5), 0, 1), across, unit
 
 
 def snow(view: View, draws: dict[str, np.ndarray]) -> np.ndarray:
     """Snow with soft drifts, lit from the lamp's side."""
     shift = column(draws["shift"] * TILE)
-    side = column(draws["side"]) * np.float32(3)
+    side = column(draws["side"]) * f(3)
     drifts = sample(noise(), view.across * 20 + shift, view.along * 60 + shift)
     beyond = sample(noise(), view.across * 20 + shift + side, view.along * 60 + shift - 2)
     grains = nearest(speckle(), view.across * 400, view.along * 400 + shift)
     tone = column(82 + 6 * draws["tone"])
-    return tone + drifts * np.float32(2) + (drifts - beyond) * 9 + grains * np.float32(0.7)
+    return tone + drifts * f(2) + (drifts - beyond) * 9 + grains * f(0.7)
 
 
 def ice(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -255,16 +249,16 @@ def ice(view: View, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarra
     shift = column(draws["shift"] * TILE)
     air = sky(view, draws | {"tone": draws["tone"] * 0.8})
     hills = np.zeros_like(air)
-    side = column(draws["side"]) * np.float32(3)
+    side = column(draws["side"]) * f(3)
     for depth, (high, tone, steep) in enumerate(((0.18, 83, 34.0), (0.07, 74, 52.0))):
         line = sample(noise(), view.x * steep + shift + 90 * depth, shift)
-        line = view.horizon - np.float32(high) - line * np.float32(0.05)
-        cover = np.clip((view.y - line) * view.size + np.float32(0.5), 0, 1)
+        line = view.horizon - f(high) - line * f(0.05)
+        cover = np.clip((view.y - line) * view.size + f(0.5), 0, 1)
         below = (view.y - line) * 110
         folds = sample(noise(), view.x * 60 + shift, below + shift)
         relief = folds - sample(noise(), view.x * 60 + shift + side, below + shift - 2)
-        rocks = smooth(0.5, 1.1, folds) * np.float32(11)
-        rock = tone + relief * np.float32(7) - rocks + below * np.float32(0.12)
+        rocks = smooth(0.5, 1.1, folds) * f(11)
+        rock = tone + relief * f(7) - rocks + below * f(0.12)
         air = air * (1 - cover) + rock * cover
         hills = hills * (1 - cover) + cover
     return air, hills

@@ -10,22 +10,11 @@ import numpy as np
 class Link:
     """Brightness levels and colour modes, drawn jointly with exactly known shares.
 
-    Each mode has a bell of brightness around its centre. A world draws brightness first, from the
-    mixture of the bells, then the mode from p(mode | brightness) by Bayes' rule. So the modes keep
-    their shares, and L tells of the mode what `information` says, no more.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The K modes.
-    shares : tuple of float
-        Their shares, with sum 1.
-    centres : tuple of float
-        Mean brightness of each, in L.
-    spread : float
-        Standard deviation of the bells, in L; the wider, the less brightness tells.
-    low, high : float
-        Range of the 40 brightness levels, in L.
+    Each mode has a bell of brightness. A world draws brightness first, from the mixture of the
+    bells, then the mode from p(mode | brightness) by Bayes' rule. So the modes keep their shares
+    (sum 1), and L tells of the mode what `information` says, no more. `centres` and `spread` are
+    the bells' means and their standard deviation, in L; `low` to `high` is the range of the 40
+    levels of brightness.
 
     Examples
     --------
@@ -72,9 +61,3 @@ class Link:
         outer = self.joint.sum(1, keepdims=True) * self.joint.sum(0)
         seen = self.joint > 0
         return float((self.joint[seen] * np.log2(self.joint[seen] / outer[seen])).sum())
-
-    @cached_property
-    def entropy(self) -> float:
-        """Bits that would tell the mode entirely."""
-        shares = np.array([share for share in self.shares if share > 0])
-        return float(-(shares * np.log2(shares)).sum())

@@ -1,8 +1,5 @@
 """The orchard: one to five fruits and vegetables on grass, wood, cloth, or a ledge in the sky."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 
 from . import fruit, grounds
@@ -91,21 +88,16 @@ def _layout(d: Draws, n: int, count: np.ndarray, kind: np.ndarray, horizon: np.n
     radius = (0.205 - 0.014 * count[:, None]) * _LARGE[kind] * (0.72 + 0.32 * slant)
     radius = radius * d.uniform(0.92, 1.12, MOST)
     radius[np.arange(MOST) >= count[:, None]] = 1e-3
-    for _ in range(14):
-        x, foot = _push_apart(x, foot, radius, top)
+    for _ in range(14):  # move what overlaps too much apart, and back into the picture
+        dx, dy = x[:, :, None] - x[:, None, :], (foot[:, :, None] - foot[:, None, :]) * 1.25
+        apart = np.sqrt(dx * dx + dy * dy) + 1e-3
+        want = 0.88 * (radius[:, :, None] + radius[:, None, :])
+        push = np.clip(want - apart, 0, None) / apart * 0.3
+        push[:, np.arange(MOST), np.arange(MOST)] = 0
+        x, foot = x + _total(push * dx), foot + _total(push * dy)
+        x = np.clip(x, 0.06 + 0.6 * radius, 0.94 - 0.6 * radius)
+        foot = np.clip(foot, np.minimum(top + 0.5 * radius, 0.9), 0.985)
     return x, foot - radius * _LIES[kind], foot, radius
-
-
-def _push_apart(x, y, radius, top):
-    """Move things that overlap too much half the way apart, and back into the picture."""
-    dx, dy = x[:, :, None] - x[:, None, :], (y[:, :, None] - y[:, None, :]) * 1.25
-    apart = np.sqrt(dx * dx + dy * dy) + 1e-3
-    want = 0.88 * (radius[:, :, None] + radius[:, None, :])
-    push = np.clip(want - apart, 0, None) / apart * 0.3
-    push[:, np.arange(MOST), np.arange(MOST)] = 0
-    x, y = x + _total(push * dx), y + _total(push * dy)
-    x = np.clip(x, 0.06 + 0.6 * radius, 0.94 - 0.6 * radius)
-    return x, np.clip(y, np.minimum(top + 0.5 * radius, 0.9), 0.985)
 
 
 def _total(moves: np.ndarray) -> np.ndarray:
@@ -119,23 +111,17 @@ def _total(moves: np.ndarray) -> np.ndarray:
 def _background(canvas: Canvas, d: Draws, where: np.ndarray, horizon: np.ndarray, light: Light):
     """Draw ground and backdrop of every picture."""
     names = ("shift", "tone", "pattern", "clouds")
-    q = {name: d.uniform() for name in names} | {"side": np.sign(light.x)}
-    back = {name: d.uniform() for name in names} | {"side": np.sign(light.x)}
+    near, far = (
+        {name: d.uniform() for name in names} | {"side": np.sign(light.x)} for _ in range(2)
+    )
     for g, name in enumerate(GROUNDS):
         rows = np.flatnonzero(where == g)
         if len(rows):
-            own = {name: values[rows] for name, values in back.items()}
-            behind = partial(_backdrop, getattr(grounds, _BEHIND[g]), own)
             skyline = _hills if name == "grass" else _straight
-            parts = getattr(grounds, name), behind, skyline
-            grounds.compose(canvas, rows, horizon[rows], q, parts)
+            parts = getattr(grounds, name), getattr(grounds, _BEHIND[g]), skyline
+            grounds.compose(canvas, rows, horizon, near, far, parts)
     x = ((np.arange(canvas.size) + 0.5) / canvas.size - 0.5).astype(f)[None, None]
-    canvas.lightness *= 1 + column(q["side"]) * x * f(0.16)
-
-
-def _backdrop(behind: Callable, own: dict, view: grounds.View, _: dict) -> tuple:
-    """A backdrop with its own random numbers and nothing in it."""
-    return behind(view, own), None
+    canvas.lightness *= 1 + column(near["side"]) * x * f(0.16)
 
 
 def _straight(view: grounds.View, draws: dict[str, np.ndarray]) -> np.ndarray:
@@ -207,18 +193,13 @@ def draw(index: np.ndarray, size: int, seed: int) -> Scene:
     for a, b in sorted(painted):
         layers, c = painted[a, b]
         canvas.place(int(a), layers, c, FIRST + PARTS * int(b))
-    return Scene.finish(canvas, PALETTE, _slots(where, kind, there))
-
-
-def _slots(where: np.ndarray, kind: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Which kind owns each slot: (n, 17), -1 where nothing is."""
-    slots = np.full((len(where), FIRST + PARTS * MOST), -1)
+    slots = np.full((n, FIRST + PARTS * MOST), -1)
     slots[:, GROUND] = np.array([PALETTE.number(name) for name in GROUNDS])[where]
     slots[:, BACKDROP] = np.array([PALETTE.number(name) for name in _BEHIND])[where]
     for part, name in enumerate((None, "stem", "leaf")):
         which = kind if name is None else PALETTE.number(name)
         slots[:, FIRST + part :: PARTS] = np.where(there, which, -1)
-    return slots
+    return Scene.finish(canvas, PALETTE, slots)
 
 
 def orchard(n: int, size: int = 64, seed: int = 0) -> World:
