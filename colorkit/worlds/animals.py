@@ -37,13 +37,6 @@ def _limb(u, v, foot: tuple, top: tuple, low: float, high: float) -> np.ndarray:
     return away / (f(low) + f(high - low) * along)
 
 
-def _fur(p: Patch, q: np.ndarray) -> np.ndarray:
-    """Tufts that fall to the back and down."""
-    shift = column(q * 512)
-    tufts = sample(speckle(), p.u * 44 + p.v * 20 + shift, p.v * 22 - p.u * 8 + shift)
-    return tufts * f(0.06) + nearest(noise(), p.u * 40 + shift, p.v * 40) * f(0.03)
-
-
 def brown(p: Patch, q: np.ndarray, albedo: np.ndarray) -> Layers:
     """A brown bear: a hump over the shoulder, a big round head with a dished face, round ears."""
     u, v = p.u, p.v
@@ -84,9 +77,10 @@ def _legs(u, v, feet: tuple, step, paw: float, scale: float) -> np.ndarray:
 def _bear(p, q, albedo, trunk, head, paw: float, marks: tuple) -> Layers:
     """Far legs, trunk and near legs, head, eye and nose."""
     layers = Layers(p)
-    fur = 1 + _fur(p, q[:, 0])
+    u, v, shift = p.u, p.v, column(q[:, 0] * 512)
+    strands = sample(speckle(), u * 44 + v * 20 + shift, v * 22 - u * 8 + shift)  # back and down
+    fur = 1 + (strands * f(0.06) + nearest(noise(), u * 40 + shift, v * 40) * f(0.03))
     tufts = (fur - 1) * f(0.55)  # ragged outlines
-    u, v = p.u, p.v
     step = column(q[:, 1] * 0.14 - 0.07)
     far = _legs(u, v + f(-0.05), (0.46, -0.36), -step, paw * 0.9, 0.9) + tufts
     layers.shade_around(np.minimum(trunk, far), 0.25)

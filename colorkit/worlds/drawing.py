@@ -276,11 +276,6 @@ class Layers:
         self.soft |= cover > _SOFT
         self.soft &= cover < 1 - _SOFT
 
-    def fill(self, lightness: np.ndarray, part: int) -> None:
-        """Paint everything, as the first layer."""
-        self.lightness, self.cover = lightness.copy(), np.ones_like(lightness)
-        self.part[:] = part
-
     def darken(self, amount: np.ndarray) -> None:
         """Multiply what is painted so far by 1 - amount."""
         self.lightness *= 1 - amount

@@ -76,7 +76,7 @@ class Looks:
 def head(p: Patch, looks: Looks, backdrop: np.ndarray, skin, hair) -> Layers:
     """Backdrop, hair behind, shoulders, head, hair before: whole pictures."""
     look, layers = looks.columns(), Layers(p)
-    layers.fill(backdrop, BACKDROP)
+    layers.paint(np.ones_like(p.u), backdrop, BACKDROP)
     locks = _locks(p, looks, hair)
     _hair_behind(layers, looks, locks)
     size = p.u.shape[1]
@@ -84,17 +84,12 @@ def head(p: Patch, looks: Looks, backdrop: np.ndarray, skin, hair) -> Layers:
     middle = slice(int(0.15 * size), int(0.85 * size) + 1)
     _body(layers.cut(low, slice(None)), look, skin)
     window = layers.cut(high, middle)
-    rho = _outline(window.patch, look)
+    low = smooth(0.25, -1.05, window.patch.v)  # round above, narrower at the jaw
+    rho = ellipse(window.patch.u / (look.wide - look.jaw * low), window.patch.v, 1, 1)
     _face(window, look, rho, skin)
     _cap(layers, looks, locks, skin)
     _beard(window, looks, locks[:, high, middle], rho)
     return layers
-
-
-def _outline(p: Patch, look: Looks) -> np.ndarray:
-    """The head: round above, narrower at the jaw."""
-    low = smooth(0.25, -1.05, p.v)
-    return ellipse(p.u / (look.wide - look.jaw * low), p.v, 1, 1)
 
 
 def _locks(p: Patch, looks: Looks, hair) -> np.ndarray:

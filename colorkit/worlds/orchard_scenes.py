@@ -117,16 +117,11 @@ def _background(canvas: Canvas, d: Draws, where: np.ndarray, horizon: np.ndarray
     for g, name in enumerate(GROUNDS):
         rows = np.flatnonzero(where == g)
         if len(rows):
-            skyline = _hills if name == "grass" else _straight
+            skyline = _hills if name == "grass" else lambda view, draws: 0 * view.x  # straight
             parts = getattr(grounds, name), getattr(grounds, _BEHIND[g]), skyline
             grounds.compose(canvas, rows, horizon, near, far, parts)
     x = ((np.arange(canvas.size) + 0.5) / canvas.size - 0.5).astype(f)[None, None]
     canvas.lightness *= 1 + column(near["side"]) * x * f(0.16)
-
-
-def _straight(view: grounds.View, draws: dict[str, np.ndarray]) -> np.ndarray:
-    """The edge of a table or a ledge."""
-    return 0 * view.x
 
 
 def _hills(view: grounds.View, draws: dict[str, np.ndarray]) -> np.ndarray:

@@ -53,36 +53,15 @@ _SLOTS = {
 }  # fmt: skip
 
 
-def _links(tones, hair, spread: float) -> tuple[Link, Link]:
-    """The links of skin and hair, for given shares."""
-    skin = Link(tuple(TONES), _shares("tone", TONES, tones), _centres(TONES), spread)
-    lock = Link(tuple(HAIR), _shares("hair", HAIR, hair), _centres(HAIR), spread, 12.0, 72.0)
-    return skin, lock
-
-
-def _centres(rows: dict) -> tuple[float, ...]:
-    return tuple(row[1] for row in rows.values())
-
-
-def _shares(what: str, rows: dict, shares: Mapping[str, float] | None) -> tuple[float, ...]:
-    """Shares by name as a tuple in the order of `rows`; a name left out has share 0."""
+def _link(what: str, rows: dict, shares: Mapping[str, float] | None, spread: float, *ends) -> Link:
+    """The link of the modes in `rows`, with shares by name; a name left out has share 0."""
     if shares is None:
-        return tuple(row[2] for row in rows.values())
+        shares = {name: share for name, (_, _, share) in rows.items()}
     unknown = set(shares) - set(rows)
     if unknown:
         raise ValueError(f"no {what} called {sorted(unknown)}: choose among {list(rows)}")
-    return tuple(float(shares.get(name, 0)) for name in rows)
-
-
-def _probs(kind: np.ndarray, links: tuple[Link, Link], levels: tuple) -> np.ndarray:
-    """Probabilities of every slot's modes; those of skin and hair depend on the brightness."""
-    probs = np.where(kind[..., None] >= 0, PALETTE.probs[kind], 0)
-    for slots, link, level in zip(
-        ((face.SKIN,), (face.HAIR, face.BROWS)), links, levels, strict=True
-    ):
-        for slot in slots:
-            probs[:, slot, : len(link.names)] = link.conditional[level]
-    return probs
+    each = tuple(float(shares.get(name, 0)) for name in rows)
+    return Link(tuple(rows), each, tuple(centre for _, centre, _ in rows.values()), spread, *ends)
 
 
 def draw(index: np.ndarray, size: int, seed: int, links: tuple[Link, Link]) -> Scene:
@@ -105,28 +84,23 @@ def draw(index: np.ndarray, size: int, seed: int, links: tuple[Link, Link]) -> S
     kind = np.full((n, 10), -1)
     for slot, name in _SLOTS.items():
         kind[:, slot] = PALETTE.number(name)
+    probs = np.where(kind[..., None] >= 0, PALETTE.probs[kind], 0)
+    for slot, which in ((face.SKIN, 0), (face.HAIR, 1), (face.BROWS, 1)):
+        probs[:, slot, : len(links[which].names)] = links[which].conditional[levels[which]]
     twin = np.arange(10)
     twin[face.BROWS] = face.HAIR
     facts = {"skin_level": levels[0], "hair_level": levels[1]}
-    return Scene.finish(canvas, PALETTE, kind, _probs(kind, links, levels), twin, facts)
+    return Scene.finish(canvas, PALETTE, kind, probs, twin, facts)
 
 
 class Portraits(World):
     """A world of faces that also knows how brightness and colour hang together.
 
-    Attributes
-    ----------
-    skin, hair : Link
-        Tables p(tone | brightness) and p(hair colour | brightness), and their information.
+    `skin` and `hair` hold p(tone | brightness) and p(hair colour | brightness).
     """
 
-    def __init__(self, n: int, size: int, seed: int, links: tuple[Link, Link]):
-        super().__init__(
-            "portraits", n, size, seed, partial(draw, links=links), PALETTE,
-            things=("clothes", "hair", "skin"),
-            labels=lambda scene, modes: modes[:, face.SKIN], label_names=tuple(TONES),
-        )  # fmt: skip
-        self.skin, self.hair = links
+    skin: Link
+    hair: Link
 
 
 def portraits(
@@ -153,7 +127,16 @@ def portraits(
     Examples
     --------
     >>> world = portraits(2, size=32, tones={"tone 1": 0.9, "tone 6": 0.1})
-    >>> 0 < world.skin.information < world.skin.entropy
+    >>> 0 < world.skin.information < 1
     True
     """
-    return Portraits(n, size, seed, _links(tones, hair, spread))
+    links = (
+        _link("tone", TONES, tones, spread), _link("hair", HAIR, hair, spread, 12.0, 72.0)
+    )  # fmt: skip
+    world = Portraits(
+        "portraits", n, size, seed, partial(draw, links=links), PALETTE,
+        things=("clothes", "hair", "skin"),
+        labels=lambda scene, modes: modes[:, face.SKIN], label_names=tuple(TONES),
+    )  # fmt: skip
+    world.skin, world.hair = links
+    return world

@@ -13,33 +13,15 @@ MIN_PIXELS = 60  # of a visible object, at 64 x 64, that scores count
 
 @dataclass
 class Scene:
-    """What was drawn before any colour was: n pictures with P slots, each the place of a thing.
+    """What was drawn before any colour was: n pictures with P slots, each the place of a thing."""
 
-    Attributes
-    ----------
-    lightness : float32 (n, H, W)
-        L, in [0, 100], before 8 bits.
-    owner : uint8 (n, H, W)
-        The slot of the thing that covers at least half of the pixel.
-    soft : bool (n, H, W)
-        Where an edge between things is blended.
-    kind : int (n, P)
-        The palette's number of the kind in each slot, -1 where there is none.
-    probs : float64 (n, P, K)
-        The probabilities of the kind's modes.
-    twin : int (P,)
-        The slot whose drawn colour this slot shares: brows have the hair's.
-    facts : dict of arrays (n,)
-        What else was drawn, by name, such as a face's brightness.
-    """
-
-    lightness: np.ndarray
-    owner: np.ndarray
-    soft: np.ndarray
-    kind: np.ndarray
-    probs: np.ndarray
-    twin: np.ndarray
-    facts: dict[str, np.ndarray]
+    lightness: np.ndarray  # L before 8 bits: float32 (n, H, W)
+    owner: np.ndarray  # slot of the thing that covers at least half of a pixel: uint8 (n, H, W)
+    soft: np.ndarray  # where an edge between things is blended: bool (n, H, W)
+    kind: np.ndarray  # the palette's number of the kind in each slot, -1 for none: int (n, P)
+    probs: np.ndarray  # of the kind's modes: float64 (n, P, K)
+    twin: np.ndarray  # the slot whose drawn colour a slot shares, as brows the hair's: int (P,)
+    facts: dict[str, np.ndarray]  # what else was drawn, such as a bear's ground: (n,) each
 
     @classmethod
     def finish(cls, canvas: Canvas, palette: Palette, kind, probs=None, twin=None, facts=None):

@@ -21,22 +21,11 @@ SIZES = (32, 256)
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing in a picture.
+    """A thing in a picture, or a ground: its kind, drawn colour, and what is seen of it.
 
-    Attributes
-    ----------
-    kind : str
-        Such as "apple", or "grass" for a ground.
-    mode : int
-        The number of the colour that was drawn, among the kind's modes.
-    colour : Mode
-        Its name, hue in degrees and share of the largest chroma.
-    visible : Tensor
-        bool (1, 1, H, W): the pixels that it owns: seen, and at least half covered.
-    pixels : int
-        How many these are.
-    scored : bool
-        Whether they are enough for scores: 60 at 64 x 64, in proportion at other sizes.
+    `mode` is the number of `colour` among the kind's modes. `visible` bool (1, 1, H, W) are the
+    pixels that it owns: seen, and at least half covered. `pixels` is how many these are, `scored`
+    whether they are enough for scores: 60 at 64 x 64, in proportion at other sizes.
     """
 
     kind: str
@@ -51,15 +40,8 @@ class Thing:
 class Posterior:
     """The colours that a thing can have, given the scene.
 
-    Attributes
-    ----------
-    kind : str
-    probs : Tensor
-        float64 (K,): how probable each of its K modes is.
-    ab : Tensor
-        float32 (K, 2, H, W): the colour of each at each pixel's L; meant where it is visible.
-    visible : Tensor
-        bool (1, 1, H, W)
+    `probs` float64 (K,) says how probable each of its K modes is; `ab` float32 (K, 2, H, W) is the
+    colour of each at each pixel's L, meant where `visible`, bool (1, 1, H, W).
     """
 
     kind: str
