@@ -41,9 +41,6 @@ def drawn(world):
         yield scene, scene.draw_modes(world.seed, np.arange(start, stop))
 
 
-# Random numbers -------------------------------------------------------------------------------
-
-
 def test_draws_are_uniform_and_streams_and_seeds_independent():
     index = np.arange(20_000)
     columns = [Draws(0, "a", index).uniform(0, 1, 2), Draws(0, "b", index).uniform(0, 1, 1)]
@@ -58,9 +55,6 @@ def test_draws_are_uniform_and_streams_and_seeds_independent():
 def test_choice_has_the_probabilities_asked_for():
     counts = np.bincount(Draws(3, "c", np.arange(20_000)).choice((0.5, 0.2, 0.3)), minlength=3)
     assert stats.chisquare(counts, 20_000 * np.array([0.5, 0.2, 0.3])).pvalue > 1e-3
-
-
-# Pictures -------------------------------------------------------------------------------------
 
 
 @names
@@ -79,15 +73,12 @@ def test_a_picture_depends_on_seed_and_number_alone(name, size):
 def test_shapes_types_and_ranges(name):
     world = make(name, 5, 48)
     assert len(world) == 5
-    assert world.rgb.shape == (5, 3, 48, 48)
-    assert world.rgb.dtype == torch.uint8
-    assert world.L.shape == (5, 1, 48, 48)
-    assert world.L.dtype == world.ab.dtype == torch.float32
-    assert world.ab.shape == (5, 2, 48, 48)
-    assert world.L.min() >= 0
-    assert world.L.max() <= 100
-    assert world.kind_map.shape == (5, 1, 48, 48)
-    assert world.kind_map.dtype == torch.uint8
+    for plane, channels, dtype in (
+        (world.rgb, 3, torch.uint8), (world.kind_map, 1, torch.uint8),
+        (world.L, 1, torch.float32), (world.ab, 2, torch.float32),
+    ):  # fmt: skip
+        assert (plane.shape, plane.dtype) == ((5, channels, 48, 48), dtype)
+    assert 0 <= world.L.min() < world.L.max() <= 100
     assert world.labels.shape == (5,)
     assert 0 <= int(world.labels.min()) <= int(world.labels.max()) < len(world.label_names)
 
@@ -110,13 +101,6 @@ def test_lightness_is_the_same_bits_whatever_colour_is_drawn(name, monkeypatch):
 def test_eight_bits_keep_the_lightness(name):
     batch = make(name, 20, 48).batch(0, 20)
     assert (rgb_to_lab(batch.rgb)[:, :1] - batch.L).abs().max() < 0.6
-
-
-@names
-def test_every_colour_is_inside_srgb(name):
-    world = make(name, 150, 64, seed=5)
-    for batch in world.batches():
-        assert not out_of_gamut(batch.L, batch.ab).any()
 
 
 @names
@@ -144,9 +128,6 @@ def test_the_same_scene_at_any_size(name):
     halved = torch.nn.functional.avg_pool2d(large, 2)
     for one, two in zip(small, halved, strict=True):
         assert torch.corrcoef(torch.stack([one.flatten(), two.flatten()]))[0, 1] > 0.93
-
-
-# Probabilities --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "n"), [("orchard", 4000), ("bears", 2500)])
@@ -218,9 +199,6 @@ def test_sample_means_are_the_stated_ones(name):
                 assert abs(part.mean()) <= half + 0.01, (key, part.mean(), half)
 
 
-# What is known --------------------------------------------------------------------------------
-
-
 @names
 def test_posterior_objects_and_oracle_agree_with_the_picture(name):
     world = make(name, 6, 64, seed=2)
@@ -260,9 +238,6 @@ def test_edges_are_blended_in_lightness_and_owned_in_colour():
         for colour in known.ab.permute(0, 2, 3, 1):
             found |= (colour == ab).all(-1)
     assert found.all()
-
-
-# Worlds ---------------------------------------------------------------------------------------
 
 
 def test_orchard_has_its_kinds_grounds_and_counts():
@@ -337,9 +312,6 @@ def test_a_patch_is_as_large_as_a_bear_and_amid_the_picture():
     assert not any((empty.scene(i, i + 1).owner == 2).any() for i in range(10))
 
 
-# Bad input ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -352,44 +324,30 @@ def test_a_patch_is_as_large_as_a_bear_and_amid_the_picture():
         (lambda: bears(1, kind="panda"), "panda"),
         (lambda: bears(1, extent=2.0), "2.0"),
         (lambda: bears(1, position="top"), "top"),
+        (lambda: orchard(3).batch(3, 4), "no pictures 3"),
     ],
 )
 def test_bad_input_is_named(call, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((ValueError, IndexError), match=says):
         call()
 
 
-def test_pictures_beyond_the_last_are_refused():
-    with pytest.raises(IndexError, match="no pictures 3"):
-        orchard(3).batch(3, 4)
-
-
-# The same on every platform --------------------------------------------------------------------
-
 HASHES = {
-    ("orchard", 32, 0): "2f515d344ba9763dcaa2247dc062b580",
-    ("orchard", 32, 1): "6f14b5f7c7df4ca29a9c443c2c9d9826",
-    ("orchard", 75, 0): "5b09cb353a2c50811eab8cdb28814c1a",
-    ("orchard", 75, 1): "e9cd965916764b0a340aa0953d080f87",
-    ("portraits", 32, 0): "adf32a827248205e6332f754684afc86",
-    ("portraits", 32, 1): "8162620f6802c42488efddd5e012ef10",
-    ("portraits", 75, 0): "07de1ceee298dc1c833ad5f4009be2bf",
-    ("portraits", 75, 1): "e30461b0999fcc68038e6d1775c2b13d",
-    ("bears", 32, 0): "c7eda562c1a30b1ac6bb004a4cb6defa",
-    ("bears", 32, 1): "a2830fda391c0d4fd73fe8a51c5db314",
-    ("bears", 75, 0): "8da995012bac3fe3d4f8c18b1a509904",
-    ("bears", 75, 1): "28ff0e09f86576e317c372edc6f627e1",
+    "orchard": "a5fd25fab140126d68eb1ab96b6a47cd2597439da2283cd3370df0d91cd48ac5",
+    "portraits": "cfe9058b6bd64afe146f34f090a469d2db9bbdece31150b922eec4c59eda30af",
+    "bears": "2831f046c6b14480c8edb85f1d053dd7e16a3292dfa9aa2d116c75d4b5b9ff93",
 }
 
 
-@pytest.mark.parametrize("at", HASHES)
-def test_pictures_are_the_same_bits_on_every_platform(at):
+@names
+def test_pictures_are_the_same_bits_on_every_platform(name):
     """Bytes of L and ab; those of rgb may differ by one, as processors round its powers apart."""
-    name, size, seed = at
-    world, digest = make(name, 12, size, seed), hashlib.sha256()
-    for plane in (world.L, world.ab):
-        digest.update(plane.numpy().tobytes())
-    assert digest.hexdigest()[:32] == HASHES[at]
+    digest = hashlib.sha256()
+    for size, seed in ((32, 0), (32, 1), (75, 0), (75, 1)):
+        world = make(name, 12, size, seed)
+        for plane in (world.L, world.ab):
+            digest.update(plane.numpy().tobytes())
+    assert digest.hexdigest() == HASHES[name]
 
 
 def test_pictures_are_drawn_once_however_often_they_are_asked_for(monkeypatch):
