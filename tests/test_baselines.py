@@ -67,10 +67,6 @@ def test_what_is_no_lightness_is_refused(L, error, message):
         Gray().colorize(L)
 
 
-def test_gray_has_no_color(training):
-    assert (Gray().colorize(training[0][0]) == 0).all()
-
-
 def test_mean_color_is_the_mean_over_pixels(training):
     ab = np.concatenate([ab.double().numpy() for _, ab in training])
     expected = ab.mean((0, 2, 3))
