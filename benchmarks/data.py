@@ -4,6 +4,7 @@ Photographs are made here (1,024 x 768 JPEG, smooth colours with texture), so th
 measures the same. Each figure is a ratio within one run.
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from PIL import Image
 from benchmarks.timing import interleaved, table
 from colorkit.batches import Batches
 from colorkit.data.prepare import prepare
-from colorkit.data.store import SPLITS, VERSION, Store, checksum_of
+from colorkit.data.store import FORMAT, INDEX, MANIFEST, PICTURES, Store
 
 SIZE = 128
 
@@ -197,23 +198,16 @@ def training(squares: Path, scratch: Path, steps: int = 10, rounds: int = 9) -> 
 
 def sparse_store(path: Path, count: int, size: int) -> Path:
     """A store of `count` black pictures, written as holes."""
-    import json
-
     path.mkdir(parents=True)
-    shards, each = [], 50_000
-    for k, first in enumerate(range(0, count, each)):
-        n, name = min(each, count - first), f"shard-{k:04d}.npy"
-        array = np.lib.format.open_memmap(path / name, "w+", np.uint8, (n, size, size, 3))
-        del array
-        shards.append({"file": name, "pictures": n, "sha256": ""})
-    np.save(path / "labels.npy", np.zeros(count, np.int32))
-    np.save(path / "splits.npy", np.zeros(count, np.uint8))
+    np.lib.format.open_memmap(path / PICTURES, "w+", np.uint8, (count, size, size, 3))
+    index = np.zeros(count, INDEX)
+    index["row"] = np.arange(count)
+    np.save(path / "index.npy", index)
     manifest = {
-        "format": "colorkit-store", "version": VERSION, "size": size, "pictures": count,
-        "classes": [], "splits": dict.fromkeys(SPLITS, 0), "shards": shards, "files": {},
+        "format": FORMAT, "size": size, "files": count, "pictures": count,
+        "classes": [], "splits": {"train": count},
     }  # fmt: skip
-    manifest["checksum"] = checksum_of(manifest)
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    (path / MANIFEST).write_text(json.dumps(manifest))
     return path
 
 

@@ -1,7 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and folders that one process at a time works in."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
@@ -21,3 +25,23 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the system lets go of it when the process ends, or is killed.
+
+    Raises
+    ------
+    RuntimeError
+        If another process holds it.
+    """
+    try:
+        held = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise RuntimeError(
+            f"{folder} is in use by another process: wait until it has ended, "
+            "or choose another folder"
+        ) from None
+    with held:
+        yield

@@ -5,6 +5,7 @@ import io
 import shutil
 import tarfile
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ import pytest
 
 from colorkit.data import download
 from colorkit.data.cards import Remote, find_card
-from colorkit.data.download import DownloadError, UnsafeArchiveError, fetch, unpack
+from colorkit.data.download import fetch, unpack
 
 
 def tar_of(members: dict[str, bytes]) -> bytes:
@@ -30,14 +31,9 @@ ARCHIVE = tar_of({"faces/a.txt": b"a" * 1000, "faces/deep/b.txt": b"b" * 5000})
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers by what the path says: whole, cut, stall, lies, gone, flood."""
+    """Answers by what the path says: whole, cut, stall, gone."""
 
     asked: list = []  # noqa: RUF012 - shared between requests on purpose
-
-    def do_HEAD(self):
-        self.send_response(404 if "gone" in self.path else 200)
-        self.send_header("Content-Length", str(len(ARCHIVE)))
-        self.end_headers()
 
     def do_GET(self):
         self.asked.append(self.path)
@@ -48,15 +44,12 @@ class Server(BaseHTTPRequestHandler):
         if "once" in self.path and self.asked.count(self.path) == 1:
             body = body[:100]
         self.send_response(200)
-        if "flood" not in self.path:
-            more = 10**9 if "lies" in self.path else 0
-            self.send_header("Content-Length", str(len(ARCHIVE) + more))
+        self.send_header("Content-Length", str(len(ARCHIVE)))
         self.end_headers()
         if "cut" in self.path or "stall" in self.path:
             body = body[: len(body) // 2]
         try:
-            for _ in range(100_000 if "flood" in self.path else 1):
-                self.wfile.write(body)
+            self.wfile.write(body)
             self.wfile.flush()
             if "stall" in self.path:
                 self.server.done.wait(20)
@@ -81,7 +74,7 @@ def address():
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", (2.0, 0.5))
-    monkeypatch.setattr(download, "TRIES", 2)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between two tries
 
 
 def card_of(url: str, checksum: str = ""):
@@ -96,7 +89,7 @@ def test_a_whole_file_is_announced_unpacked_recorded_and_not_fetched_twice(addre
     assert (tmp_path / "faces/deep/b.txt").read_bytes() == b"b" * 5000
     assert "free disk" in said[0]
     assert card.licence in said[0]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "fetched.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "faces", "fetched.json"]
     asked = len(Server.asked)
     fetch(card, tmp_path, said.append)
     assert len(Server.asked) == asked
@@ -113,35 +106,33 @@ def test_without_a_published_checksum_it_is_recorded_and_compared_later(address,
     (tmp_path / "fetched.json").write_text(
         text.replace(hashlib.sha256(ARCHIVE).hexdigest(), "0" * 64)
     )
-    with pytest.raises(DownloadError, match="checksum"):
+    with pytest.raises(RuntimeError, match="hash of downloaded file"):
         fetch(card, tmp_path, said.append)
 
 
 @pytest.mark.parametrize(
     ("path", "what"),
     [
-        ("cut", "broke off"),
-        ("stall", "sent nothing|cannot be reached"),
-        ("lies", "sends more than"),
-        ("flood", "sends more than"),
-        ("gone", "answered 404"),
+        ("cut", "Connection broken"),
+        ("stall", "timed out"),
+        ("gone", "404"),
     ],
 )
 def test_what_a_bad_server_sends_is_refused_in_one_sentence(address, tmp_path, path, what):
     card = card_of(f"{address}/{path}.tar.gz")
-    with pytest.raises(DownloadError, match=what) as caught:
+    with pytest.raises(RuntimeError, match=what) as caught:
         fetch(card, tmp_path, lambda _: None)
     assert f"/{path}.tar.gz" in str(caught.value)
     assert "colorkit data show orchard" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_wrong_checksum_leaves_nothing(address, tmp_path):
     card = card_of(f"{address}/whole3.tar.gz", "md5:" + "0" * 32)
-    with pytest.raises(DownloadError, match="checksum"):
+    with pytest.raises(RuntimeError, match="hash of downloaded file"):
         fetch(card, tmp_path, lambda _: None)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_download_that_breaks_once_is_tried_again(address, tmp_path):
@@ -151,7 +142,7 @@ def test_a_download_that_breaks_once_is_tried_again(address, tmp_path):
 
 def test_no_network_says_what_was_tried_and_what_works_without(tmp_path):
     card = card_of("http://127.0.0.1:9/set.tar.gz")
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9/set\.tar\.gz cannot be reached"):
+    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/set\.tar\.gz .*is there a network"):
         fetch(card, tmp_path, lambda _: None)
 
 
@@ -162,81 +153,57 @@ def test_too_little_room_is_said_before_the_download(address, tmp_path):
     assert "/room.tar.gz" not in Server.asked
 
 
-def evil_tar(change) -> bytes:
+def evil_tar(name: str = "harmless", kind: bytes = tarfile.REGTYPE) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        info = tarfile.TarInfo("harmless")
-        change(info)
-        archive.addfile(info, io.BytesIO(b"x" * info.size))
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
     return buffer.getvalue()
 
 
-def as_link(kind):
-    def change(info):
-        info.type, info.linkname = kind, "/etc/passwd"
-
-    return change
-
-
-def named(name):
-    def change(info):
-        info.name = name
-
-    return change
-
-
-EVIL = {
-    "parent": evil_tar(named("../out.txt")),
-    "deep parent": evil_tar(named("a/../../out.txt")),
-    "absolute": evil_tar(named("/tmp/out.txt")),
-    "backslashes": evil_tar(named("..\\out.txt")),
-    "drive": evil_tar(named("C:/out.txt")),
-    "symbolic link": evil_tar(as_link(tarfile.SYMTYPE)),
-    "hard link": evil_tar(as_link(tarfile.LNKTYPE)),
-    "device": evil_tar(as_link(tarfile.CHRTYPE)),
-}
-
-
-@pytest.mark.parametrize("kind", EVIL)
-def test_evil_tar_archives_are_refused(tmp_path, kind):
-    (tmp_path / "evil.tar").write_bytes(EVIL[kind])
-    with pytest.raises(UnsafeArchiveError):
-        unpack(tmp_path / "evil.tar", tmp_path / "in", 10**6)
+@pytest.mark.parametrize(
+    "content",
+    [
+        evil_tar("../out.txt"),
+        evil_tar("a/../../out.txt"),
+        evil_tar(kind=tarfile.SYMTYPE),
+        evil_tar(kind=tarfile.LNKTYPE),
+        evil_tar(kind=tarfile.CHRTYPE),
+        b"",
+        b"no archive",
+        ARCHIVE[:100],
+    ],
+    ids=["parent", "deep parent", "link", "hard link", "device", "empty", "other", "cut off"],
+)
+def test_evil_and_damaged_archives_are_refused_and_leave_nothing(tmp_path, content):
+    (tmp_path / "x.tar.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.tar\.gz is damaged or unsafe"):
+        unpack(tmp_path / "x.tar.gz", tmp_path / "in", 10**6)
     assert not list((tmp_path / "in").iterdir())
-    assert {p.name for p in tmp_path.iterdir()} == {"evil.tar", "in"}
+    assert {p.name for p in tmp_path.iterdir()} == {"x.tar.gz", "in"}
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "link"])
-def test_evil_zip_archives_are_refused(tmp_path, name):
+def test_what_a_zip_archive_wants_outside_lands_inside(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         info = zipfile.ZipInfo(name)
         if name == "link":
             info.external_attr = 0o120777 << 16
         archive.writestr(info, "/etc/passwd")
-    with pytest.raises(UnsafeArchiveError):
-        unpack(tmp_path / "evil.zip", tmp_path / "in", 10**6)
-    assert not list((tmp_path / "in").iterdir())
+    unpack(tmp_path / "evil.zip", tmp_path / "in", 10**6)
+    (found,) = (tmp_path / "in").iterdir()
+    assert found.is_file()
+    assert not found.is_symlink()
+    assert {p.name for p in tmp_path.iterdir()} == {"evil.zip", "in"}
 
 
 def test_an_archive_that_swells_is_stopped(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(5_000_000))
-    assert (tmp_path / "bomb.zip").stat().st_size < 10_000
-    with pytest.raises(UnsafeArchiveError, match="unpacks to more than"):
-        unpack(tmp_path / "bomb.zip", tmp_path / "in", 1_000_000)
-    assert not list((tmp_path / "in").iterdir())
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no archive", ARCHIVE[:100]], ids=["empty", "other", "cut off"]
-)
-def test_a_damaged_archive_is_said_to_be_damaged(tmp_path, content):
-    (tmp_path / "x.tar.gz").write_bytes(content)
-    with pytest.raises(ValueError, match="damaged"):
-        unpack(tmp_path / "x.tar.gz", tmp_path / "in", 10**6)
-
-
-def test_leading_folders_can_be_left_out(tmp_path):
-    (tmp_path / "x.tar.gz").write_bytes(ARCHIVE)
-    unpack(tmp_path / "x.tar.gz", tmp_path / "in", 10**6, strip=1)
-    assert (tmp_path / "in/deep/b.txt").exists()
+    (tmp_path / "bomb.tar").write_bytes(tar_of({"zeros": bytes(5_000_000)}))
+    for bomb in ("bomb.zip", "bomb.tar"):
+        assert (tmp_path / bomb).stat().st_size < 10_000
+        with pytest.raises(ValueError, match="unpacks to 5 MB, more than 1"):
+            unpack(tmp_path / bomb, tmp_path / "in", 1_000_000)
+        assert not list((tmp_path / "in").iterdir())

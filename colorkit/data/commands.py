@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.group()
 def data() -> None:
@@ -13,72 +15,48 @@ def data() -> None:
 @data.command("list")
 def list_() -> None:
     """List the datasets, with sizes and what their licences allow."""
-    from colorkit.data.cards import find_card, names, size_text
+    from colorkit.data.cards import cards, size_text
 
     rows = [("name", "pictures", "download", "profile", "allows")]
-    for name in names():
-        card = find_card(name)
+    for card in cards().values():
         count = f"{card.pictures:,}" if isinstance(card.pictures, int) else "see card"
-        how = "by hand" if card.by_hand else size_text(card.size_mb)
-        how = "drawn" if card.kind == "made" else how
-        count = "any" if card.kind == "made" else count
-        rows.append((name, count, how, card.profile.split(" (")[0], card.allows))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        size = "by hand" if card.by_hand else size_text(card.size_mb) if card.files else "drawn"
+        rows.append((card.name, count, size, card.profile.split(" (")[0], card.allows))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        click.echo("  ".join([*cells, row[4]]))
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
     click.echo("\nMore on one: colorkit data show NAME")
 
 
 @data.command()
 @click.argument("name")
-@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write.")
+@click.option("--sheet", type=FILE, help="PNG to write.")
 @click.option("--size", default=64, show_default=True, help="Side of a picture on the sheet.")
 @click.option("--number", default=48, show_default=True, help="Pictures on the sheet.")
 @click.option("--seed", default=0, show_default=True, help="Of a made world.")
 def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> None:
     """Show the card of a dataset, and a sheet of its pictures."""
-    from colorkit.data.cards import find_card
+    from PIL import Image
+
+    from colorkit.data import audit
+    from colorkit.data.cards import find_card, source_of
+    from colorkit.worlds import WORLDS
 
     card = find_card(name)
     click.echo(card.describe())
     if sheet is None:
         return
-    picture = _world_sheet(card, number, size, seed) if card.kind == "made" else None
-    if picture is None:
-        picture = _photograph_sheet(card, number, size)
+    if card.kind == "made":
+        world = WORLDS[card.name](number, size, seed)
+        pictures = [Image.fromarray(rgb.permute(1, 2, 0).numpy()) for rgb in world.rgb]
+    else:
+        source = source_of(card)
+        rows = range(0, len(source), max(1, len(source) // number))[:number]
+        pictures = [audit.example(source, i, size) for i in rows]
     sheet.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(sheet)
+    audit.sheet(pictures, columns=round((1.5 * number) ** 0.5)).save(sheet)
     click.echo(f"\n{sheet}")
-
-
-def _world_sheet(card, number: int, size: int, seed: int):
-    """The first pictures of a world, about three columns for two rows."""
-    from torchvision.transforms.functional import to_pil_image
-    from torchvision.utils import make_grid
-
-    from colorkit.worlds import WORLDS
-
-    rgb = WORLDS[card.name](number, size=size, seed=seed).rgb
-    columns = round((1.5 * number) ** 0.5)
-    return to_pil_image(make_grid(rgb, columns, padding=0, pad_value=255))
-
-
-def _photograph_sheet(card, number: int, size: int):
-    """The first pictures of a dataset that was fetched, twelve in a row."""
-    from PIL import Image
-
-    from colorkit.data.audit import example
-    from colorkit.data.cards import source_of
-
-    source = source_of(card)
-    step = max(1, len(source) // number)
-    rows = range(0, len(source), step)[:number]
-    picture = Image.new("RGB", (12 * size, max(1, -(-len(rows) // 12)) * size), "white")
-    for k, i in enumerate(rows):
-        place = (k % 12 * size, k // 12 * size)
-        picture.paste(example(source.names[i], source.items[i], size), place)
-    return picture
 
 
 @data.command()
@@ -95,10 +73,6 @@ SOURCE = click.argument("source")
 SIZE = click.option("--size", default=128, show_default=True, help="Side of the squares, pixels.")
 MIN_SIDE = click.option("--min-side", type=int, help="Smallest shorter side [default: size / 2].")
 WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes [default: the cores].")
-IDENTITY = click.option(
-    "--identity",
-    help="'folder' if a folder is one person, or a pattern whose group is the identity.",
-)
 
 
 @data.command()
@@ -106,27 +80,18 @@ IDENTITY = click.option(
 @SIZE
 @MIN_SIDE
 @WORKERS
-@click.option("--json", "json_", type=click.Path(dir_okay=False, path_type=Path), help="To write.")
-@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write.")
-def audit(
-    source: str,
-    size: int,
-    min_side: int | None,
-    workers: int | None,
-    json_: Path | None,
-    sheet: Path | None,
-) -> None:
+@click.option("--json", type=FILE, help="To write.")
+@click.option("--sheet", type=FILE, help="PNG to write.")
+def audit(source: str, json: Path | None, sheet: Path | None, **options) -> None:
     """Say of each file of SOURCE, a folder or a dataset's name, whether and why it is no use."""
-    from colorkit.data.audit import audit as look
+    from colorkit.data.audit import audit
 
-    report = look(_source(source, None), size, min_side, workers)
+    report = audit(_source(source), **options)
     click.echo(report.table())
-    if json_ is not None:
-        report.save_json(json_)
-        click.echo(f"\n{json_}")
-    if sheet is not None:
-        report.save_sheet(sheet)
-        click.echo(f"\n{sheet}")
+    for path, save in ((json, report.save_json), (sheet, report.save_sheet)):
+        if path is not None:
+            save(path)
+            click.echo(f"\n{path}")
 
 
 @data.command()
@@ -135,43 +100,33 @@ def audit(
 @SIZE
 @MIN_SIDE
 @WORKERS
-@IDENTITY
+@click.option(
+    "--identity", help="'folder' if each is one person, or a pattern, its group the identity."
+)
 @click.option("--split", default="80/10/10", show_default=True, help="Shares, or 'keep'.")
 @click.option("--seed", default=0, show_default=True, help="Of the split.")
-def prepare(
-    source: str,
-    out: Path,
-    size: int,
-    min_side: int | None,
-    workers: int | None,
-    identity: str | None,
-    split: str,
-    seed: int,
-) -> None:
+def prepare(source: str, out: Path, identity: str | None, **options) -> None:
     """Audit, crop, resize and split SOURCE, a folder or a dataset's name, into a store.
 
     Interrupted, the same command goes on where it was.
     """
-    from colorkit.data.prepare import prepare as make
+    from colorkit.data.prepare import prepare
 
-    chosen = _source(source, identity)
-    store, report = make(chosen, out, size, split, seed, min_side, workers)
+    store, report = prepare(_source(source, identity), out, **options)
     if report is None:
         click.echo(f"{out} was finished before")
     else:
-        click.echo(report.table())
-        click.echo(f"\nleft out, each with its reason: {out / 'audit.csv'}")
-    counts = ", ".join(f"{n:,} {name}" for name, n in store.manifest["splits"].items())
-    click.echo(f"{out}: {counts}, {store.size} x {store.size}, checksum {store.checksum[:16]}")
+        click.echo(f"{report.table()}\n\nleft out, each with its reason: {out / 'audit.csv'}")
+    click.echo(f"{store}, checksum {store.manifest['checksum'][:16]}")
 
 
-def _source(source: str, identity: str | None):
+def _source(source: str, identity: str | None = None):
     """A folder, or else a dataset that is fetched if need be."""
-    from colorkit.data.cards import find_card, names, source_of
+    from colorkit.data.cards import cards, source_of
     from colorkit.data.download import fetch
     from colorkit.data.sources import open_source
 
-    if not Path(source).exists() and source.lower() in names():
-        card = find_card(source)
-        return source_of(card, fetch(card, say=click.echo))
-    return open_source(source, identity)
+    card = cards().get(source.lower())
+    if Path(source).exists() or card is None:
+        return open_source(source, identity)
+    return source_of(card, fetch(card, say=click.echo))

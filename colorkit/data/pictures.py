@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from colorkit.color import rgb_to_lab, split_lab
+from colorkit.data.store import Store
 from colorkit.worlds import WORLDS, World
 
 Pair = tuple[Tensor, Tensor]
@@ -17,14 +18,9 @@ _PARTS = {"train": 1, "val": 2, "test": 3}  # seeds of the made worlds: no part 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Three sets of pictures that share none.
+    """Three sets that share no picture: L (N, 1, H, W) and ab (N, 2, H, W) each, on the CPU.
 
-    Attributes
-    ----------
-    train, val, test : pair of Tensor
-        L (N, 1, H, W) and ab (N, 2, H, W), on the CPU.
-    worlds : dict of str to World
-        The made worlds behind the three, empty for photographs.
+    `worlds` holds the made worlds behind "train", "val" and "test"; it is empty for photographs.
     """
 
     train: Pair
@@ -51,16 +47,6 @@ def lesson_pictures(
         Pictures for training, and for validation and test each. A store may have fewer.
     size : int
         Side of a made picture in pixels. Photographs have the size they were prepared in.
-    seed : int
-
-    Returns
-    -------
-    Pictures
-
-    Raises
-    ------
-    FileNotFoundError
-        If the source is neither a world nor a store.
 
     Examples
     --------
@@ -69,27 +55,23 @@ def lesson_pictures(
     [(4, 2, 32, 32), (2, 2, 32, 32), (2, 2, 32, 32)]
     """
     counts = {"train": train, "val": held_out, "test": held_out}
-    if str(source) not in WORLDS:
-        parts = {part: _of_store(source, part, n, seed) for part, n in counts.items()}
-        return Pictures(**parts, worlds={})
-    draw = WORLDS[str(source)]
-    worlds = {part: draw(n, size, 10 * seed + _PARTS[part]) for part, n in counts.items()}
-    return Pictures(**{part: (w.L, w.ab) for part, w in worlds.items()}, worlds=worlds)
-
-
-def _of_store(path: str | Path, part: str, count: int, seed: int) -> Pair:
-    from colorkit.data.store import Store
-
+    if str(source) in WORLDS:
+        draw = WORLDS[str(source)]
+        worlds = {part: draw(n, size, 10 * seed + _PARTS[part]) for part, n in counts.items()}
+        return Pictures(**{part: (w.L, w.ab) for part, w in worlds.items()}, worlds=worlds)
     try:
-        store = Store(path)
+        store = Store(source)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{path} is neither a made world ({', '.join(WORLDS)}) nor a prepared store; for a "
-            f"folder of photographs run: colorkit data prepare {path} --out STORE, and give STORE"
+            f"{source} is neither a made world ({', '.join(WORLDS)}) nor a prepared store; for a "
+            f"folder of photographs run: colorkit data prepare {source} --out STORE, and give STORE"
         ) from error
-    rows = store.rows(part)
-    if len(rows) == 0:
-        raise ValueError(f"{path} has no picture in its split {part!r}")
-    # A store keeps the order of its source, class by class: a part of it is drawn, not cut off.
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
-    return split_lab(rgb_to_lab(torch.from_numpy(store.pictures(rows))))
+    parts = {}
+    for part, count in counts.items():
+        rows = store.rows(part)
+        if len(rows) == 0:
+            raise ValueError(f"{source} has no picture in its split {part!r}")
+        # A store keeps the order of its source, class by class: a part of it is drawn, not cut off.
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+        parts[part] = split_lab(rgb_to_lab(torch.from_numpy(store.pictures(rows))))
+    return Pictures(**parts, worlds={})

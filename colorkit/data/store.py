@@ -1,48 +1,36 @@
-"""Prepared pictures on disk: shards of 8-bit RGB that are mapped into memory, never read whole.
+"""Prepared pictures on disk: one array of 8-bit RGB that is mapped into memory, never read whole.
 
 A store is a folder::
 
-    manifest.json    sizes, classes, counts, SHA-256 of every file; written last
-    shard-0000.npy   uint8 (n, size, size, 3), in the order of the names; further shards follow
-    labels.npy       int32 (N,), index into the classes, -1 without one
-    splits.npy       uint8 (N,), 0 train, 1 val, 2 test
-    names.txt        the name of each picture in its source, one a line, as JSON strings
-    audit.csv        what was left out, with its verdict and reason
+    manifest.json   size, classes, counts, a checksum; written last
+    pictures.npy    uint8 (M, size, size, 3), a row for each file of the source
+    index.npy       what was kept (N,), in the order of the names: row, label and split as numbers
+    names.txt       the name of each kept picture in its source, one a line, as JSON strings
+    audit.csv       what was left out, with its verdict and reason
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-FORMAT, VERSION = "colorkit-store", 1
-MANIFEST = "manifest.json"
+FORMAT = "colorkit-store 2"
+MANIFEST, PICTURES, LOG = "manifest.json", "pictures.npy", "log.jsonl"
+INDEX = np.dtype([("row", np.int64), ("label", np.int32), ("split", np.uint8)])
 SPLITS = ("train", "val", "test")
 
 
 class Store:
-    """Open a prepared store; nothing but the manifest is read.
+    """Open a prepared store; no picture is read.
 
-    Parameters
-    ----------
-    path : path
-        The folder that ``colorkit data prepare`` has written.
-
-    Attributes
-    ----------
-    size : int
-        Side of the pictures in pixels.
-    classes : list of str
-    labels : ndarray
-        int32 (N,), mapped.
+    Pictures have `size` x `size` pixels; `labels`, int32 (N,), are numbers in `classes`, or -1.
 
     Raises
     ------
     FileNotFoundError
         If it is no store, or was not finished.
     ValueError
-        If it was written by a newer version, or a file is missing or has another size.
+        If another version wrote it, or a file is missing or has another size.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,18 +38,12 @@ class Store:
         self.manifest = read_manifest(self.path)
         self.size: int = self.manifest["size"]
         self.classes: list[str] = self.manifest["classes"]
-        self.checksum: str = self.manifest["checksum"]
-        self.labels = self._map("labels.npy", (len(self),))
-        self._splits = self._map("splits.npy", (len(self),))
-        side = self.size
-        self._shards = [
-            self._map(shard["file"], (shard["pictures"], side, side, 3))
-            for shard in self.manifest["shards"]
-        ]
-        self._ends = np.cumsum([shard["pictures"] for shard in self.manifest["shards"]])
+        self._index = self._map("index.npy", (self.manifest["pictures"],))
+        self._pictures = self._map(PICTURES, (self.manifest["files"], self.size, self.size, 3))
+        self.labels = self._index["label"]
 
     def __len__(self) -> int:
-        return self.manifest["pictures"]
+        return len(self._index)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n:,} {s}" for s, n in self.manifest["splits"].items())
@@ -78,62 +60,22 @@ class Store:
         return mapped.view(np.ndarray)  # a memmap's own indexing is several times slower
 
     def rows(self, split: str) -> np.ndarray:
-        """Numbers of the pictures of a split, ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
-
-        Returns
-        -------
-        ndarray
-            int32 (n,), ascending.
-        """
+        """Numbers of the pictures of "train", "val", "test" or "all": int64 (n,)."""
         if split == "all":
-            return np.arange(len(self), dtype=np.int32)
+            return np.arange(len(self))
         if split not in SPLITS:
             raise ValueError(f"{split!r} is no split: take one of {', '.join(SPLITS)} or all")
-        return np.flatnonzero(self._splits == SPLITS.index(split)).astype(np.int32)
+        return np.flatnonzero(self._index["split"] == SPLITS.index(split))
 
-    def pictures(
-        self, rows: np.ndarray, corners: np.ndarray | None = None, crop: int | None = None
-    ) -> np.ndarray:
-        """Pictures by number, uint8 (n, 3, crop, crop).
-
-        Parameters
-        ----------
-        rows : ndarray
-            Integers (n,).
-        corners : ndarray, optional
-            (n, 2): the first row and column of the part that is wanted of each.
-        crop : int, optional
-            Side of that part; by default the whole picture.
-        """
-        crop = self.size if crop is None else crop
-        out = np.empty((len(rows), 3, crop, crop), np.uint8)
-        shards = np.searchsorted(self._ends, rows, side="right")
-        for k, (shard, row) in enumerate(
-            zip(shards.tolist(), np.asarray(rows).tolist(), strict=True)
-        ):
-            start = int(self._ends[shard - 1]) if shard else 0
-            y, x = (0, 0) if corners is None else corners[k].tolist()
-            out[k] = self._shards[shard][row - start, y : y + crop, x : x + crop].transpose(2, 0, 1)
-        return out
+    def pictures(self, numbers: np.ndarray) -> np.ndarray:
+        """Pictures by number, uint8 (n, 3, size, size)."""
+        found = self._pictures[self._index["row"][numbers]]
+        return np.ascontiguousarray(found.transpose(0, 3, 1, 2))
 
     def names(self) -> list[str]:
         """The name of every picture in its source; read on demand, for it may be long."""
         with open(self.path / "names.txt", encoding="utf-8") as file:
             return [json.loads(line) for line in file]
-
-    def verify(self) -> None:
-        """Compare every file with its SHA-256.
-
-        Raises
-        ------
-        ValueError
-            Naming the files that differ.
-        """
-        wanted = dict(self.manifest["files"])
-        wanted |= {shard["file"]: shard["sha256"] for shard in self.manifest["shards"]}
-        wrong = [name for name, sum_ in wanted.items() if sha256(self.path / name) != sum_]
-        if wrong:
-            raise ValueError(f"{self.path}: {', '.join(wrong)} changed since: prepare it again")
 
 
 def read_manifest(path: Path) -> dict:
@@ -141,32 +83,15 @@ def read_manifest(path: Path) -> dict:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        begun = (path / "work").is_dir()
-        hint = (
-            "it was not finished: run the same prepare again, it goes on"
-            if begun
-            else ("make one with: colorkit data prepare SOURCE --out STORE")
-        )
+        hint = "make one with: colorkit data prepare SOURCE --out STORE"
+        if (path / LOG).exists():
+            hint = "it was not finished: run the same prepare again, it goes on"
         raise FileNotFoundError(f"{path} is no store of prepared pictures; {hint}") from None
     except ValueError as error:
         raise ValueError(f"{path / MANIFEST} is damaged ({error}): prepare it again") from error
     if manifest.get("format") != FORMAT:
-        raise ValueError(f"{path / MANIFEST} is not the manifest of a store")
-    if manifest.get("version") != VERSION:
         raise ValueError(
-            f"{path} has version {manifest.get('version')}, this colorkit reads {VERSION}: "
-            "prepare it again"
+            f"{path} has the format {manifest.get('format')!r}, this colorkit reads {FORMAT!r}: "
+            "prepare it again, into a new folder"
         )
     return manifest
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def checksum_of(manifest: dict) -> str:
-    """One sum for all that a store holds: equal for equal pictures, labels and splits."""
-    parts = {key: manifest[key] for key in ("version", "size", "classes", "shards", "files")}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

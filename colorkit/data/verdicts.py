@@ -18,57 +18,31 @@ VERDICTS = (
 NEAR_GRAY = 5.0  # chroma, in Lab units, below which a pixel hardly shows a colour
 _BORDER = THUMB // 8  # what a paper border may take on each side
 
-_LEVELS = np.arange(256) / 255
-_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(
-    np.float32
-)  # IEC 61966-2-1
-_TO_XYZ = np.array(  # sRGB to XYZ relative to D65, the matrix of colorkit.color
-    [
-        [0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047],
-        [0.212671, 0.715160, 0.072169],
-        [0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883],
-    ],
-    np.float32,
-)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 
 
-def lab_of(thumbs: np.ndarray) -> np.ndarray:
-    """Lab (N, 3, H, W) float32 of uint8 pictures (N, H, W, 3).
-
-    As :func:`colorkit.color.rgb_to_lab`, in NumPy: processes that look at pictures start in a
-    fraction of the time when they load neither torch nor SciPy.
-    """
-    xyz = _LINEAR[thumbs] @ _TO_XYZ.T
-    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = np.moveaxis(f, 3, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
-
-
-def judge(thumbs: np.ndarray, lab: np.ndarray | None = None) -> list[tuple[str, str]]:
+def judge(thumbs: np.ndarray, lab: np.ndarray) -> list[tuple[str, str]]:
     """Verdict and reason of each picture: ``("ok", "")``, or flat, gray or single tint.
 
-    Parameters
-    ----------
-    thumbs : ndarray
-        uint8 (N, 32, 32, 3).
-    lab : ndarray, optional
-        The same pictures from :func:`lab_of`.
-
-    Examples
-    --------
-    >>> judge(np.full((1, 32, 32, 3), 90, np.uint8))
-    [('flat', 'one even colour: levels spread by 0')]
+    ``lab`` holds the same pictures in Lab, (N, 3, 32, 32).
     """
     if len(thumbs) == 0:
         return []
-    lab = lab_of(thumbs) if lab is None else lab
     pixels = thumbs.reshape(len(thumbs), -1, 3)
     spread = np.ptp(np.quantile(pixels, [0.02, 0.98], axis=1), axis=0).max(-1)
-    chroma, inner = _high_chroma(lab), _high_chroma(lab[..., _BORDER:-_BORDER, _BORDER:-_BORDER])
-    paper = _has_paper_border(lab)
+    inside = lab[..., _BORDER:-_BORDER, _BORDER:-_BORDER]
+    chroma, inner = (
+        np.quantile(np.hypot(x[:, 1], x[:, 2]).reshape(len(x), -1), 0.98, axis=1)
+        for x in (lab, inside)
+    )
+    edge = np.ones((THUMB, THUMB), bool)
+    edge[2:-2, 2:-2] = False
+    frame = lab[:, :, edge]  # paper, where it is light and of one colour
+    even = np.ptp(np.quantile(frame, [0.1, 0.9], axis=2), axis=0).max(1) < 8
+    paper = even & (frame[:, 0].mean(1) > 70)
     tint = single_tint(thumbs, lab)
-    verdicts = []
+    hue = np.degrees(np.arctan2(lab[:, 2].mean((1, 2)), lab[:, 1].mean((1, 2)))) % 360
+    found = []
     for i in range(len(thumbs)):
         if spread[i] < 8:
             verdict = "flat", f"one even colour: levels spread by {spread[i]:.0f}"
@@ -77,29 +51,11 @@ def judge(thumbs: np.ndarray, lab: np.ndarray | None = None) -> list[tuple[str, 
         elif paper[i] and inner[i] < NEAR_GRAY + 1:
             verdict = "gray", f"no colour inside a tinted border: chroma at most {inner[i]:.1f}"
         elif tint[i]:
-            verdict = "single tint", f"one tint (hue {_mean_hue(lab[i]):.0f} degrees), as in sepia"
+            verdict = "single tint", f"one tint (hue {hue[i]:.0f} degrees), as in sepia"
         else:
             verdict = OK, ""
-        verdicts.append(verdict)
-    return verdicts
-
-
-def _high_chroma(lab: np.ndarray) -> np.ndarray:
-    chroma = np.hypot(lab[:, 1], lab[:, 2]).reshape(len(lab), -1)
-    return np.quantile(chroma, 0.98, axis=1)
-
-
-def _mean_hue(lab: np.ndarray) -> float:
-    return float(np.degrees(np.arctan2(lab[2].mean(), lab[1].mean())) % 360)
-
-
-def _has_paper_border(lab: np.ndarray) -> np.ndarray:
-    """Whether a frame around the picture is light and of one colour (N,)."""
-    edge = np.ones((THUMB, THUMB), bool)
-    edge[2:-2, 2:-2] = False
-    frame = lab[:, :, edge]
-    even = np.ptp(np.quantile(frame, [0.1, 0.9], axis=2), axis=0).max(1) < 8
-    return even & (frame[:, 0].mean(1) > 70)
+        found.append(verdict)
+    return found
 
 
 def single_tint(thumbs: np.ndarray, lab: np.ndarray) -> np.ndarray:
@@ -112,11 +68,15 @@ def single_tint(thumbs: np.ndarray, lab: np.ndarray) -> np.ndarray:
     """
     n, half = len(thumbs), THUMB // 2
     coarse = thumbs.reshape(n, half, 2, half, 2, 3).mean((2, 4), dtype=np.float32)
-    rest = _residual(coarse)
     cut = _BORDER // 2
+    most = np.quantile(_residual(coarse), 0.8, axis=1)
     inner = _residual(coarse[:, cut:-cut, cut:-cut])
-    most = np.quantile(rest, 0.8, axis=1)
-    agreement, minor, chroma = _hue_agreement(lab)
+    ab = lab[:, 1:].reshape(n, 2, -1).astype(np.float64)
+    chroma = np.hypot(ab[:, 0], ab[:, 1]).mean(1)
+    agreement = np.hypot(*ab.mean(2).T) / np.maximum(chroma, 1e-9)  # 1 where all hues are one
+    centred = ab - ab.mean(2, keepdims=True)
+    variance = np.linalg.eigvalsh(centred @ centred.swapaxes(1, 2) / ab.shape[2])
+    minor = np.sqrt(variance[:, 0].clip(0))  # spread of ab across its main axis
     strict = (most <= 1.75) & (agreement >= 0.9)
     loose = (most <= 2.1) & (agreement >= 0.98) & (minor <= 1.5) & (most <= 0.15 * chroma)
     no_spot = np.quantile(inner, 0.95, axis=1) <= 8  # a red ball on a gray street has one
@@ -140,21 +100,14 @@ def _residual(rgb: np.ndarray, degree: int = 4) -> np.ndarray:
     return distance
 
 
-def _hue_agreement(lab: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Length of the mean hue vector in [0, 1], spread of ab across its main axis, mean chroma."""
-    ab = lab[:, 1:].reshape(len(lab), 2, -1).astype(np.float64)
-    chroma = np.hypot(ab[:, 0], ab[:, 1])
-    agreement = np.hypot(*ab.sum(2).T) / np.maximum(chroma.sum(1), 1e-9)
-    centred = ab - ab.mean(2, keepdims=True)
-    variance = np.linalg.eigvalsh(centred @ centred.swapaxes(1, 2) / ab.shape[2])
-    return agreement, np.sqrt(variance[:, 0].clip(0)), chroma.mean(1)
+FINGERPRINT = np.dtype([("hash", np.uint64), ("colours", np.uint8, 48)])
+MAX_BITS, MAX_LEVELS = 4, 6.0  # how far the hashes and the coarse colours of duplicates may differ
+_BANDS = (13, 13, 13, 13, 12)
+_CROWD = 32  # in a crowd of equal keys, each picture is compared with so many before it
 
 
-# --- near-duplicates ------------------------------------------------------------------------------
-
-
-def fingerprints(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Perceptual hashes uint64 (N,) and coarse colours uint8 (N, 48) of pictures.
+def fingerprints(thumbs: np.ndarray) -> np.ndarray:
+    """Perceptual hash and mean colours of a 4 x 4 grid of each picture: `FINGERPRINT` (N,).
 
     The hash holds the signs of the 64 lowest cosine coefficients of brightness against their
     median, as in pHash (Zauner 2010): it survives scaling, recompression and changes of contrast.
@@ -165,39 +118,22 @@ def fingerprints(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cosines = np.cos(np.pi * k * (2 * x + 1) / (2 * THUMB)).astype(np.float32)
     low = (cosines @ luma @ cosines.T).reshape(n, 81)[:, 1:65]
     bits = low > np.median(low, axis=1, keepdims=True)
-    hashes = np.packbits(bits, axis=1).view(np.uint64).ravel()
     step = THUMB // 4
     colours = thumbs.reshape(n, 4, step, 4, step, 3).mean((2, 4))
-    return hashes, np.round(colours).astype(np.uint8).reshape(n, 48)
+    prints = np.empty(n, FINGERPRINT)
+    prints["hash"] = np.packbits(bits, axis=1).view(np.uint64).ravel()
+    prints["colours"] = np.round(colours).reshape(n, 48)
+    return prints
 
 
-MAX_BITS, MAX_LEVELS = 4, 6.0  # how far the hashes and the coarse colours of duplicates may differ
-_BANDS = (13, 13, 13, 13, 12)
-_CROWD = 32  # in a crowd of equal keys, each picture is compared with so many before it
-
-
-def duplicates(hashes: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """For each picture the index of an earlier one that it repeats, else -1.
+def duplicates(prints: np.ndarray) -> np.ndarray:
+    """For each picture the index of an earlier one that it repeats, else -1: int64 (N,).
 
     Pictures are compared only where two of five bands of the hash agree, which holds for every
     pair that differs in at most three bits, and for most that differ in four; so the time grows as
     N log N. Order matters: the first of its kind stays.
-
-    Parameters
-    ----------
-    hashes, colours : ndarray
-        From :func:`fingerprints`.
     """
-    earlier, later = _near_pairs(hashes, colours)
-    original = np.full(len(hashes), -1, np.int64)
-    order = np.lexsort((earlier, later))
-    for i, j in zip(earlier[order].tolist(), later[order].tolist(), strict=True):
-        if original[i] < 0 and original[j] < 0:
-            original[j] = i
-    return original
-
-
-def _near_pairs(hashes: np.ndarray, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    hashes = np.ascontiguousarray(prints["hash"])
     shifts = np.cumsum((0, *_BANDS))
     bands = [
         (hashes >> np.uint64(s)) & np.uint64(2**w - 1)
@@ -213,15 +149,13 @@ def _near_pairs(hashes: np.ndarray, colours: np.ndarray) -> tuple[np.ndarray, np
             if here.size == 0:
                 break
             pairs = np.stack([order[here], order[here + gap]])  # stable: earlier comes first
-            found.append(pairs[:, _near(hashes, colours, *pairs)])
-    earlier, later = np.unique(np.concatenate(found, axis=1), axis=1)
-    return earlier, later
-
-
-def _near(hashes: np.ndarray, colours: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    bits = np.bitwise_count(hashes[i] ^ hashes[j]) <= MAX_BITS
-    levels = np.zeros(len(i), bool)
-    some = np.flatnonzero(bits)
-    difference = np.abs(colours[i[some]].astype(np.int16) - colours[j[some]])
-    levels[some] = difference.mean(1) <= MAX_LEVELS
-    return levels
+            pairs = pairs[:, np.bitwise_count(hashes[pairs[0]] ^ hashes[pairs[1]]) <= MAX_BITS]
+            colours = prints["colours"][pairs].astype(np.int16)
+            found.append(pairs[:, np.abs(colours[0] - colours[1]).mean(1) <= MAX_LEVELS])
+    earlier, later = np.concatenate(found, axis=1)
+    original = np.full(len(prints), -1, np.int64)
+    order = np.lexsort((earlier, later))
+    for i, j in zip(earlier[order].tolist(), later[order].tolist(), strict=True):
+        if original[i] < 0 and original[j] < 0:
+            original[j] = i
+    return original
