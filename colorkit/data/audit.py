@@ -232,7 +232,7 @@ class Report:
             rows = [i for i, (found, _) in enumerate(self.verdicts) if found == verdict]
             rows = rows[:: -(-len(rows) // each)]
             for i in rows + [None] * (each - len(rows)):
-                tile = Image.new("RGB", (size, size + 32), "white")
+                tile = Image.new("RGB", (size + 4, size + 36), "white")
                 if i is not None:
                     tile.paste(example(self.source, i, size))
                     name = Path(self.source.names[i]).name.encode("utf-8", "replace").decode()
@@ -258,7 +258,7 @@ def sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
     from torchvision.utils import make_grid
 
     stacked = torch.stack([pil_to_tensor(picture) for picture in pictures])
-    return to_pil_image(make_grid(stacked, columns, padding=4, pad_value=255))
+    return to_pil_image(make_grid(stacked, columns, padding=0, pad_value=255))
 
 
 def audit(
