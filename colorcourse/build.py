@@ -55,10 +55,7 @@ class Lesson:
 def build_lesson(root: Path, name: str) -> Lesson:
     """Read ``solutions/NAME.py`` under `root` and build both notebooks; nothing is written.
 
-    Raises
-    ------
-    ValueError
-        If a cell's solution markers do not pair up; the message names file and cell.
+    ValueError if a cell's solution markers do not pair up; it names file and cell.
     """
     path = Path(root) / SOURCES / f"{name}.py"
     cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
@@ -119,8 +116,8 @@ def _nbgrader(source: str, graded: set[str]) -> dict | None:
         "task": False,
     }
     if kind == "check":
-        specs = all_exercises()
-        metadata["points"] = sum(specs[name].points if name in specs else 1 for name in names)
+        specs = [spec for name, spec in all_exercises().items() if name in names]
+        metadata["points"] = sum(spec.points for spec in specs)
     return metadata
 
 
@@ -191,31 +188,26 @@ def build_all(root: Path, wanted: str | list[str] | None = None) -> list[Lesson]
 def difference(path: Path, built: NotebookNode) -> str:
     """How a stored notebook differs from the built one; the empty string where it does not.
 
-    Outputs are not compared, nor what editors add to the metadata.
+    Compared is what the builder decides: kernel, and kind, id, own metadata and source of each
+    cell; not outputs, nor what editors add.
     """
     where = f"{path.parent.name}/{path.name}"
-    if not path.is_file():
-        return f"{where} is missing: {AGAIN}"
     stored = read_notebook(path)
     if stored is None:
-        return f"{where} is no readable notebook: {AGAIN}"
-    old, new = _lines(stored), _lines(built)
-    if old == new:
+        return f"{where} is missing or no notebook: {AGAIN}"
+    texts = []
+    for notebook in (stored, built):
+        texts.append([json.dumps(notebook.metadata.get("kernelspec"), sort_keys=True)])
+        for cell in notebook.cells:
+            own = {key: cell.metadata[key] for key in ("nbgrader", "tags") if key in cell.metadata}
+            head = f"# %% {cell.cell_type} {cell.get('id')} {json.dumps(own, sort_keys=True)}"
+            texts[-1] += [head, *cell.source.split("\n")]
+    if texts[0] == texts[1]:
         return ""
-    first = next(i for i, (a, b) in enumerate(zip_longest(old, new)) if a != b)
-    cell = sum(line.startswith("# %%") for line in old[: first + 1])
-    lines = unified_diff(old, new, "stored", "made from its source", lineterm="", n=1)
+    first = next(i for i, (a, b) in enumerate(zip_longest(*texts)) if a != b)
+    cell = sum(line.startswith("# %%") for line in texts[0][: first + 1])
+    lines = unified_diff(*texts, "stored", "made from its source", lineterm="", n=1)
     return "\n".join([f"{where}, cell {cell}: differs from its source: {AGAIN}", *lines])
-
-
-def _lines(notebook: NotebookNode) -> list[str]:
-    """What the builder decides: the kernel, then kind, id, metadata and source of each cell."""
-    lines = [json.dumps(notebook.metadata.get("kernelspec"), sort_keys=True)]
-    for cell in notebook.cells:
-        own = {key: cell.metadata[key] for key in ("nbgrader", "tags") if key in cell.metadata}
-        head = f"# %% {cell.cell_type} {cell.get('id')} {json.dumps(own, sort_keys=True)}"
-        lines += [head, *cell.source.split("\n")]
-    return lines
 
 
 def check_all(root: Path, wanted: str | list[str] | None = None) -> list[str]:
@@ -230,11 +222,9 @@ def check_all(root: Path, wanted: str | list[str] | None = None) -> list[str]:
             problems.append(f"{path.parent.name}/{path.name} belongs to no lesson: {text}")
     for name in select_lessons(known, wanted):
         lesson, path = build_lesson(root, name), root / SOURCES / f"{name}.ipynb"
-        found = [difference(root / LESSONS / path.name, lesson.student)]
-        found.append(difference(path, lesson.solution))
-        made = (read_notebook(path) or lesson.student).metadata.get("colorkit", {})
-        if not found[-1] and made.get("executed") != code_hash(lesson.solution):
-            text = "its outputs do not come from the present code: run `colorkit notebooks execute`"
-            found.append(f"{SOURCES}/{path.name}: {text}")
-        problems += filter(None, found)
+        drift = difference(path, lesson.solution)
+        if not drift and "colorkit" not in lesson.solution.metadata:  # none were kept
+            drift = f"{SOURCES}/{path.name}: its outputs do not come from the present code: "
+            drift += "run `colorkit notebooks execute`"
+        problems += filter(None, [difference(root / LESSONS / path.name, lesson.student), drift])
     return problems

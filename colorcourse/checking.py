@@ -44,14 +44,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of calling an answer once: a value, or the reason why there is none.
-
-    `changed` are the positions of arguments that were changed in place and must not be.
-    """
+    """What came of calling an answer once."""
 
     value: Any
-    problem: str
-    changed: tuple[int, ...]
+    problem: str  # why there is no value
+    changed: tuple[int, ...]  # positions of arguments that were changed in place and must not be
 
 
 def check(name: str) -> None:
@@ -77,9 +74,8 @@ def grade(name: str) -> Verdict:
     answer, undone = submissions[name]
     if undone:
         parts = f" ({', '.join(undone)} still to be written)" if spec.methods else ""
-        return Verdict(
-            "not done", f"Replace the dots with your answer{parts}, then run both cells."
-        )
+        text = f"Replace the dots with your answer{parts}, then run both cells."
+        return Verdict("not done", text)
     return grade_answer(spec, answer)
 
 
@@ -122,9 +118,6 @@ def _borrowed(spec: Exercise, answer: Callable | type) -> str | None:
             if ours or {first, home} & {"skimage", "kornia"}:
                 return f"This calls {name}, which is the answer itself. Write the steps yourself."
     return None
-
-
-# --- cases ----------------------------------------------------------------------------------------
 
 
 def _try_cases(spec: Exercise, answer: Callable) -> str | None:
@@ -171,12 +164,12 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
     expected = listed_outcome(spec, spec.reference, case).value
     if text := difference(expected, outcome.value, spec.atol, spec.rtol):
         return f"On {case.label}: {text}"
-    if outcome.changed:
-        return (
-            f"The result is right, but your function changed its argument number "
-            f"{outcome.changed[0] + 1} in place. Work on a new tensor: `x = x.clone()` makes one."
-        )
-    return None
+    if not outcome.changed:
+        return None
+    return (
+        f"The result is right, but your function changed its argument number "
+        f"{outcome.changed[0] + 1} in place. Work on a new tensor: `x = x.clone()` makes one."
+    )
 
 
 def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
@@ -184,9 +177,6 @@ def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
         return a.value is b.value and a.problem.split(" (line")[0] == b.problem.split(" (line")[0]
     same_value = not difference(b.value, a.value, spec.atol, spec.rtol, nan_equal=True)
     return same_value and a.changed == b.changed
-
-
-# --- calling what somebody else wrote -------------------------------------------------------------
 
 
 def _call(spec: Exercise, answer: Callable | type, function: Callable, *args) -> tuple[Any, str]:
@@ -259,9 +249,6 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
             timer.cancel()
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-# --- comparing values -----------------------------------------------------------------------------
 
 
 def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: bool = False) -> str:

@@ -13,10 +13,7 @@ LESSON_ID = re.compile(r"\d\d_[a-z0-9_]+")
 def find_root(start: Path | None = None) -> Path:
     """The folder at or above `start` (default: the current one) whose pyproject.toml is colorkit's.
 
-    Raises
-    ------
-    FileNotFoundError
-        Outside a checkout: the message says what to do.
+    FileNotFoundError outside a checkout says what to do.
     """
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):

@@ -44,12 +44,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Run:
-    """What one execution gave: the notebook without the state of its widgets (None: none was left),
-    seconds, and the kernel's peak in MB (None: it was killed)."""
+    """What one execution gave."""
 
-    notebook: NotebookNode | None
+    notebook: NotebookNode | None  # without the state of its widgets; None where none was left
     seconds: float
-    peak_mb: float | None
+    peak_mb: float | None  # of the kernel; None where it was killed
     failure: Failure | None
 
 
@@ -172,11 +171,8 @@ def execute_solutions(
 ) -> Iterator[tuple[str, Run | None]]:
     """Execute the solutions whose code changed and store them with their outputs.
 
-    Yields
-    ------
-    (name, Run or None)
-        None for a lesson whose outputs are current, from this profile. A run that failed, or that
-        would be stored with more than 1 MB, leaves the stored file alone; its `failure` says why.
+    Yields (name, Run), or (name, None) where the outputs are current, from this profile. A run that
+    failed, or needs more than 1 MB, leaves the stored file alone; its `failure` says why.
     """
     for lesson in lessons:
         built = lesson.solution

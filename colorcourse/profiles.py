@@ -18,20 +18,10 @@ def tables() -> dict[str, Any]:
 
 
 def settings(lesson: str, profile: str | None = None) -> SimpleNamespace:
-    """The sizes and steps of a lesson at a profile, and `profile` and `seed`.
+    """The sizes and steps of a lesson (``"02_overfit"``) at a profile, and `profile` and `seed`.
 
-    Parameters
-    ----------
-    lesson : str
-        As in ``"02_overfit"``.
-    profile : str, optional
-        ``"ci"``, ``"laptop"`` or ``"gpu"``; None asks the environment variable COLORKIT_PROFILE,
-        else takes laptop.
-
-    Raises
-    ------
-    ValueError
-        For an unknown lesson or profile; the message lists the known ones.
+    `profile` is ``"ci"``, ``"laptop"`` or ``"gpu"``; None asks the environment variable
+    COLORKIT_PROFILE, else takes laptop. ValueError for an unknown one lists those that there are.
     """
     name = profile or os.environ.get("COLORKIT_PROFILE") or "laptop"
     if name not in PROFILES:

@@ -1,12 +1,10 @@
-"""What a run leaves to be read: a table for the terminal, an index page, a page a lesson."""
+"""What a run leaves to be read: tables for the terminal, and an index page."""
 
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import pandas as pd
-from nbconvert import HTMLExporter
-from nbformat import NotebookNode
 
 from colorcourse.recording import bounds_text, value_text
 
@@ -82,14 +80,3 @@ def index_page(results: Mapping[str, Any], students: bool) -> str:
         seed=results["seed"],
         versions=escape(", ".join(f"{k} {v}" for k, v in results["versions"].items())),
     )
-
-
-def lesson_page(name: str, entry: Mapping[str, Any], notebook: NotebookNode) -> str:
-    """The executed notebook as a page, under a line with its minutes and memory."""
-    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": name}})
-    line = (
-        '<p style="font: 14px system-ui; margin: 1rem">'
-        '<a href="index.html" style="text-decoration: underline">All lessons</a> · '
-        f"{name} · {entry['seconds'] / 60:.1f} minutes · {memory_text(entry)} MB</p>"
-    )
-    return page.replace("<main>", f"{line}<main>", 1)

@@ -2,11 +2,13 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from nbconvert import HTMLExporter
 
 from colorcourse.build import build_lesson, difference, notebook_text
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, select_lessons
@@ -19,7 +21,7 @@ from colorcourse.recording import (
     recorded,
     value_text,
 )
-from colorcourse.report import describe_error, index_page, lesson_page, memory_text
+from colorcourse.report import describe_error, index_page, memory_text
 from colorkit.device import pick_device
 from colorkit.files import write_whole
 
@@ -45,19 +47,9 @@ class Plan:
 def run_course(
     plan: Plan, wanted: str | list[str] | None = None, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Run the wanted lessons (default: all), whatever fails, and write results and report.
+    """Run the wanted lessons (default: all), whatever fails; write and return the results.
 
-    Returns
-    -------
-    dict
-        What ``results.json`` holds.
-
-    Raises
-    ------
-    ValueError
-        If there is no such lesson.
-    FileNotFoundError
-        If there is no lesson at all, or one was not built.
+    ValueError if there is no such lesson, FileNotFoundError if one was not built.
     """
     names = select_lessons(lesson_ids(plan.root), wanted)
     if not names:
@@ -121,11 +113,6 @@ def _run_lesson(plan: Plan, path: Path, device: str) -> dict[str, Any]:
         entry["error"] = {"lesson": path.stem, **asdict(failure)}
     if run.notebook is not None:
         write_whole(plan.folder / path.name, notebook_text(run.notebook))
-        page = lesson_page(path.stem, entry, run.notebook)
+        page, _ = HTMLExporter().from_notebook_node(run.notebook)
         write_whole(plan.folder / f"{path.stem}.html", page)
     return entry
-
-
-def succeeded(results: Mapping[str, Any]) -> bool:
-    """Whether every lesson ran and every number is as expected."""
-    return all(entry["ok"] for entry in results["lessons"].values())
