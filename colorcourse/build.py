@@ -19,13 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from colorcourse.bootstrap import bootstrap_text
-from colorcourse.cells import (
-    checked_exercises,
-    count_words,
-    defined_exercises,
-    parse,
-    without_answers,
-)
+from colorcourse.cells import checked_exercises, defined_exercises, without_answers
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, repository_url, select_lessons
 from colorcourse.exercises import all_exercises
 from colorkit.files import write_whole
@@ -41,15 +35,6 @@ class Lesson:
     name: str
     student: NotebookNode
     solution: NotebookNode
-
-    @property
-    def counts(self) -> str:
-        """How long the lesson is, in one line."""
-        cells = self.solution.cells
-        words = sum(count_words(cell.source) for cell in cells if cell.cell_type == "markdown")
-        code = [cell.source for cell in cells if cell.cell_type == "code"]
-        lines = sum(bool(line.strip()) for source in code for line in source.splitlines())
-        return f"{self.name}: {len(cells)} cells, {words} words, {lines} lines of code"
 
 
 def build_lesson(root: Path, name: str) -> Lesson:
@@ -97,12 +82,8 @@ def _nbgrader(source: str, graded: set[str]) -> dict | None:
 
     A second check of the same exercise is a plain cell: points are given once.
     """
-    try:
-        tree = parse(source)
-    except SyntaxError:  # the lesson's own tests name it
-        return None
-    answers = [name for name, _ in defined_exercises(tree)]
-    checks = [name for name in checked_exercises(tree) if f"check {name}" not in graded]
+    answers = defined_exercises(source)
+    checks = [name for name in checked_exercises(source) if f"check {name}" not in graded]
     kind, names = ("answer", answers) if answers else ("check", checks)
     if not names or any(f"{kind} {name}" in graded for name in names):
         return None
@@ -150,9 +131,6 @@ def keep_outputs(built: NotebookNode, old: NotebookNode) -> None:
     code = (cell for cell in built.cells if cell.cell_type == "code")
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = count
     built.metadata["colorkit"] = made
 
 

@@ -48,7 +48,7 @@ class Outcome:
 
     value: Any
     problem: str  # why there is no value
-    changed: tuple[int, ...]  # positions of arguments that were changed in place and must not be
+    changed: tuple[int, ...]  # positions of the arguments that were changed in place
 
 
 def check(name: str) -> None:
@@ -99,14 +99,12 @@ def _borrowed(spec: Exercise, answer: Callable | type) -> str | None:
         return None
     own = (spec.reference, *spec.own)
     for function in written_functions(spec, answer).values():
-        names = []
-        for node in ast.walk(source_tree(function) or ast.Module([], [])):
-            if isinstance(node, ast.Call):
-                names.append(ast.unparse(node.func))
-            elif isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names += [f"{node.module}.{alias.name}" for alias in node.names]
+        nodes = list(ast.walk(source_tree(function) or ast.Module([], [])))
+        names = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                home = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                names += [home + alias.name for alias in node.names]
         for name in names:
             first, *rest = name.split(".")
             target = getattr(function, "__globals__", {}).get(first)
@@ -138,15 +136,14 @@ def _try_cases(spec: Exercise, answer: Callable) -> str | None:
 def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
     """Call an answer on a case: quietly, seeded, timed, and with an eye on its arguments."""
     args = case.args()
-    tensors = {i: arg for i, arg in enumerate(args) if isinstance(arg, torch.Tensor)}
-    before = {i: arg.detach().clone() for i, arg in tensors.items() if i not in spec.mutates}
+    before = {i: x.detach().clone() for i, x in enumerate(args) if isinstance(x, torch.Tensor)}
 
     def attempt() -> Any:
         value = answer(*args)
         return value if value is None or spec.form is None else spec.form(value, args)
 
     value, problem = _call(spec, answer, attempt)
-    changed = tuple(i for i, old in before.items() if difference(old, tensors[i], 0, 0))
+    changed = tuple(i for i, old in before.items() if difference(old, args[i], 0, 0))
     return Outcome(value, problem, changed)
 
 
@@ -230,11 +227,8 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
         _thread.interrupt_main()
 
     stuck = "Your answer does not stop by itself. Use Interrupt Kernel (the square button), then "
-    stuck += "look for a loop that never ends."
-    timers = [
-        threading.Timer(seconds, interrupt),
-        threading.Timer(seconds + 5, notebook.tell, ("wrong", "check", stuck)),
-    ]
+    note = ("wrong", "check", stuck + "look for a loop that never ends.")
+    timers = threading.Timer(seconds, interrupt), threading.Timer(seconds + 5, notebook.tell, note)
     # A shell starts what runs in its background with interrupts ignored: nothing would then stop.
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:

@@ -1,6 +1,6 @@
 """The course's part of the command line: pyproject.toml hangs these commands below ``colorkit``.
 
-Each command imports what it needs when it runs.
+Each command imports what takes seconds when it runs, and after it has found its checkout.
 """
 
 import os
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from colorcourse.checkout import OWN, copy_lessons, find_root
 
 PROFILE = click.option(
     "--profile",
@@ -32,9 +34,7 @@ def build(names: tuple[str, ...], check: bool) -> None:
 
     NAMES choose lessons by number or name (default: all).
     """
-    from colorcourse.checkout import find_root
-
-    root = find_root()  # before the imports that take seconds
+    root = find_root()
     from colorcourse.build import build_all, check_all
 
     if check:
@@ -43,7 +43,12 @@ def build(names: tuple[str, ...], check: bool) -> None:
             click.echo(problem, err=True)
         raise SystemExit(1 if problems else 0)
     for lesson in build_all(root, list(names)):
-        click.echo(lesson.counts)
+        parts = {"markdown": [], "code": []}
+        for cell in lesson.solution.cells:
+            parts[cell.cell_type].append(cell.source)
+        words, lines = "".join(parts["markdown"]).split(), "\n".join(parts["code"]).split("\n")
+        cells = f"{len(lesson.solution.cells)} cells, {len(parts['code'])} of them code"
+        click.echo(f"{lesson.name}: {cells}; {len(words)} words, {len(lines)} lines of code")
 
 
 @notebooks.command()
@@ -55,8 +60,6 @@ def execute(names: tuple[str, ...], profile: str, force: bool) -> None:
 
     NAMES choose lessons by number or name (default: all).
     """
-    from colorcourse.checkout import find_root
-
     root, failed = find_root(), False
     from colorcourse.build import build_all
     from colorcourse.execute import execute_solutions
@@ -88,8 +91,6 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
 
     In CI (the variable CI is set) a recorded number without bounds fails.
     """
-    from colorcourse.checkout import find_root
-
     root = find_root()
     from colorcourse.report import summary
     from colorcourse.run import Plan, run_course
@@ -105,8 +106,6 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
 @click.option("--open/--no-open", "open_it", default=True, help="Whether to open JupyterLab.")
 def lab(open_it: bool) -> None:
     """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there."""
-    from colorcourse.checkout import OWN, copy_lessons, find_root
-
     root = find_root()
     for name, copied in copy_lessons(root).items():
         click.echo(f"copied {OWN}/{name}" if copied else f"kept   {OWN}/{name} (yours)")

@@ -25,15 +25,6 @@ FREE_GIGABYTES = 2.0  # what lessons 1 and 2 may write, with room to spare
 KERNEL_SECONDS = 60  # for a kernel's start, and for each of its cells
 FIT_SECONDS = 5.0
 EXPECTED = Path(__file__).with_name("expected.toml")
-INSTALL = "in the course's folder: python -m pip install -e .[lab] (or: make course)"
-
-
-class ProbeError(Exception):
-    """What a probe found wrong, where it knows a better remedy than its usual one."""
-
-    def __init__(self, found: str, remedy: str):
-        super().__init__(found)
-        self.remedy = remedy
 
 
 def probe_torch() -> str:
@@ -64,8 +55,7 @@ def probe_widgets() -> str:
     found = ", ".join(f"{name} {version(name)}" for name in names)
     folders = [Path(folder, "@jupyter-widgets") for folder in jupyter_path("labextensions")]
     if not any((folder / "jupyterlab-manager").is_dir() for folder in folders):
-        remedy = "python -m pip install --force-reinstall jupyterlab_widgets, restart JupyterLab"
-        raise ProbeError(f"{found}, but the widgets' extension is not on JupyterLab's path", remedy)
+        raise RuntimeError(f"{found}, but the widgets' extension is not on JupyterLab's path")
     return found
 
 
@@ -96,8 +86,7 @@ def probe_kernel() -> str:
     outputs = client.execute(stderr=subprocess.DEVNULL).cells[-1].outputs
     prefix, seen = json.loads(next(o.text for o in outputs if o.get("name") == "stdout"))
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
-        found = f"the kernel python3 runs {prefix}, but colorkit runs in {sys.prefix}"
-        raise ProbeError(found, "python -m ipykernel install --sys-prefix --name python3")
+        raise RuntimeError(f"the kernel python3 runs {prefix}, but colorkit runs in {sys.prefix}")
     if seen != [49]:
         raise RuntimeError(f"a moved slider gave {seen} in the kernel, not [49]")
     return "a moved slider was seen in the kernel"
@@ -135,8 +124,8 @@ def probe_data() -> str:
         raise OSError(f"{folder}: a file renamed over another one kept its old content")
     free = shutil.disk_usage(folder).free / 1e9
     if free < FREE_GIGABYTES:
-        remedy = f"free {FREE_GIGABYTES:.0f} GB there, or set COLORKIT_DATA to another folder"
-        raise ProbeError(f"{folder} can be written, but only {free:.1f} GB are free", remedy)
+        text = f"only {free:.1f} GB are free, {FREE_GIGABYTES:.0f} are wanted"
+        raise OSError(f"{folder} can be written, but {text}")
     return f"{folder} can be written, {free:.0f} GB free"
 
 
@@ -180,12 +169,14 @@ def probe_fit() -> str:
     return f"{speed:.1f} steps a second; minutes at profile laptop: {', '.join(minutes)}"
 
 
-# Name, and what to do where the probe fails without a better idea.
+# Name, and what to do where the probe fails.
 PROBES = {
     "torch": "python -m pip install --upgrade --force-reinstall torch torchvision; on Windows also "
     "install Microsoft's Visual C++ Redistributable; with a GPU, update its driver",
-    "widgets": INSTALL,
-    "kernel": f"close other kernels and try again; then {INSTALL}; a firewall must allow 127.0.0.1",
+    "widgets": "python -m pip install --force-reinstall jupyterlab ipywidgets jupyterlab_widgets, "
+    "then restart JupyterLab",
+    "kernel": "python -m ipykernel install --sys-prefix --name python3; close other kernels; a "
+    "firewall must allow 127.0.0.1",
     "figure": "python -m pip install --upgrade --force-reinstall matplotlib pillow",
     "data": "set COLORKIT_DATA to a folder that you may write to, on a disk with free space",
     "fit": "mend torch first, if it failed above; else close other programs, or unset "
@@ -208,10 +199,9 @@ def doctor() -> None:
             lines.append(f"ok    {name:8}{globals()[f'probe_{name}']()}")
         except (Exception, SystemExit) as error:
             failed += 1
-            known = isinstance(error, ProbeError)
             text = " ".join(str(error).split())[:300]
-            lines.append(f"FAIL  {name:8}{text if known else f'{type(error).__name__}: {text}'}")
-            lines.append(f"              what to do: {error.remedy if known else remedy}")
+            lines.append(f"FAIL  {name:8}{type(error).__name__}: {text}")
+            lines.append(f"              what to do: {remedy}")
     lines.append(f"{failed} of {len(PROBES)} failed" if failed else "all is well")
     click.echo("\n".join(lines).replace(str(Path.home()), "~"))
     raise SystemExit(1 if failed else 0)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,22 +15,13 @@ from pathlib import Path
 import psutil
 from nbformat import NotebookNode
 
-from colorcourse.build import (
-    KERNEL,
-    Lesson,
-    code_hash,
-    keep_outputs,
-    notebook_text,
-    read_notebook,
-)
+from colorcourse import build
 from colorcourse.checkout import SOURCES
 from colorkit.files import write_whole
 
 # Seconds for a cell and for a lesson: far above what either takes, and below for ever.
 LIMITS = {"ci": (300, 900), "laptop": (1800, 5400), "gpu": (6 * 3600, 12 * 3600)}
 MAX_BYTES = 1_000_000
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-INTERACTIVE = "An interactive control: run this cell to use it."
 
 
 @dataclass(frozen=True)
@@ -62,19 +52,14 @@ def execute_notebook(path: Path, profile: str, strict: bool) -> Run:
     with tempfile.TemporaryDirectory(prefix="colorkit-run-") as folder:
         output, log, peak = (Path(folder) / name for name in (path.name, "log", "peak"))
         command = [sys.executable, "-m", "papermill", str(path.resolve()), str(output)]
-        command += ["--kernel", KERNEL["name"], "--cwd", str(path.resolve().parent)]
+        command += ["--kernel", build.KERNEL["name"], "--cwd", str(path.resolve().parent)]
         command += ["--execution-timeout", str(cell_seconds), "--no-progress-bar"]
         variables = _own_kernel(Path(folder), peak)
         variables |= {"COLORKIT_PROFILE": profile, "COLORKIT_STRICT": str(int(strict))}
         started = time.monotonic()
         with log.open("wb") as stream, _terminated_as_interrupted():
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=os.environ | variables,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
+            process = subprocess.Popen(command, **pipes, env=os.environ | variables)
             try:
                 failed = process.wait(timeout=lesson_seconds) != 0
                 lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -84,7 +69,7 @@ def execute_notebook(path: Path, profile: str, strict: bool) -> Run:
             finally:  # also on Ctrl-C and SIGTERM: leave no kernel behind
                 _kill_tree(process)
         seconds = time.monotonic() - started
-        notebook = read_notebook(output)
+        notebook = build.read_notebook(output)
         failure = _failure(notebook, reason, cell_seconds) if failed else None
         if notebook is not None:
             without_widgets(notebook)
@@ -98,8 +83,8 @@ def _own_kernel(folder: Path, peak: Path) -> dict[str, str]:
     An installed kernel called python3 may belong to another Python, so the run brings its own.
     """
     launch = [sys.executable, "-m", "colorcourse.kernel", str(peak), "-f", "{connection_file}"]
-    file = folder / "jupyter" / "kernels" / KERNEL["name"] / "kernel.json"
-    write_whole(file, json.dumps({**KERNEL, "argv": launch}))
+    file = folder / "jupyter" / "kernels" / build.KERNEL["name"] / "kernel.json"
+    write_whole(file, json.dumps({**build.KERNEL, "argv": launch}))
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
     return {
         "JUPYTER_PATH": str(folder / "jupyter"),
@@ -112,9 +97,6 @@ def _own_kernel(folder: Path, peak: Path) -> dict[str, str]:
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM, which would end Python at once, unwinds it as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield
@@ -138,18 +120,15 @@ def _failure(notebook: NotebookNode | None, reason: str, cell_seconds: float) ->
     """The error of the cell that ran last; of one that was killed in the middle, `reason`."""
     if notebook is None:
         return Failure(None, reason)
-    notebook.cells = [  # papermill adds cells of its own to a notebook that failed
-        cell
-        for cell in notebook.cells
-        if not any(tag.startswith("papermill-error") for tag in cell.metadata.get("tags", []))
-    ]
+    # papermill adds banners to a notebook that failed; all other cells it has marked.
+    notebook.cells = [cell for cell in notebook.cells if "papermill" in cell.metadata]
     for number, cell in reversed(list(enumerate(notebook.cells, 1))):
         for output in cell.get("outputs", []):
             if output.output_type == "error" and output.ename == "KeyboardInterrupt":
                 return Failure(number, f"stopped after {cell_seconds} s, the limit of a cell")
             if output.output_type == "error":
                 return Failure(number, f"{output.ename}: {output.evalue}".strip())
-        if cell.metadata.get("papermill", {}).get("status") == "running":
+        if cell.metadata.papermill.status == "running":
             return Failure(number, reason)
     return Failure(None, reason)
 
@@ -160,14 +139,15 @@ def without_widgets(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if data.pop(WIDGET_VIEW, None) is not None and not set(data) - {"text/plain"}:
-                data["text/plain"] = INTERACTIVE  # its text is only a Python repr
+            view = data.pop("application/vnd.jupyter.widget-view+json", None)
+            if view is not None and set(data) <= {"text/plain"}:  # a Python repr
+                data["text/plain"] = "An interactive control: run this cell to use it."
             if "metadata" in output:
                 output.metadata = NotebookNode()
 
 
 def execute_solutions(
-    root: Path, lessons: Iterable[Lesson], profile: str, force: bool = False
+    root: Path, lessons: Iterable[build.Lesson], profile: str, force: bool = False
 ) -> Iterator[tuple[str, Run | None]]:
     """Execute the solutions whose code changed and store them with their outputs.
 
@@ -175,21 +155,21 @@ def execute_solutions(
     failed, or needs more than 1 MB, leaves the stored file alone; its `failure` says why.
     """
     for lesson in lessons:
-        built = lesson.solution
-        if built.metadata.get("colorkit", {}).get("profile") == profile and not force:
+        made = lesson.solution
+        if made.metadata.get("colorkit", {}).get("profile") == profile and not force:
             yield lesson.name, None
             continue
         path = Path(root) / SOURCES / f"{lesson.name}.ipynb"
         run = execute_notebook(path, profile, strict=True)
         if run.failure is None:
-            done = {"executed": code_hash(run.notebook), "profile": profile}
+            done = {"executed": build.code_hash(run.notebook), "profile": profile}
             run.notebook.metadata["colorkit"] = done
-            keep_outputs(built, run.notebook)
-            text = notebook_text(built)
+            build.keep_outputs(made, run.notebook)
+            text = build.notebook_text(made)
             if len(text.encode()) <= MAX_BYTES:
                 write_whole(path, text)
             else:
-                sizes = [len(json.dumps(cell.get("outputs", []))) for cell in built.cells]
+                sizes = [len(json.dumps(cell.get("outputs", []))) for cell in made.cells]
                 message = (
                     f"not stored: {len(text) / 1e6:.2f} MB, at most 1 is allowed; this cell's "
                 )

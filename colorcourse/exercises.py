@@ -65,7 +65,6 @@ class Exercise:
     # For what cases cannot say (loops, networks): takes an answer that has passed them, returns
     # the hint, or None where it is right.
     judge: Callable[[Any], str | None] | None = None
-    mutates: tuple[int, ...] = ()  # positions of the arguments that an answer may change
     methods: tuple[str, ...] = ()  # of a class: what the student writes
     own: tuple[Callable, ...] = ()  # functions that are the answer, beside the reference
     time_limit: float = 10.0  # seconds for a case, and for the judge

@@ -1,7 +1,6 @@
-"""ipykernel, which writes the peak of its memory to a file when it ends.
+"""The kernel of a run: ipykernel, which writes the peak of its memory to a file when it ends.
 
-``python -m colorcourse.kernel FILE -f CONNECTION_FILE`` is how `execute` starts the kernel of a
-run: the kernel itself knows its peak, which others could only sample.
+``python -m colorcourse.kernel FILE -f CONNECTION_FILE``
 """
 
 import atexit
@@ -10,21 +9,19 @@ import runpy
 import sys
 from pathlib import Path
 
+import psutil
+
 
 def peak_bytes() -> int:
     """The most memory that this process ever held."""
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset
+    if sys.platform == "linux":  # where ru_maxrss holds what the parent took as it started this
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))
     import resource
 
-    # Linux counts into ru_maxrss what the parent held when it started this process.
-    status = Path("/proc/self/status")
-    found = status.exists() and re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-    if found:
-        return 1024 * int(found.group(1))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -14,12 +14,10 @@ class Prediction:
     question: str
     options: tuple[str, ...]
     choice: str | None = None
-    locked: bool = False
     controls: list[Any] = field(default_factory=list)
 
     def lock(self, _: Any = None) -> None:
         """Keep the choice: from now on the controls do nothing."""
-        self.locked = True
         for control in self.controls:
             control.disabled = True
 
@@ -28,18 +26,12 @@ class Prediction:
         import ipywidgets
         from IPython.display import display
 
-        choice = ipywidgets.RadioButtons(
-            options=self.options, value=None, layout={"width": "max-content"}
-        )
+        layout = {"width": "max-content"}
+        choice = ipywidgets.RadioButtons(options=self.options, value=None, layout=layout)
+        choice.observe(lambda change: setattr(self, "choice", change["new"]), names="value")
         button = ipywidgets.Button(description="Lock my answer", icon="lock")
-        self.controls = [choice, button]
-
-        def note(change: Any) -> None:
-            if not self.locked:
-                self.choice = change["new"]
-
-        choice.observe(note, names="value")
         button.on_click(self.lock)
+        self.controls = [choice, button]
         question = f"<b>Predict first.</b> {html.escape(self.question)}"
         box = ipywidgets.VBox([ipywidgets.HTML(question), choice, button])
         options = "".join(f"<li>{html.escape(option)}</li>" for option in self.options)

@@ -49,10 +49,7 @@ def show_records(lesson: str, profile: str) -> None:
     """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
     bounds = expected_bounds(lesson, profile, pick_device().type)
     judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
-    rows = {}
-    for key, number in judged.items():
-        outside = "" if number["ok"] else " (yours is outside)"
-        rows[key] = value_text(number), bounds_text(number) + outside
+    rows = {key: number_texts(number) for key, number in judged.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["measured", "expected"])
     _show(table.to_string(), table.to_html(border=0), {})
 
@@ -126,13 +123,9 @@ def judge_numbers(
     return judged
 
 
-def value_text(number: Mapping[str, Any]) -> str:
-    """A judged number with its unit: ``"5 ab²"``."""
-    if number["value"] is None:
-        return "not recorded, or not finite"
-    return f"{number['value']:.4g} {number['unit']}".rstrip()
-
-
-def bounds_text(number: Mapping[str, Any]) -> str:
-    """The bounds of a judged number: ``"0 to 4"``; the empty string where it has none."""
-    return "" if number["low"] is None else f"{number['low']:g} to {number['high']:g}"
+def number_texts(number: Mapping[str, Any]) -> tuple[str, str]:
+    """A judged number and its bounds in words, as in ``("5 ab²", "✗ 0 to 4")``."""
+    value, low, high = number["value"], number["low"], number["high"]
+    found = f"{value:.4g} {number['unit']}".rstrip() if value is not None else "none, or not finite"
+    bounds = "no bounds" if low is None else f"{low:g} to {high:g}"
+    return found, f"{'✓' if number['ok'] else '✗'} {bounds}"

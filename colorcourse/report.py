@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from colorcourse.recording import bounds_text, value_text
+from colorcourse.recording import number_texts
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -32,26 +32,20 @@ def tables(results: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     lessons, numbers = [], []
     for name, entry in results["lessons"].items():
         state = "✓ ok" if entry["ok"] else "✗ FAILED"
-        lessons.append((name, state, f"{entry['seconds'] / 60:.1f}", memory_text(entry)))
-        for key, number in entry["numbers"].items():
-            bounds = bounds_text(number) or "no bounds"
-            state = "✓" if number["ok"] else "✗ not as expected"
-            numbers.append((name, key, value_text(number), bounds, state))
+        lessons.append((name, state, f"{entry['seconds'] / 60:.1f}", entry["peak_mb"]))
+        numbers += [(name, key, *number_texts(n)) for key, n in entry["numbers"].items()]
     return (
         pd.DataFrame(lessons, columns=["lesson", "result", "minutes", "peak MB"]),
-        pd.DataFrame(numbers, columns=["lesson", "number", "value", "expected", ""]),
+        pd.DataFrame(numbers, columns=["lesson", "number", "value", "expected"]),
     )
 
 
-def memory_text(entry: Mapping[str, Any]) -> str:
-    """A lesson's peak in MB; a question mark where its kernel was killed."""
-    return "?" if entry["peak_mb"] is None else f"{entry['peak_mb']:.0f}"
-
-
-def describe_error(error: Mapping[str, Any]) -> str:
-    """Lesson, cell and message of a failure in one line."""
-    cell = "" if error["cell"] is None else f", cell {error['cell']}"
-    return f"{error['lesson']}{cell}: {error['message']}"
+def describe(name: str, entry: Mapping[str, Any]) -> str:
+    """A lesson's seconds and peak, or lesson, cell and message of what stopped it."""
+    if error := entry.get("error"):
+        cell = "" if error["cell"] is None else f", cell {error['cell']}"
+        return f"{name}{cell}: FAILED after {entry['seconds']:.1f} s: {error['message']}"
+    return f"{name}: done in {entry['seconds']:.1f} s, peak {entry['peak_mb']} MB"
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -67,11 +61,10 @@ def index_page(results: Mapping[str, Any], students: bool) -> str:
     """The tables as a page, each lesson with a link to its notebook and what stopped it."""
     what = "The lessons, undone," if students else "The solutions"
     lessons, numbers = tables(results)
-    errors = [entry.get("error") for entry in results["lessons"].values()]
     lessons["lesson"] = [
         f'<a href="{name}.html">{name}</a>'
-        + (f"<br><code>{escape(describe_error(error))}</code>" if error else "")
-        for name, error in zip(lessons["lesson"], errors, strict=True)
+        + ("" if entry["ok"] else f"<br><code>{escape(describe(name, entry))}</code>")
+        for name, entry in results["lessons"].items()
     ]
     return _PAGE.format(
         title=f"{what} at profile {results['profile']}, on {results['device']}",

@@ -14,14 +14,8 @@ from colorcourse.build import build_lesson, difference, notebook_text
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, select_lessons
 from colorcourse.execute import Failure, execute_notebook
 from colorcourse.profiles import tables
-from colorcourse.recording import (
-    bounds_text,
-    expected_bounds,
-    judge_numbers,
-    recorded,
-    value_text,
-)
-from colorcourse.report import describe_error, index_page, memory_text
+from colorcourse.recording import expected_bounds, judge_numbers, number_texts, recorded
+from colorcourse.report import describe, index_page
 from colorkit.device import pick_device
 from colorkit.files import write_whole
 
@@ -78,11 +72,7 @@ def run_course(
         results["lessons"][name] = entry
         text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
         write_whole(plan.folder / "results.json", f"{text}\n")
-        state = "done" if entry["ok"] else "FAILED"
-        cost = f"{entry['seconds']:.1f} s, peak {memory_text(entry)} MB"
-        say(f"[{number}/{len(names)}] {name}: {state} in {cost}")
-        if not entry["ok"]:
-            say(f"    {describe_error(entry['error'])}")
+        say(f"[{number}/{len(names)}] {describe(name, entry)}")
     write_whole(plan.folder / "index.html", index_page(results, plan.students))
     return results
 
@@ -99,15 +89,12 @@ def _run_lesson(plan: Plan, path: Path, device: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "ok": run.failure is None and not wrong,
         "seconds": round(run.seconds, 2),
-        "peak_mb": run.peak_mb and round(run.peak_mb, 1),
+        "peak_mb": run.peak_mb and round(run.peak_mb),
         "numbers": judged,
     }
     failure = run.failure
     if failure is None and wrong:
-        texts = (
-            f"{key} = {value_text(number)} ({bounds_text(number) or 'no bounds'} expected)"
-            for key, number in wrong.items()
-        )
+        texts = (f"{key} = {' '.join(number_texts(number))}" for key, number in wrong.items())
         failure = Failure(None, "; ".join(texts))
     if failure is not None:
         entry["error"] = {"lesson": path.stem, **asdict(failure)}

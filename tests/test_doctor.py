@@ -126,9 +126,8 @@ def test_a_kernel_whose_slider_does_not_follow_or_of_another_python_is_a_finding
     with pytest.raises(RuntimeError, match="gave \\[\\] in the kernel"):
         doctor.probe_kernel()
     monkeypatch.setattr(sys, "prefix", "/elsewhere")
-    with pytest.raises(doctor.ProbeError, match="but colorkit runs in") as caught:
+    with pytest.raises(RuntimeError, match="but colorkit runs in"):
         doctor.probe_kernel()
-    assert "ipykernel install --sys-prefix" in caught.value.remedy
 
 
 def test_the_command_runs_where_torch_cannot_be_imported(tmp_path):

@@ -12,18 +12,7 @@ from pathlib import Path
 import pytest
 
 from colorcourse.build import build_lesson
-from colorcourse.cells import (
-    BEGIN,
-    END,
-    called,
-    calls,
-    checked_exercises,
-    count_words,
-    defined_exercises,
-    first_text,
-    parse,
-    regions,
-)
+from colorcourse.cells import BEGIN, END, checked_exercises, defined_exercises, regions
 from colorcourse.checkout import lesson_ids
 from colorcourse.exercises import Exercise, all_exercises
 from colorcourse.recording import read_expected
@@ -35,6 +24,35 @@ Found = Iterator[tuple[int | None, str]]
 # What pyplot may be called for: to make a figure, or to set how all figures look.
 FIGURES = {"subplots", "figure", "subplot_mosaic"}
 ALLOWED = FIGURES | {"close", "get_cmap", "rc", "rc_context", "setp", "Normalize"}
+
+
+def called(call: ast.Call) -> str:
+    """The last part of the called name: ``show`` for ``plots.show(...)``; "" for the rest."""
+    function = call.func
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    """The calls of `name` or `something.name` in the tree."""
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and called(n) == name]
+
+
+def first_text(call: ast.Call) -> str:
+    """The call's first argument where that is a plain string, else its source."""
+    first = call.args[0]
+    return str(first.value) if isinstance(first, ast.Constant) else ast.unparse(first)
+
+
+def count_words(markdown: str) -> int:
+    """Words that a reader reads: without code fences, addresses, tags and table rules.
+
+    >>> count_words("# Two words\\n![a photograph](x.png) and [a link](http://a.b/c) | --- |")
+    7
+    """
+    text = re.sub(r"```.*?```", " ", markdown, flags=re.DOTALL)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"<[^>]+>|https?://\S+", " ", text)
+    return sum(any(c.isalnum() for c in word) for word in text.split())
 
 
 @dataclass(frozen=True)
@@ -50,11 +68,18 @@ class Draft:
 
     def defined(self) -> list[tuple[int, str, ast.AST]]:
         """Cell, name and definition of each ``@exercise``."""
-        return [(n, *d) for n, tree in self.code.items() for d in defined_exercises(tree)]
+        return [
+            (number, first_text(decorator), node)
+            for number, tree in self.code.items()
+            for node in ast.walk(tree)
+            for decorator in getattr(node, "decorator_list", [])
+            if isinstance(decorator, ast.Call) and called(decorator) == "exercise"
+        ]
 
     def checked(self) -> list[tuple[int, str]]:
         """Cell and name of each ``check``."""
-        return [(n, name) for n, tree in self.code.items() for name in checked_exercises(tree)]
+        trees = self.code.items()
+        return [(n, first_text(call)) for n, tree in trees for call in calls(tree, "check")]
 
     def minutes(self) -> tuple[float, float, float]:
         """What the core takes: reading at 180 words a minute, the exercises, and compute."""
@@ -73,7 +98,8 @@ def draft_of(root: Path, name: str, exercises: dict[str, Exercise], seconds: flo
     for number, cell in enumerate(build_lesson(root, name).solution.cells, 1):
         sources[number], level = cell.source, 0
         if cell.cell_type == "code":
-            code[number] = parse(cell.source)
+            without_magics = re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE)
+            code[number] = ast.parse(without_magics)
         elif heading := re.match(r"\s*(#{1,6})\s", cell.source):
             level = len(heading.group(1))
         if 0 < level <= covering:
@@ -139,7 +165,12 @@ def cells_are_short_and_few(draft: Draft) -> Found:
 
 
 def exercises_are_known(draft: Draft) -> Found:
-    """Names in `@exercise` and `check` are specified, and for this lesson."""
+    """Names in `@exercise` and `check` are specified, for this lesson, and seen by the builder."""
+    for number, tree in draft.code.items():
+        seen = defined_exercises(draft.sources[number]) + checked_exercises(draft.sources[number])
+        wanted = len(calls(tree, "exercise")) + len(calls(tree, "check"))
+        if len(seen) != wanted:
+            yield number, 'write @exercise("name") and check("name") at the start of a line'
     for number, name in [(n, name) for n, name, _ in draft.defined()] + draft.checked():
         if name not in draft.exercises:
             yield number, f"there is no exercise {name!r} in colorkit's course"
@@ -228,10 +259,10 @@ def predictions_are_revealed(draft: Draft) -> Found:
         for name in ("predict", "reveal")
     )
     for name, number in asked.items():
-        if name is not None and told.get(name, 0) < number:
+        if told.get(name, 0) < number:
             yield number, f"prediction {name!r} is never revealed afterwards"
     for name, number in told.items():
-        if name is not None and name not in asked:
+        if name not in asked:
             yield number, f"reveals {name!r}, which was never predicted"
 
 
@@ -305,6 +336,7 @@ FAULTS = {
     "unknown": (CODE.format('check("demo.treble")'), "no exercise 'demo.treble'"),
     "unrevealed": (CODE.format('predict("a", "b", ["c"])'), "never revealed"),
     "unasked": (CODE.format('reveal("a", "b", "c")'), "never predicted"),
+    "in a block": (CODE.format('if x:\n    check("demo.double")'), "at the start of a line"),
     "stray": (CODE.format(f"x = 1\n{BEGIN}\nx = 2\n{END}"), "line 2: ### BEGIN SOLUTION outside"),
 }
 

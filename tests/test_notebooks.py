@@ -13,7 +13,7 @@ import pytest
 
 from colorcourse.build import check_all
 from colorcourse.checkout import lesson_ids
-from colorcourse.report import describe_error
+from colorcourse.report import describe
 from colorcourse.run import Plan, run_course
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ def test_an_executed_solution_holds_what_can_be_seen_and_nothing_else(name):
 def test_a_solution_runs_strictly_and_its_numbers_are_as_expected(name, tmp_path):
     plan = Plan(ROOT, "ci", strict=True, out=tmp_path)
     entry = run_course(plan, [name])["lessons"][name]
-    assert entry["ok"], describe_error(entry["error"])
+    assert entry["ok"], describe(name, entry)
 
 
 @pytest.mark.notebooks
