@@ -8,6 +8,7 @@ difference and a hand edit is found.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -19,12 +20,13 @@ import nbformat
 from nbformat import NotebookNode
 
 from colorcourse.bootstrap import bootstrap_text
-from colorcourse.cells import checked_exercises, defined_exercises, without_answers
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, repository_url, select_lessons
 from colorcourse.exercises import all_exercises
 from colorkit.files import write_whole
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+STUB = "...  # your code here"
 AGAIN = "run `colorkit notebooks build`"
 
 
@@ -56,6 +58,40 @@ def build_lesson(root: Path, name: str) -> Lesson:
     return Lesson(name, _notebook(cells, url), solution)
 
 
+def regions(source: str) -> list[tuple[int, int]]:
+    """The line numbers (from 1) of each pair of solution markers; ValueError for a lone marker."""
+    found, begin = [], None
+    for number, line in enumerate(source.splitlines(), 1):
+        text = line.strip()
+        if text not in (BEGIN, END):
+            continue
+        if (text == BEGIN) != (begin is None):
+            raise ValueError(f"{text!r} in line {number} has no partner")
+        if text == END:
+            found.append((begin, number))
+        begin = number if text == BEGIN else None
+    if begin is not None:
+        raise ValueError(f"{BEGIN!r} in line {begin} has no partner")
+    return found
+
+
+def without_answers(source: str) -> str:
+    """The source with each region, markers included, replaced by the stub at its indent.
+
+    Examples
+    --------
+    >>> print(without_answers("def f():\\n    ### BEGIN SOLUTION\\n    return 1\\n"
+    ...                       "    ### END SOLUTION"))
+    def f():
+        ...  # your code here
+    """
+    lines = source.split("\n")
+    for begin, end in reversed(regions(source)):
+        indent = re.match(r"\s*", lines[begin - 1]).group()
+        lines[begin - 1 : end] = [indent + STUB]
+    return "\n".join(lines)
+
+
 def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
     """A notebook without outputs; a cell's id is a hash of its content, equal cells are counted."""
     built, ids, graded = [], Counter(), set()
@@ -82,8 +118,9 @@ def _nbgrader(source: str, graded: set[str]) -> dict | None:
 
     A second check of the same exercise is a plain cell: points are given once.
     """
-    answers = defined_exercises(source)
-    checks = [name for name in checked_exercises(source) if f"check {name}" not in graded]
+    answers = re.findall(r'^@exercise\("([^"]+)"\)', source, flags=re.MULTILINE)
+    checks = re.findall(r'^check\("([^"]+)"\)', source, flags=re.MULTILINE)
+    checks = [name for name in checks if f"check {name}" not in graded]
     kind, names = ("answer", answers) if answers else ("check", checks)
     if not names or any(f"{kind} {name}" in graded for name in names):
         return None
@@ -97,8 +134,8 @@ def _nbgrader(source: str, graded: set[str]) -> dict | None:
         "task": False,
     }
     if kind == "check":
-        specs = [spec for name, spec in all_exercises().items() if name in names]
-        metadata["points"] = sum(spec.points for spec in specs)
+        specs = all_exercises()
+        metadata["points"] = sum(specs[name].points for name in names if name in specs)
     return metadata
 
 

@@ -221,18 +221,14 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt() -> None:
-        late.set()
-        _thread.interrupt_main()
-
     stuck = "Your answer does not stop by itself. Use Interrupt Kernel (the square button), then "
     note = ("wrong", "check", stuck + "look for a loop that never ends.")
-    timers = threading.Timer(seconds, interrupt), threading.Timer(seconds + 5, notebook.tell, note)
+    timers = (
+        threading.Timer(seconds, lambda: (late.set(), _thread.interrupt_main())),
+        threading.Timer(seconds + 5, notebook.tell, note),
+    )
     # A shell starts what runs in its background with interrupts ignored: nothing would then stop.
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     for timer in timers:
         timer.daemon = True
         timer.start()
@@ -241,8 +237,7 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
     finally:
         for timer in timers:
             timer.cancel()
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, before)
 
 
 def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: bool = False) -> str:
@@ -253,8 +248,6 @@ def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: boo
 
     Examples
     --------
-    >>> difference(2.0, 2.0, 0, 0)
-    ''
     >>> difference(torch.zeros(2, 3), torch.zeros(3, 2), 0, 0)
     'the shape is (3, 2), but (2, 3) was asked for.'
     """

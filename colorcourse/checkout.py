@@ -55,8 +55,6 @@ def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str
 
     Examples
     --------
-    >>> select_lessons(["01_lab", "02_overfit"], "02")
-    ['02_overfit']
     >>> select_lessons(["01_lab", "02_overfit"], "overfit,1")
     ['01_lab', '02_overfit']
     """

@@ -6,7 +6,6 @@ Each command imports what takes seconds when it runs, and after it has found its
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 
@@ -96,9 +95,10 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
     from colorcourse.run import Plan, run_course
 
     strict = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    plan = Plan(root, profile, students=not solutions, strict=strict, out=Path(out))
+    folder = root / out / (profile if solutions else f"{profile}-students")
+    plan = Plan(root, profile, folder, students=not solutions, strict=strict)
     results = run_course(plan, lessons, say=click.echo)
-    click.echo(f"\n{summary(results)}\n\n{plan.folder / 'index.html'}")
+    click.echo(f"\n{summary(results)}\n\n{folder / 'index.html'}")
     raise SystemExit(0 if all(entry["ok"] for entry in results["lessons"].values()) else 1)
 
 

@@ -85,10 +85,9 @@ def _own_kernel(folder: Path, peak: Path) -> dict[str, str]:
     launch = [sys.executable, "-m", "colorcourse.kernel", str(peak), "-f", "{connection_file}"]
     file = folder / "jupyter" / "kernels" / build.KERNEL["name"] / "kernel.json"
     write_whole(file, json.dumps({**build.KERNEL, "argv": launch}))
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
     return {
         "JUPYTER_PATH": str(folder / "jupyter"),
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONPATH": f"{Path(__file__).parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         "PYTHONUTF8": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }

@@ -164,18 +164,15 @@ def exercise(name: str) -> Callable:
 
 def _stand_in(spec: Exercise, stub: Callable | type) -> Callable | type:
     """colorkit's own answer under the name of the stub."""
-    told = False
+    once = ["colorkit's own answer stands in until you write yours."]
 
     def call(*args, **kwargs) -> Any:
-        nonlocal told
         if is_strict():
             text = f"{spec.name} is not done yet, and COLORKIT_STRICT=1 allows no stand-in"
             raise ExerciseError(text)
         notebook.STAND_INS.add(spec.name)
-        if not told:
-            text = "colorkit's own answer stands in until you write yours."
-            notebook.tell("not done", spec.name, text)
-        told = True
+        if once:
+            notebook.tell("not done", spec.name, once.pop())
         return function(*args, **kwargs)
 
     if not inspect.isclass(stub):

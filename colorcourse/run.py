@@ -28,14 +28,9 @@ class Plan:
 
     root: Path
     profile: str
+    folder: Path  # where results and executed notebooks go
     students: bool = False
     strict: bool = False
-    out: Path = Path("build/course")
-
-    @property
-    def folder(self) -> Path:
-        """Where results and executed notebooks go."""
-        return self.root / self.out / f"{self.profile}{'-students' if self.students else ''}"
 
 
 def run_course(

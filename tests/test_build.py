@@ -9,8 +9,14 @@ import nbformat
 import pytest
 
 from colorcourse import exercises
-from colorcourse.build import build_all, check_all, code_hash, keep_outputs, read_notebook
-from colorcourse.cells import without_answers
+from colorcourse.build import (
+    build_all,
+    check_all,
+    code_hash,
+    keep_outputs,
+    read_notebook,
+    without_answers,
+)
 from colorcourse.checkout import copy_lessons, find_root
 from tests.demo import DOUBLE, SOURCE, make_checkout
 

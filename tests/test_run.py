@@ -64,7 +64,7 @@ def course(tmp_path_factory):
     root = make_checkout(tmp_path_factory.mktemp("course"), **sources)
     build_all(root)
     (root / "expected.toml").write_text("[01_light.ci.cpu]\nanswer = [41, 43]\n")
-    lines, plan = [], Plan(root, "ci")
+    lines, plan = [], Plan(root, "ci", root / "build")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(execute.LIMITS, "ci", (5, 120))
         patch.setattr(recording, "EXPECTED", root / "expected.toml")
@@ -136,9 +136,9 @@ def test_students_get_the_lessons_with_stand_ins(tmp_path, monkeypatch):
         return Run(read_notebook(path), 1.0, 1.0, None)
 
     monkeypatch.setattr("colorcourse.run.execute_notebook", pretend)
-    run_course(Plan(root, "ci", students=True))
+    run_course(Plan(root, "ci", root / "build", students=True))
     assert asked == [(root / "lessons/01_light.ipynb", "ci", False)]
-    assert (root / "build/course/ci-students/results.json").is_file()
+    assert (root / "build/results.json").is_file()
 
 
 @pytest.fixture
