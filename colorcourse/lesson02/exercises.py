@@ -117,54 +117,28 @@ ARITHMETIC_CASES = (
     Case("one padded 3 x 3 layer", lambda: (32, (Conv(1, 16, 3),))),
     Case("a 5 x 5 layer of dilation 3", lambda: (40, (Conv(3, 8, 5, 1, 4, 3),))),
     Case("stride 2, then 3 x 3", lambda: (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3)))),
-    Case(
-        "three layers",
-        lambda: (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
-    ),
-)
+    Case("three layers",
+         lambda: (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0)))),
+)  # fmt: skip
 ARITHMETIC_MISTAKES = (
-    Answer(
-        "padding once",
-        _arithmetic(sides=1),
-        "Padding is added on both sides: it counts twice.",
-    ),
-    Answer(
-        "plus one forgotten",
-        _arithmetic(one=0),
-        "Count the positions of the kernel, not the steps between them: one more.",
-    ),
-    Answer(
-        "dilation ignored",
-        _arithmetic(dilated=False),
-        "A dilated kernel spans d (k - 1) + 1 pixels",
-    ),
-    Answer(
-        "parameters times pixels",
-        _arithmetic(shared=False),
-        "The same weights are used at every pixel: the size of the picture does not matter.",
-    ),
+    Answer("padding once", _arithmetic(sides=1),
+           "Padding is added on both sides: it counts twice."),
+    Answer("plus one forgotten", _arithmetic(one=0),
+           "Count the positions of the kernel, not the steps between them: one more."),
+    Answer("dilation ignored", _arithmetic(dilated=False),
+           "A dilated kernel spans d (k - 1) + 1 pixels"),
+    Answer("parameters times pixels", _arithmetic(shared=False),
+           "The same weights are used at every pixel: the size of the picture does not matter."),
     Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias."),
-    Answer(
-        "stride left out of the field",
-        _arithmetic(strided=False),
-        "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far.",
-    ),
-    Answer(
-        "fields added whole",
-        _sum_of_kernels,
-        "Each layer adds its span minus one: the centre pixel was counted already",
-    ),
-    Answer(
-        "kernel not squared",
-        _arithmetic(squared=False),
-        "A kernel is a square of k x k weights for each pair of channels.",
-    ),
-    Answer(
-        "not rounded down",
-        _arithmetic(whole=False),
-        "Where the stride does not divide, the last position is dropped: round down.",
-    ),
-)
+    Answer("stride left out of the field", _arithmetic(strided=False),
+           "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far."),
+    Answer("fields added whole", _sum_of_kernels,
+           "Each layer adds its span minus one: the centre pixel was counted already"),
+    Answer("kernel not squared", _arithmetic(squared=False),
+           "A kernel is a square of k x k weights for each pair of channels."),
+    Answer("not rounded down", _arithmetic(whole=False),
+           "Where the stride does not divide, the last position is dropped: round down."),
+)  # fmt: skip
 
 
 def judge_arithmetic(answer: Callable) -> str | None:
@@ -173,17 +147,11 @@ def judge_arithmetic(answer: Callable) -> str | None:
     return judge_parts(answer, arithmetic, ARITHMETIC_CASES, parts, ARITHMETIC_MISTAKES)
 
 
-register(
-    Exercise(
-        name="overfit.arithmetic",
-        lesson=LESSON,
-        minutes=9,
-        reference=arithmetic,
-        judge=judge_arithmetic,
-        wrong=ARITHMETIC_MISTAKES,
-        right=(Answer("from the last layer", _backwards), Answer("by torch", _by_torch)),
-    )
-)
+register(Exercise(
+    name="overfit.arithmetic", lesson=LESSON, minutes=9,
+    reference=arithmetic, judge=judge_arithmetic, wrong=ARITHMETIC_MISTAKES,
+    right=(Answer("from the last layer", _backwards), Answer("by torch", _by_torch)),
+))  # fmt: skip
 
 # --- the network ----------------------------------------------------------------------------------
 
@@ -353,40 +321,21 @@ def _is_affine(net: nn.Module) -> bool:
     return bool((both - middle).abs().max() < 1e-3 * both.abs().max())
 
 
-class _Unscaled(DilatedCNN):
+class _Then(nn.Module):
+    """The network, and what is done to its output."""
+
+    def __init__(self, then: Callable, kernels: int) -> None:
+        super().__init__()
+        self.net, self.then = DilatedCNN(kernels), then
+
     def forward(self, L):
-        return super().forward(L) / AB_SCALE
-
-
-class _Rectified(DilatedCNN):
-    def forward(self, L):
-        return super().forward(L).relu()
-
-
-class _Tanh(DilatedCNN):
-    def forward(self, L):
-        return torch.tanh(self.head(self.groups((L - 50) / 25)))
-
-
-class _Unpadded(DilatedCNN):
-    def __init__(self, kernels=32):
-        super().__init__(kernels)
-        for layers in self.groups:
-            layers[0].padding = (1, 1)
-
-
-class _Undilated(DilatedCNN):
-    def __init__(self, kernels=32):
-        super().__init__(kernels, dilations=(1, 1, 1, 1, 1))
+        return self.then(self.net(L))
 
 
 class _PlainList(DilatedCNN):
     def __init__(self, kernels=32):
-        nn.Module.__init__(self)
-        widths = [1] + [kernels] * 5
-        pairs = zip(widths, widths[1:], (1, 2, 4, 8, 1), strict=False)
-        self.layers = [group(a, b, d) for a, b, d in pairs]
-        self.head = nn.Conv2d(kernels, 2, 1)
+        super().__init__(kernels)
+        self.layers, self.groups = list(self.groups), None
 
     def forward(self, L):
         x = (L - 50) / 25
@@ -400,27 +349,10 @@ class _NoSuper(DilatedCNN):
         self.groups = group(1, kernels, 1)
 
 
-class _NoReturn(DilatedCNN):
-    def forward(self, L):
-        AB_SCALE * self.head(self.groups((L - 50) / 25))
-
-
-class _ThreeChannels(DilatedCNN):
-    def __init__(self, kernels=32):
-        super().__init__(kernels)
-        self.head = nn.Conv2d(kernels, 3, 1)
-
-
-class _FixedWidth(DilatedCNN):
-    def __init__(self, kernels=32):
-        super().__init__(8)
-
-
-class _NoReLU(DilatedCNN):
-    def __init__(self, kernels=32):
-        super().__init__(kernels)
-        for layers in self.groups:
-            layers[2] = nn.Identity()
+def _changed(kernels: int, change: Callable[[DilatedCNN], object]) -> DilatedCNN:
+    net = DilatedCNN(kernels)
+    change(net)
+    return net
 
 
 class _Functional(nn.Module):
@@ -458,35 +390,35 @@ class _BatchNorm(nn.Module):
         return 110 * self.body(L / 100)
 
 
-register(
-    Exercise(
-        name="overfit.net",
-        lesson=LESSON,
-        minutes=12,
-        points=2,
-        reference=DilatedCNN,
-        methods=("__init__", "forward"),
-        judge=judge_net,
-        time_limit=30,
-        wrong=(
-            Answer("output not scaled", _Unscaled, "Multiply by 50 at the end"),
-            Answer("ReLU on the output", _Rectified, "half of the ab plane cannot be reached"),
-            Answer("tanh at the end", _Tanh, "where ab was asked for in Lab units"),
-            Answer("padding 1 everywhere", _Unpadded, "Pad each convolution so that it keeps"),
-            Answer("no dilation", _Undilated, "depends on 11 x 11 pixels"),
-            Answer("a plain list", _PlainList, "Are layers missing, or left in a plain list"),
-            Answer("no super().__init__()", _NoSuper, "must be the first line of `__init__`"),
-            Answer("no return", _NoReturn, "Is `return` missing?"),
-            Answer("three channels", _ThreeChannels, "but ab has two channels"),
-            Answer("kernels ignored", _FixedWidth, "use the argument `kernels`"),
-            Answer("no activation", _NoReLU, "make one big convolution"),
-        ),
-        right=(
-            Answer("functional style", _Functional),
-            Answer("batch norm, one Sequential", _BatchNorm),
-        ),
-    )
-)
+register(Exercise(
+    name="overfit.net", lesson=LESSON, minutes=12, points=2,
+    reference=DilatedCNN, methods=("__init__", "forward"), judge=judge_net,
+    time_limit=30,
+    wrong=(
+        Answer("output not scaled", lambda k: _Then(lambda x: x / AB_SCALE, k),
+               "Multiply by 50 at the end"),
+        Answer("ReLU on the output", lambda k: _Then(F.relu, k),
+               "half of the ab plane cannot be reached"),
+        Answer("tanh at the end", lambda k: _Then(lambda x: torch.tanh(x / AB_SCALE), k),
+               "where ab was asked for in Lab units"),
+        Answer("padding 1 everywhere",
+               lambda k: _changed(k, lambda x: [setattr(g[0], "padding", (1, 1)) for g in x.groups]),
+               "Pad each convolution so that it keeps"),
+        Answer("no dilation", lambda k: DilatedCNN(k, dilations=(1, 1, 1, 1, 1)),
+               "depends on 11 x 11 pixels"),
+        Answer("a plain list", _PlainList, "Are layers missing, or left in a plain list"),
+        Answer("no super().__init__()", _NoSuper, "must be the first line of `__init__`"),
+        Answer("no return", lambda k: _Then(lambda x: None, k), "Is `return` missing?"),
+        Answer("three channels",
+               lambda k: _changed(k, lambda x: setattr(x, "head", nn.Conv2d(k, 3, 1))),
+               "but ab has two channels"),
+        Answer("kernels ignored", lambda k: DilatedCNN(8), "use the argument `kernels`"),
+        Answer("no activation", lambda k: _changed(k, lambda x: [g.pop(2) for g in x.groups]),
+               "make one big convolution"),
+    ),
+    right=(Answer("functional style", _Functional),
+           Answer("batch norm, one Sequential", _BatchNorm)),
+))  # fmt: skip
 
 # --- the loop -------------------------------------------------------------------------------------
 
@@ -586,9 +518,7 @@ def judge_loop(answer: Callable) -> str | None:
         return STANDS_STILL if trace.optimizer_steps else NO_STEP
     for mistake in LOOP_MISTAKES:
         theirs = trace_loop(mistake.answer)
-        only_watched = _same_trace(
-            theirs, right, PATH
-        )  # it trains rightly, but calls after wrongly
+        only_watched = _same_trace(theirs, right, PATH)  # trains rightly, calls after wrongly
         if _same_trace(trace, theirs, (*PATH, "seen") if only_watched else PATH):
             return mistake.hint
     if len(trace.losses) != 12:
@@ -692,98 +622,53 @@ STANDS_STILL = (
 NO_BACKWARD = "No gradient was ever computed: loss.backward() is missing."
 NO_STEP = "The weights never change: optimizer.step() is missing."
 LOOP_MISTAKES = (
-    Answer(
-        "no zero_grad",
-        _loop(zero="never"),
-        "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a step.",
-    ),
-    Answer(
-        "zero_grad between",
-        _loop(zero="between"),
-        STANDS_STILL,
-    ),
+    Answer("no zero_grad", _loop(zero="never"),
+           "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a step."),
+    Answer("zero_grad between", _loop(zero="between"), STANDS_STILL),
     Answer("no step", _loop(step=False), NO_STEP),
-    Answer(
-        "optimizer inside",
-        _loop(inside=True),
-        "A new optimizer at each step forgets its memory of past gradients: make it once, before the loop.",
-    ),
-    Answer(
-        "one batch", _loop(once=True), "Call batch() inside the loop: each step gets a new one."
-    ),
-    Answer(
-        "SGD",
-        _loop(optimizer=torch.optim.SGD),
-        "This is plain gradient descent; Adam was asked for.",
-    ),
-    Answer(
-        "L1",
-        _loop(measure=F.l1_loss),
-        "This is the mean absolute error; the mean squared error was asked for.",
-    ),
-    Answer(
-        "summed",
-        _loop(measure=lambda p, t: F.mse_loss(p, t, reduction="sum")),
-        "The squared errors are summed; take their mean.",
-    ),
+    Answer("optimizer inside", _loop(inside=True),
+           "A new optimizer at each step forgets its memory of past gradients: make it once, before the loop."),
+    Answer("one batch", _loop(once=True),
+           "Call batch() inside the loop: each step gets a new one."),
+    Answer("SGD", _loop(optimizer=torch.optim.SGD),
+           "This is plain gradient descent; Adam was asked for."),
+    Answer("L1", _loop(measure=F.l1_loss),
+           "This is the mean absolute error; the mean squared error was asked for."),
+    Answer("summed", _loop(measure=lambda p, t: F.mse_loss(p, t, reduction="sum")),
+           "The squared errors are summed; take their mean."),
     Answer("own rate", _loop(fixed_lr=1e-3), "The argument lr is not used."),
-    Answer(
-        "counts from 0",
-        _loop(start=0),
-        "after(step) gets the number of steps done: 1, 2, ..., not from 0.",
-    ),
-    Answer(
-        "after not called",
-        _loop(call_after=False),
-        "after(step) is never called: the lesson keeps its snapshots with it.",
-    ),
-)
+    Answer("counts from 0", _loop(start=0),
+           "after(step) gets the number of steps done: 1, 2, ..., not from 0."),
+    Answer("after not called", _loop(call_after=False),
+           "after(step) is never called: the lesson keeps its snapshots with it."),
+)  # fmt: skip
 
-register(
-    Exercise(
-        name="overfit.loop",
-        lesson=LESSON,
-        minutes=10,
-        points=2,
-        reference=fit,
-        judge=judge_loop,
-        wrong=(
-            *LOOP_MISTAKES,
-            Answer("item before backward", _item_first, ".item() gives a number without a graph"),
-            Answer("no backward", _no_backward, NO_BACKWARD),
-            Answer("under no_grad", _no_grad, "The loss has no graph"),
-            Answer("only the last loss", _last_loss, "Return the list of all losses"),
-        ),
-        right=(
-            Answer("zero_grad last", _loop(zero="last")),
-            Answer("losses as tensors", _loop(keep=lambda loss: loss)),
-            Answer("autograd.grad and a tensor of losses", _by_hand),
-        ),
-    )
-)
+register(Exercise(
+    name="overfit.loop", lesson=LESSON, minutes=10, points=2,
+    reference=fit, judge=judge_loop,
+    wrong=(
+        *LOOP_MISTAKES,
+        Answer("item before backward", _item_first, ".item() gives a number without a graph"),
+        Answer("no backward", _no_backward, NO_BACKWARD),
+        Answer("under no_grad", _no_grad, "The loss has no graph"),
+        Answer("only the last loss", _last_loss, "Return the list of all losses"),
+    ),
+    right=(
+        Answer("zero_grad last", _loop(zero="last")),
+        Answer("losses as tensors", _loop(keep=lambda loss: loss)),
+        Answer("autograd.grad and a tensor of losses", _by_hand),
+    ),
+))  # fmt: skip
 
 # --- reading a curve ------------------------------------------------------------------------------
 
 
 def read_curve(losses: Sequence[float], baseline: float) -> tuple[int, float, bool]:
-    """Three readings of a loss curve.
+    """Three readings of a curve of at least 40 losses.
 
-    Parameters
-    ----------
-    losses : sequence of float
-        One a step, at least 40.
-    baseline : float
-        The loss of an answer that needs no network.
+    The index of the first loss below the baseline (-1 where there is none); the mean of the last 20
+    losses; whether that mean is below 0.95 times the mean of the 20 before: still falling.
 
-    Returns
-    -------
-    tuple
-        The index of the first loss below the baseline (-1 where there is none); the mean of the
-        last 20 losses; and whether that mean is below 0.95 times the mean of the 20 before: still
-        falling.
-
-    Examples
-    --------
     >>> read_curve([100.0] * 30 + [10.0] * 40, baseline=50)
     (30, 10.0, False)
     """
@@ -840,44 +725,25 @@ CURVE_CASES = (
     Case("a curve that never beats the baseline", lambda: (_curve(0.0, 0.3), 40.0)),
     Case("a slow, noisy curve", lambda: (_curve(0.02, 0.6, 200), 300.0)),
     Case("a curve that falls by 3%", lambda: (_curve(0.0015, 0.0, 100), 480.0)),
-)
+)  # fmt: skip
 CURVE_MISTAKES = (
-    Answer(
-        "against the first loss",
-        _reading(first="first loss"),
-        "Compare with the baseline, not with the first loss",
-    ),
+    Answer("against the first loss", _reading(first="first loss"),
+           "Compare with the baseline, not with the first loss"),
     Answer("last loss", _reading(end="last"), "One loss is noisy: average the last 20."),
-    Answer(
-        "lowest loss",
-        _reading(end="lowest"),
-        "The lowest loss is luck: average the last 20.",
-    ),
+    Answer("lowest loss", _reading(end="lowest"), "The lowest loss is luck: average the last 20."),
     Answer("any fall", _reading(falling="any"), "A fall of 1% is noise: ask for 5%"),
-    Answer(
-        "difference",
-        _reading(falling="difference"),
-        "Compare by ratio: a fall by 1 is much at 10 and nothing at 1000",
-    ),
-    Answer(
-        "two single losses",
-        _reading(falling="ends"),
-        "Two single losses say little: compare two means of 20",
-    ),
-    Answer(
-        "since the start",
-        _reading(falling="from the start"),
-        "Every run fell at first: compare the last 20 with the 20 before",
-    ),
+    Answer("difference", _reading(falling="difference"),
+           "Compare by ratio: a fall by 1 is much at 10 and nothing at 1000"),
+    Answer("two single losses", _reading(falling="ends"),
+           "Two single losses say little: compare two means of 20"),
+    Answer("since the start", _reading(falling="from the start"),
+           "Every run fell at first: compare the last 20 with the 20 before"),
     Answer("counts", _reading(first="counts"), "This counts the losses below the baseline"),
     Answer("from one", _reading(first="from one"), "Indices start at 0"),
     Answer("zero for never", _reading(never=0), "0 means below from the start: use -1"),
-    Answer(
-        "the end for never",
-        _reading(first="end"),
-        "Where no loss is below the baseline, your loop ran to its end: return -1 then.",
-    ),
-)
+    Answer("the end for never", _reading(first="end"),
+           "Where no loss is below the baseline, your loop ran to its end: return -1 then."),
+)  # fmt: skip
 
 
 def judge_curve(answer: Callable) -> str | None:
@@ -886,17 +752,11 @@ def judge_curve(answer: Callable) -> str | None:
     return judge_parts(answer, read_curve, CURVE_CASES, parts, CURVE_MISTAKES)
 
 
-register(
-    Exercise(
-        name="overfit.curve",
-        lesson=LESSON,
-        minutes=7,
-        reference=read_curve,
-        judge=judge_curve,
-        wrong=CURVE_MISTAKES,
-        right=(Answer("tensors", _by_tensor),),
-    )
-)
+register(Exercise(
+    name="overfit.curve", lesson=LESSON, minutes=7,
+    reference=read_curve, judge=judge_curve, wrong=CURVE_MISTAKES,
+    right=(Answer("tensors", _by_tensor),),
+))  # fmt: skip
 
 # --- the clinic -----------------------------------------------------------------------------------
 
@@ -961,74 +821,45 @@ def _judge_line(letter: str, fault: str, number: int, line: str) -> str | None:
     )
 
 
-register(
-    Exercise(
-        name="overfit.clinic",
-        lesson=LESSON,
-        minutes=14,
-        points=2,
-        reference=diagnosis,
-        judge=judge_clinic,
-        own=(clinic.diagnosis,),
-        time_limit=90,
-        wrong=(
-            Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-            Answer(
-                "A for a rate",
-                lambda: diagnosis(A=("learning rate too high", 4, clinic.PROGRAM[3])),
-                "Look at its gradient norm",
-            ),
-            Answer(
-                "B for a dead optimizer",
-                lambda: diagnosis(B=("optimizer of another model", 4, clinic.PROGRAM[3])),
-                "Look at its tiny loss together with the range",
-            ),
-            Answer(
-                "zero_grad after backward",
-                lambda: diagnosis(A=("zero_grad forgotten", 10, "optimizer.zero_grad()")),
-                "no reading was taken",
-            ),
-            Answer(
-                "A's wrong line",
-                lambda: diagnosis(A=("zero_grad forgotten", 4, clinic.PROGRAM[3])),
-                "still shows 'zero_grad forgotten'",
-            ),
-            Answer(
-                "D swapped twice over",
-                lambda: diagnosis(D=("a and b swapped", 6, "prediction = net(L).flip(1)")),
-                "still shows 'a and b swapped'",
-            ),
-            Answer(
-                "E still too high",
-                lambda: diagnosis(E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), 3)")),
-                "still shows 'learning rate too high'",
-            ),
-            Answer(
-                "G with a typing error",
-                lambda: diagnosis(G=("ReLU on the output", 6, "prediction = nett(L)")),
-                "the program stops with NameError",
-            ),
-            Answer(
-                "invented name",
-                lambda: diagnosis(C=("bad luck", 4, clinic.PROGRAM[3])),
-                "'bad luck' is not one of",
-            ),
-        ),
-        right=(
-            Answer(
-                "other cures",
-                lambda: diagnosis(
-                    A=("zero_grad forgotten", 8, "net.zero_grad()"),
-                    B=("target scaled, prediction not", 7,
-                       "loss = mse_loss(prediction / 110, ab / 110)"),
-                    C=("optimizer of another model", 4,
-                       "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
-                    D=("a and b swapped", 2, "L, ab = lab.split([1, 2], dim=1)"),
-                    E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
-                    F=("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"),
-                    G=("ReLU on the output", 6, "    prediction = net(L) * 1.0"),
-                ),
-            ),
-        ),
-    )
-)  # fmt: skip
+register(Exercise(
+    name="overfit.clinic", lesson=LESSON, minutes=14, points=2,
+    reference=diagnosis, judge=judge_clinic, own=(clinic.diagnosis,), time_limit=90,
+    wrong=(
+        Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
+        Answer("A for a rate",
+               lambda: diagnosis(A=("learning rate too high", 4, clinic.PROGRAM[3])),
+               "Look at its gradient norm"),
+        Answer("B for a dead optimizer",
+               lambda: diagnosis(B=("optimizer of another model", 4, clinic.PROGRAM[3])),
+               "Look at its tiny loss together with the range"),
+        Answer("zero_grad after backward",
+               lambda: diagnosis(A=("zero_grad forgotten", 10, "optimizer.zero_grad()")),
+               "no reading was taken"),
+        Answer("A's wrong line", lambda: diagnosis(A=("zero_grad forgotten", 4, clinic.PROGRAM[3])),
+               "still shows 'zero_grad forgotten'"),
+        Answer("D swapped twice over",
+               lambda: diagnosis(D=("a and b swapped", 6, "prediction = net(L).flip(1)")),
+               "still shows 'a and b swapped'"),
+        Answer("E still too high",
+               lambda: diagnosis(
+                   E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), 3)")),
+               "still shows 'learning rate too high'"),
+        Answer("G with a typing error",
+               lambda: diagnosis(G=("ReLU on the output", 6, "prediction = nett(L)")),
+               "the program stops with NameError"),
+        Answer("invented name", lambda: diagnosis(C=("bad luck", 4, clinic.PROGRAM[3])),
+               "'bad luck' is not one of"),
+    ),
+    right=(
+        Answer("other cures",
+               lambda: diagnosis(
+                   A=("zero_grad forgotten", 8, "net.zero_grad()"),
+                   B=("target scaled, prediction not", 7, "loss = mse_loss(prediction / 110, ab / 110)"),
+                   C=("optimizer of another model", 4,
+                      "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
+                   D=("a and b swapped", 2, "L, ab = lab.split([1, 2], dim=1)"),
+                   E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
+                   F=("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"),
+                   G=("ReLU on the output", 6, "    prediction = net(L) * 1.0"))),
+    ),
+))  # fmt: skip

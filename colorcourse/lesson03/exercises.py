@@ -23,18 +23,7 @@ def _noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
 
 
 def auc(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Share of pixels with a Euclidean ab error of at most t, averaged over t = 0, 1, ..., 150.
-
-    Parameters
-    ----------
-    prediction, truth : Tensor
-        (N, 2, H, W) in ab units.
-
-    Returns
-    -------
-    Tensor
-        A scalar in [0, 1], over all pixels.
-    """
+    """Share of pixels with a Euclidean ab error of at most t, averaged over t = 0, 1, ..., 150."""
     return _auc()(prediction, truth)
 
 
@@ -68,50 +57,30 @@ def _grid_errors() -> tuple[Tensor, Tensor]:
     return truth + step, truth
 
 
-register(
-    Exercise(
-        name="networks.auc",
-        lesson=LESSON,
-        minutes=6,
-        reference=auc,
-        own=(metrics.auc, metrics.cumulative_error),
-        cases=(
-            Case("errors of 0, 5, 10, ..., 35", _grid_errors),
-            Case(
-                "three pictures with small and large errors",
-                lambda: (_noise(3, 2, 9, 7, seed=1, scale=60), _noise(3, 2, 9, 7, seed=2, scale=9)),
-            ),
-            Case(
-                "errors beyond 150",
-                lambda: (torch.full((1, 2, 4, 4), 120.0), torch.zeros(1, 2, 4, 4)),
-            ),
-        ),
-        wrong=(
-            Answer(
-                "0 to 149", _auc(range(150)), "150 is the last threshold: there are 151 of them."
-            ),
-            Answer("squared", _auc(power=1.0), "squared distance: take the root"),
-            Answer(
-                "per channel",
-                _auc(per_channel=True),
-                "one distance over a and b together, Euclidean",
-            ),
-            Answer("percent", _auc(factor=100), "A share lies between 0 and 1, not in percent."),
-            Answer("below", _auc(strict=True), "An error of exactly t is within t."),
-            Answer(
-                "1 to 150",
-                _auc(range(1, 151)),
-                "0 is a threshold too: pixels that are exactly right.",
-            ),
-            Answer(
-                "mean error",
-                lambda p, t: (p - t).square().sum(1).sqrt().mean(),
-                "That is the mean distance, in ab units.",
-            ),
-        ),
-        right=(Answer("closed form", _auc_closed), Answer("sorting", _auc_sorted)),
-    )
-)
+register(Exercise(
+    name="networks.auc", lesson=LESSON, minutes=6,
+    reference=auc, own=(metrics.auc, metrics.cumulative_error),
+    cases=(
+        Case("errors of 0, 5, 10, ..., 35", _grid_errors),
+        Case("three pictures with small and large errors",
+             lambda: (_noise(3, 2, 9, 7, seed=1, scale=60), _noise(3, 2, 9, 7, seed=2, scale=9))),
+        Case("errors beyond 150",
+             lambda: (torch.full((1, 2, 4, 4), 120.0), torch.zeros(1, 2, 4, 4))),
+    ),
+    wrong=(
+        Answer("0 to 149", _auc(range(150)), "150 is the last threshold: there are 151 of them."),
+        Answer("squared", _auc(power=1.0), "squared distance: take the root"),
+        Answer("per channel", _auc(per_channel=True),
+               "one distance over a and b together, Euclidean"),
+        Answer("percent", _auc(factor=100), "A share lies between 0 and 1, not in percent."),
+        Answer("below", _auc(strict=True), "An error of exactly t is within t."),
+        Answer("1 to 150", _auc(range(1, 151)),
+               "0 is a threshold too: pixels that are exactly right."),
+        Answer("mean error", lambda p, t: (p - t).square().sum(1).sqrt().mean(),
+               "That is the mean distance, in ab units."),
+    ),
+    right=(Answer("closed form", _auc_closed), Answer("sorting", _auc_sorted)),
+))  # fmt: skip
 
 # --- the strided block ----------------------------------------------------------------------------
 
@@ -188,50 +157,25 @@ def _four_wide(a: int, b: int) -> nn.Module:
     return nn.Sequential(conv, nn.InstanceNorm2d(b, affine=True), nn.ReLU())
 
 
-register(
-    Exercise(
-        name="networks.strided_block",
-        lesson=LESSON,
-        minutes=6,
-        reference=strided_block,
-        judge=judge_block,
-        wrong=(
-            Answer("no stride", lambda a, b: _block(a, b, stride=1), "What makes each step skip"),
-            Answer("no padding", lambda a, b: _block(a, b, padding=0), "One pixel is missing"),
-            Answer(
-                "halved twice",
-                lambda a, b: nn.Sequential(_block(a, b), nn.AvgPool2d(2)),
-                "a quarter of the size",
-            ),
-            Answer("channels swapped", lambda a, b: _block(b, a), "Which number belongs where?"),
-            Answer("channels kept", lambda a, b: _block(a, a), "it gives 3 channels"),
-            Answer("no ReLU", lambda a, b: _block(a, b, act=None), "It is linear"),
-            Answer("no norm", lambda a, b: _block(a, b, norm=None), "normalisation is missing"),
-            Answer(
-                "pooling only",
-                lambda a, b: nn.Sequential(
-                    nn.AvgPool2d(2), _Repeat(b), nn.BatchNorm2d(b), nn.ReLU()
-                ),
-                "nothing that could be learnt",
-            ),
-        ),
-        right=(
-            Answer("convolution, then pooling", _Pooled),
-            Answer("kernel 4, instance norm", _four_wide),
-        ),
-    )
-)
-
-
-class _Repeat(nn.Module):
-    """Repeats channels until there are `count`."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.repeat(1, -(-self.count // x.shape[1]), 1, 1)[:, : self.count]
+register(Exercise(
+    name="networks.strided_block", lesson=LESSON, minutes=6,
+    reference=strided_block, judge=judge_block,
+    wrong=(
+        Answer("no stride", lambda a, b: _block(a, b, stride=1), "What makes each step skip"),
+        Answer("no padding", lambda a, b: _block(a, b, padding=0), "One pixel is missing"),
+        Answer("halved twice", lambda a, b: nn.Sequential(_block(a, b), nn.AvgPool2d(2)),
+               "a quarter of the size"),
+        Answer("channels swapped", lambda a, b: _block(b, a), "Which number belongs where?"),
+        Answer("channels kept", lambda a, b: _block(a, a), "it gives 3 channels"),
+        Answer("no ReLU", lambda a, b: _block(a, b, act=None), "It is linear"),
+        Answer("no norm", lambda a, b: _block(a, b, norm=None), "normalisation is missing"),
+        Answer("pooling only",
+               lambda a, b: nn.Sequential(nn.AvgPool2d(2), nn.ZeroPad3d((0, 0, 0, 0, 0, b - a)),
+                                          nn.BatchNorm2d(b), nn.ReLU()),
+               "nothing that could be learnt"),
+    ),
+    right=(Answer("convolution, then pooling", _Pooled), Answer("kernel 4, instance norm", _four_wide)),
+))  # fmt: skip
 
 
 # --- the skip connection --------------------------------------------------------------------------
@@ -267,12 +211,9 @@ def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
     c1, c2 = deep.shape[1], skip.shape[1]
     wanted = (len(deep), c1 + c2, *skip.shape[2:])
     if tuple(out.shape) != wanted:
-        if out.shape[0] != len(deep) or tuple(out.shape[2:]) not in (
-            (*skip.shape[2:],),
-            (*deep.shape[2:],),
-        ):
+        if out.shape[0] != len(deep) or out.shape[2:] not in (skip.shape[2:], deep.shape[2:]):
             return "They are joined along the wrong dimension: channels are the second one, dim=1."
-        if tuple(out.shape[2:]) == tuple(deep.shape[2:]):
+        if out.shape[2:] == deep.shape[2:]:
             return (
                 "The result has the size of `deep`: its edges are lost again. Enlarge deep instead."
             )
@@ -289,73 +230,42 @@ def _up(deep: Tensor, **how) -> Tensor:
     return F.interpolate(deep, scale_factor=2, **how)
 
 
-register(
-    Exercise(
-        name="networks.skip",
-        lesson=LESSON,
-        minutes=5,
-        reference=join_skip,
-        judge=judge_skip,
-        wrong=(
-            Answer(
-                "added",
-                lambda d, s: F.interpolate(d.repeat(1, 2, 1, 1)[:, : s.shape[1]], s.shape[-2:]) + s,
-                "adding is another idea",
-            ),
-            Answer(
-                "along the height",
-                lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:])[:, :3], s[:, :3]], dim=2),
-                "along the wrong dimension",
-            ),
-            Answer("not enlarged", lambda d, s: torch.cat([d, s], 1), "before that, `deep` must have"),
-            Answer(
-                "skip made small",
-                lambda d, s: torch.cat([d, F.adaptive_avg_pool2d(s, d.shape[-2:])], 1),
-                "has the size of `deep`",
-            ),
-            Answer(
-                "always twice", lambda d, s: torch.cat([_up(d), s], 1), "take skip's own size"
-            ),
-            Answer(
-                "skip lost",
-                lambda d, s: F.interpolate(torch.cat([d, d, d], 1)[:, : d.shape[1] + s.shape[1]], s.shape[-2:]),
-                "arrive unchanged in channels of its own",
-            ),
-        ),
-        right=(
-            Answer(
-                "skip first, nearest",
-                lambda d, s: torch.cat([s, F.interpolate(d, size=s.shape[2:])], 1),
-            ),
-            Answer(
-                "aligned corners",
-                lambda d, s: torch.hstack(
-                    [F.interpolate(d, s.shape[-2:], mode="bilinear", align_corners=True), s]
-                ),
-            ),
-        ),
-    )
-)  # fmt: skip
+register(Exercise(
+    name="networks.skip", lesson=LESSON, minutes=5,
+    reference=join_skip, judge=judge_skip,
+    wrong=(
+        Answer("added",
+               lambda d, s: F.interpolate(d.repeat(1, 2, 1, 1)[:, : s.shape[1]], s.shape[-2:]) + s,
+               "adding is another idea"),
+        Answer("along the height",
+               lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:])[:, :3], s[:, :3]], dim=2),
+               "along the wrong dimension"),
+        Answer("not enlarged", lambda d, s: torch.cat([d, s], 1), "before that, `deep` must have"),
+        Answer("skip made small",
+               lambda d, s: torch.cat([d, F.adaptive_avg_pool2d(s, d.shape[-2:])], 1),
+               "has the size of `deep`"),
+        Answer("always twice", lambda d, s: torch.cat([_up(d), s], 1), "take skip's own size"),
+        Answer("skip lost",
+               lambda d, s: torch.cat([_up(d), _up(d)[:, :1].expand_as(s)], 1),
+               "arrive unchanged in channels of its own"),
+    ),
+    right=(
+        Answer("skip first, nearest",
+               lambda d, s: torch.cat([s, F.interpolate(d, size=s.shape[2:])], 1)),
+        Answer("aligned corners",
+               lambda d, s: torch.hstack([
+                   F.interpolate(d, s.shape[-2:], mode="bilinear", align_corners=True), s])),
+    ),
+))  # fmt: skip
 
 # --- the best constant ----------------------------------------------------------------------------
 
 
 def best_constant(colours: Tensor, probabilities: Tensor, loss: str) -> Tensor:
-    """The one prediction of least expected loss.
+    """The one prediction (2,) of least expected loss, of colours (K, 2) and their probabilities.
 
-    Parameters
-    ----------
-    colours : Tensor
-        (K, 2) in ab units.
-    probabilities : Tensor
-        (K,), summing to 1.
-    loss : {"l2", "l1", "0-1"}
-        Squared distance; absolute distance in a plus that in b; 1 unless exactly right.
-
-    Returns
-    -------
-    Tensor
-        (2,): the mean, the median of each channel, or the mode.
+    The loss is "l2", squared distance; "l1", absolute distance in a plus that in b; or "0-1", 1
+    unless exactly right. Best are the mean, the median of each channel, the mode.
     """
     return _constant()(colours, probabilities, loss)
 
@@ -468,44 +378,41 @@ def _by_search(colours: Tensor, p: Tensor) -> Tensor:
     return grid[cost.argmin(1)]
 
 
-register(
-    Exercise(
-        name="networks.best_constant",
-        lesson=LESSON,
-        minutes=8,
-        reference=best_constant,
-        judge=judge_constant,
-        wrong=tuple(answer for group in CONSTANT_MISTAKES.values() for answer in group),
-        right=(
-            Answer("the middle median", _constant(l1=_median_between)),
-            Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search)),
-        ),
-    )
-)
+register(Exercise(
+    name="networks.best_constant", lesson=LESSON, minutes=8,
+    reference=best_constant, judge=judge_constant,
+    wrong=tuple(answer for group in CONSTANT_MISTAKES.values() for answer in group),
+    right=(
+        Answer("the middle median", _constant(l1=_median_between)),
+        Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search)),
+    ),
+))  # fmt: skip
 
 # --- the clinic -----------------------------------------------------------------------------------
 
-register(
-    Exercise(
-        name="networks.clinic",
-        lesson=LESSON,
-        minutes=8,
-        reference=data_clinic.names,
-        judge=lambda answer: data_clinic.hint(answer()),
-        own=(data_clinic.diagnosis,),
-        wrong=(
-            Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-            Answer("leak for healthy", lambda: data_clinic.names(E="healthy"), "its validation beside its test error"),
-            Answer("healthy for a leak", lambda: data_clinic.names(C="leaked validation set"), "nothing is wrong with"),
-            Answer("jitter for flip", lambda: data_clinic.names(D="colour jitter"), "where the colours of its batch lie"),
-            Answer("flip for jitter", lambda: data_clinic.names(F="L flipped, ab not"), "the colours of its batch, beside"),
-            Answer("leak for batch norm", lambda: data_clinic.names(A="leaked validation set"), "when a picture is judged alone"),
-            Answer("healthy for sorted", lambda: data_clinic.names(B="healthy"), "the teeth of its loss"),
-            Answer("invented name", lambda: data_clinic.names(B="bad luck"), "'bad luck' is not one of"),
-        ),
-        right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),),
-    )
-)  # fmt: skip
+register(Exercise(
+    name="networks.clinic", lesson=LESSON, minutes=8,
+    reference=data_clinic.names, judge=lambda answer: data_clinic.hint(answer()),
+    own=(data_clinic.diagnosis,),
+    wrong=(
+        Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
+        Answer("leak for healthy", lambda: data_clinic.names(E="healthy"),
+               "its validation beside its test error"),
+        Answer("healthy for a leak", lambda: data_clinic.names(C="leaked validation set"),
+               "nothing is wrong with"),
+        Answer("jitter for flip", lambda: data_clinic.names(D="colour jitter"),
+               "where the colours of its batch lie"),
+        Answer("flip for jitter", lambda: data_clinic.names(F="L flipped, ab not"),
+               "the colours of its batch, beside"),
+        Answer("leak for batch norm", lambda: data_clinic.names(A="leaked validation set"),
+               "when a picture is judged alone"),
+        Answer("healthy for sorted", lambda: data_clinic.names(B="healthy"),
+               "the teeth of its loss"),
+        Answer("invented name", lambda: data_clinic.names(B="bad luck"),
+               "'bad luck' is not one of"),
+    ),
+    right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),),
+))  # fmt: skip
 
 # --- extra ----------------------------------------------------------------------------------------
 
@@ -531,39 +438,21 @@ def _masked_loop(values: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([x.mean() if len(x) else x.new_zeros(()) for x in parts])
 
 
-register(
-    Exercise(
-        name="networks.masked_mean",
-        lesson=LESSON,
-        minutes=4,
-        core=False,
-        reference=masked_mean,
-        own=(losses.masked_mean,),
-        cases=(
-            Case("three pictures", _masked(1)),
-            Case("an empty mask", _masked(5, empty=True)),
-        ),
-        wrong=(
-            Answer(
-                "over all pixels",
-                lambda v, m: (v * m).mean((1, 2, 3)),
-                "Divide by the pixels of the mask, not by all.",
-            ),
-            Answer(
-                "NaN where empty",
-                lambda v, m: (v * m).sum((1, 2, 3)) / m.sum((1, 2, 3)),
-                "A picture whose mask is empty gives 0 / 0.",
-            ),
-            Answer(
-                "one number",
-                lambda v, m: v[m].mean(),
-                "One mean for each picture, not one for all together.",
-            ),
-            Answer("sum", lambda v, m: (v * m).sum((1, 2, 3)), "That is the sum, not the mean."),
-        ),
-        right=(Answer("a loop", _masked_loop),),
-    )
-)
+register(Exercise(
+    name="networks.masked_mean", lesson=LESSON, minutes=4, core=False,
+    reference=masked_mean, own=(losses.masked_mean,),
+    cases=(Case("three pictures", _masked(1)), Case("an empty mask", _masked(5, empty=True))),
+    wrong=(
+        Answer("over all pixels", lambda v, m: (v * m).mean((1, 2, 3)),
+               "Divide by the pixels of the mask, not by all."),
+        Answer("NaN where empty", lambda v, m: (v * m).sum((1, 2, 3)) / m.sum((1, 2, 3)),
+               "A picture whose mask is empty gives 0 / 0."),
+        Answer("one number", lambda v, m: v[m].mean(),
+               "One mean for each picture, not one for all together."),
+        Answer("sum", lambda v, m: (v * m).sum((1, 2, 3)), "That is the sum, not the mean."),
+    ),
+    right=(Answer("a loop", _masked_loop),),
+))  # fmt: skip
 
 
 def ssim_loss(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -590,52 +479,33 @@ def _colour_pair(seed: int, noise: float) -> Callable[[], tuple[Tensor, Tensor]]
     return args
 
 
-register(
-    Exercise(
-        name="networks.ssim_loss",
-        lesson=LESSON,
-        minutes=6,
-        core=False,
-        reference=ssim_loss,
-        own=(losses.ssim_loss,),
-        atol=1e-4,
-        cases=(
-            Case("noisy colours", _colour_pair(1, 10.0)),
-            Case("nearly the same", _colour_pair(4, 1.0)),
-        ),
-        wrong=(
-            Answer("not turned round", _ssim(flip=False), "SSIM is high where pictures are alike"),
-            Answer("range 255", _ssim(span=255.0), "after dividing by 255 the data range is 1"),
-            Answer("range not given", _ssim(span=None), "guesses it from each batch"),
-            Answer("raw ab", _ssim(shift=0.0, scale=1.0), "Bring ab to [0, 1] first"),
-            Answer("not shifted", _ssim(shift=0.0), "a and b start at -128: shift them"),
-        ),
-        right=(
-            Answer(
-                "picture by picture",
-                lambda p, t: 1 - torch.stack(
-                    [ssim((a[None] + 128) / 255, (b[None] + 128) / 255, data_range=1.0)
-                     for a, b in zip(p, t, strict=True)]
-                ).mean(),
-            ),
-        ),
-    )
-)  # fmt: skip
+register(Exercise(
+    name="networks.ssim_loss", lesson=LESSON, minutes=6, core=False,
+    reference=ssim_loss, own=(losses.ssim_loss,), atol=1e-4,
+    cases=(
+        Case("noisy colours", _colour_pair(1, 10.0)),
+        Case("nearly the same", _colour_pair(4, 1.0)),
+    ),
+    wrong=(
+        Answer("not turned round", _ssim(flip=False), "SSIM is high where pictures are alike"),
+        Answer("range 255", _ssim(span=255.0), "after dividing by 255 the data range is 1"),
+        Answer("range not given", _ssim(span=None), "guesses it from each batch"),
+        Answer("raw ab", _ssim(shift=0.0, scale=1.0), "Bring ab to [0, 1] first"),
+        Answer("not shifted", _ssim(shift=0.0), "a and b start at -128: shift them"),
+    ),
+    right=(
+        Answer("picture by picture",
+               lambda p, t: torch.stack([
+                   _ssim()(a, b) for a, b in zip(p.split(1), t.split(1), strict=True)]).mean()),
+    ),
+))  # fmt: skip
 
 
 def read_curves(training: Sequence[float], validation: Sequence[float]) -> tuple[str, int]:
-    """A verdict on a run, and the index of the validation at which it was best.
+    """A verdict on a run by its errors, and the index of the lowest validation.
 
-    Parameters
-    ----------
-    training, validation : sequence of float
-        Errors at the same moments.
-
-    Returns
-    -------
-    tuple
-        "memorising" where the last validation is more than 1.1 times the lowest; else "too short"
-        where it is below 0.95 times the one before; else "settled"; and the index of the lowest.
+    "memorising" where the last validation is more than 1.1 times the lowest; else "too short" where
+    it is below 0.95 times the one before; else "settled".
     """
     lowest = min(validation)
     if validation[-1] > 1.1 * lowest:
@@ -673,39 +543,24 @@ _CURVES = {
     "a run that settles": ([500, 300, 260, 252, 250], [510.0, 310.0, 270.0, 261.0, 262.0]),
 }
 
-register(
-    Exercise(
-        name="networks.curves",
-        lesson=LESSON,
-        minutes=4,
-        core=False,
-        reference=read_curves,
-        cases=tuple(Case(name, lambda c=c: (list(c[0]), list(c[1]))) for name, c in _CURVES.items()),
-        wrong=(
-            Answer(
-                "by training error",
-                _reading(by=lambda t, v: t),
-                "The training error falls even while a network memorises.",
-            ),
-            Answer(
-                "by the gap", _reading(gap=True), "A gap between the curves is no rise of the validation"
-            ),
-            Answer(
-                "against the first",
-                _reading(first=True),
-                "Compare with the lowest validation, not with the first.",
-            ),
-            Answer("the last is best", _reading(best=False), "The best moment need not be the last."),
-        ),
-        right=(
-            Answer(
-                "by argmin",
-                lambda t, v: (
-                    "memorising" if v[-1] / min(v) > 1.1 else
-                    "too short" if v[-1] / v[-2] < 0.95 else "settled",
-                    int(torch.tensor(v).argmin()),
-                ),
-            ),
-        ),
-    )
-)  # fmt: skip
+register(Exercise(
+    name="networks.curves", lesson=LESSON, minutes=4, core=False,
+    reference=read_curves,
+    cases=tuple(Case(name, lambda c=c: (list(c[0]), list(c[1]))) for name, c in _CURVES.items()),
+    wrong=(
+        Answer("by training error", _reading(by=lambda t, v: t),
+               "The training error falls even while a network memorises."),
+        Answer("by the gap", _reading(gap=True),
+               "A gap between the curves is no rise of the validation"),
+        Answer("against the first", _reading(first=True),
+               "Compare with the lowest validation, not with the first."),
+        Answer("the last is best", _reading(best=False), "The best moment need not be the last."),
+    ),
+    right=(
+        Answer("by argmin",
+               lambda t, v: (
+                   "memorising" if v[-1] / min(v) > 1.1 else
+                   "too short" if v[-1] / v[-2] < 0.95 else "settled",
+                   int(torch.tensor(v).argmin()))),
+    ),
+))  # fmt: skip
