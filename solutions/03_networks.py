@@ -533,7 +533,7 @@ reveal(
 # A report on photographs of one bridge trained on 10, 20 and 40 pictures and saw memorising; with more,
 # a relation between picture and colour appeared. Here is that study with a measured axis: the same
 # network, the same number of steps, and 1, 10, 100 or more *different* pictures. Below it stands the
-# same with three seeds and up to 2,000 pictures, a recorded run (`colorkit study memorising`).
+# same with three seeds and up to 2,000 pictures, a recorded run (`scripts/study.py`).
 
 # %%
 predict(
@@ -543,7 +543,7 @@ predict(
 )
 
 # %%
-study = memorising(small, cfg.counts, (cfg.seed,), steps=cfg.study_steps)
+study = memorising(small, cfg.counts, (cfg.seed,), cfg.study_steps)
 ends = {"gray": models.Gray(), "oracle": models.Oracle(small_world)}
 level = table(score_models(ends, small.batches(), ["mse"])).mse
 show(
@@ -551,7 +551,7 @@ show(
     alt="Two curves over the number of training pictures. The error on seen pictures starts near zero "
     "and rises; the error on others starts near gray and falls; they approach the oracle's level.",
 )
-full = recorded("memorising")
+full = recorded()
 print(study.round(1).to_string(index=False), full.attrs["about"], sep="\n")
 show(
     study_curves(full, level.to_dict()),

@@ -1,15 +1,15 @@
 """Pictures of a lesson, and the studies that are recorded."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from colorcourse.lesson03 import studies
 from colorkit.data.pictures import lesson_pictures
 from colorkit.data.prepare import prepare
+from scripts import study as script
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_folder_that_is_no_store_is_told_what_to_do(tmp_path):
 
 
 def test_one_picture_is_learned_by_heart_and_says_little_of_others(pictures):
-    frame = studies.memorising(pictures, (1, 24), seeds=(0,), width=8, depth=2, steps=60, batch=8)
+    frame = studies.memorising(pictures, (1, 24), seeds=(0,), steps=60)
     one, many = frame.train_mse
     assert frame.pictures.tolist() == [1, 24]
     assert one < 0.5 * many
@@ -62,7 +62,7 @@ def test_one_picture_is_learned_by_heart_and_says_little_of_others(pictures):
 
 
 def test_the_recorded_study_says_how_it_was_made_and_shows_what_the_lesson_says():
-    frame = studies.recorded("memorising")
+    frame = studies.recorded()
     assert "torch" in frame.attrs["about"]
     mean = frame.groupby("pictures")[["train_mse", "test_mse"]].mean()
     assert mean.index.tolist() == [1, 10, 20, 40, 100, 400, 2000]
@@ -71,6 +71,13 @@ def test_the_recorded_study_says_how_it_was_made_and_shows_what_the_lesson_says(
     assert mean.test_mse.loc[2000] < mean.test_mse.loc[10]
 
 
-def test_an_unknown_study_names_those_that_there_are():
-    with pytest.raises(FileNotFoundError, match=re.escape("'nothing'") + ".*memorising"):
-        studies.recorded("nothing")
+def test_the_script_records_what_the_lesson_reads(tmp_path, monkeypatch, pictures):
+    monkeypatch.setattr(script, "lesson_pictures", lambda *_, **__: pictures)
+    monkeypatch.setattr(script, "memorising", lambda *_: studies.recorded())
+    done = CliRunner().invoke(script.study, ["memorising", "--out", str(tmp_path / "m.csv")])
+    assert done.exit_code == 0, done.output
+    monkeypatch.setattr(studies, "RECORDED", tmp_path)
+    (tmp_path / "m.csv").rename(tmp_path / "memorising.csv")
+    again = studies.recorded()
+    assert again.attrs["about"].startswith("U-Net(16, 3) on orchard 32 x 32, 400 steps")
+    assert again.columns.tolist() == ["pictures", "seed", "train_mse", "test_mse"]

@@ -8,13 +8,7 @@ from matplotlib.figure import Figure
 
 
 def history_curves(runs: Mapping[str, Sequence]) -> Figure:
-    """Training loss (thin) and validation (thick, dots) of several runs.
-
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Run
-        Label to runs of it that differ in their seed; they share a colour.
-    """
+    """Training loss (thin) and validation (thick, dots); runs of one label differ in their seed."""
     fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     tints = plt.get_cmap("viridis")
     for i, (label, group) in enumerate(runs.items()):
@@ -31,12 +25,7 @@ def history_curves(runs: Mapping[str, Sequence]) -> Figure:
 def study_curves(frame: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
     """Training and held-out error over the number of pictures, with every seed as a dot.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From `colorcourse.lesson03.studies.memorising`.
-    levels : mapping of str to float
-        Label to a horizontal line.
+    `frame` is that of `colorcourse.lesson03.studies.memorising`; `levels` are labelled lines.
     """
     fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     columns = {"train_mse": ("pictures it saw", "#4477aa"), "test_mse": ("others", "#cc3311")}
