@@ -19,21 +19,20 @@ from colorkit.widgets import Drawing, explore
 OTHER = "0.75"  # the gray of "no possible colour"
 
 
-def histograms_with_bins(histograms: Mapping[str, Tensor], bins: Tensor) -> Figure:
-    """How often each ab occurs, in log scale, with the bins as dots.
+def side_by_side(count: int, width: float, height: float, **how) -> tuple[Figure, Sequence]:
+    """A figure with so many axes in a row, each of that size in inches."""
+    size = (width * count, height)
+    fig, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="constrained", **how)
+    return fig, axes[0]
 
-    Parameters
-    ----------
-    histograms : mapping of str to Tensor
-        Title to counts from `colorkit.bins.ab_histogram`, a first.
-    bins : Tensor
-        (Q, 2).
+
+def histograms_with_bins(histograms: Mapping[str, Tensor], bins: Tensor) -> Figure:
+    """How often each ab occurs, in log scale, with the bins (Q, 2) as dots.
+
+    The counts, by their titles, are those of `colorkit.bins.ab_histogram`.
     """
-    count = len(histograms)
-    fig, axes = plt.subplots(
-        1, count, figsize=(4.6 * count, 4.2), squeeze=False, layout="constrained"
-    )
-    for ax, (title, histogram) in zip(axes[0], histograms.items(), strict=True):
+    fig, axes = side_by_side(len(histograms), 4.6, 4.2)
+    for ax, (title, histogram) in zip(axes, histograms.items(), strict=True):
         side = 2 * LIMIT
         units = histogram.view(side, PER_UNIT, side, PER_UNIT).sum((1, 3)).double()
         share = (units / units.sum()).masked_fill(units == 0, torch.nan).T.numpy()
@@ -53,28 +52,15 @@ def on_bins(
     *,
     log: bool = True,
     around: Tensor | None = None,
-    reach: float = 30,
 ) -> Figure:
-    """Numbers of bins as coloured squares at their places; bins with 0 are left white.
+    """Numbers (Q,), by their titles, as squares at the places of bins (Q, 2); 0 is left white.
 
-    Parameters
-    ----------
-    values : mapping of str to Tensor
-        Title to (Q,).
-    bins : Tensor
-        (Q, 2), in steps of 10.
-    log : bool
-        Logarithmic colours.
-    around : Tensor, optional
-        A colour (2,): it is marked, and only what is within `reach` of it is shown.
+    A colour `around` (2,) is marked, and only what is within 30 of it is shown.
     """
-    count = len(values)
-    fig, axes = plt.subplots(
-        1, count, figsize=(3.5 * count, 3.2), squeeze=False, layout="constrained"
-    )
-    middle, half = ((0.0, 0.0), 115) if around is None else (around.tolist(), reach)
+    fig, axes = side_by_side(len(values), 3.5, 3.2)
+    middle, half = ((0.0, 0.0), 115) if around is None else (around.tolist(), 30)
     a, b = bins.cpu().T.tolist()
-    for ax, (title, value) in zip(axes[0], values.items(), strict=True):
+    for ax, (title, value) in zip(axes, values.items(), strict=True):
         value = value.detach().cpu().double()
         some = value[value > 0]
         lowest = max(some.min(), 1e-6 * some.max())  # what is less is drawn as that
@@ -97,12 +83,7 @@ def on_bins(
 def weight_maps(L: Tensor, ab: Tensor, weights: Mapping[str, Tensor]) -> Figure:
     """Pictures, and below them how much each of their pixels counts, in log scale.
 
-    Parameters
-    ----------
-    L, ab : Tensor
-        (N, 1, H, W) and (N, 2, H, W): N columns.
-    weights : mapping of str to Tensor
-        Label of a row to (N, 1, H, W).
+    The weights, by the label of their row, are (N, 1, H, W).
     """
     rows = len(weights) + 1
     fig, axes = plt.subplots(
@@ -122,20 +103,10 @@ def weight_maps(L: Tensor, ab: Tensor, weights: Mapping[str, Tensor]) -> Figure:
 
 
 def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Figure:
-    """Columns of a table over its index: a panel each group, a line each column.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Its index is the x axis.
-    columns : mapping of str to sequence of str
-        Label of a panel's y axis to the columns in it.
-    """
-    fig, axes = plt.subplots(
-        1, len(columns), figsize=(3.7 * len(columns), 2.9), squeeze=False, layout="constrained"
-    )
+    """Columns of a table over its index: a panel for each label of a y axis and its columns."""
+    fig, axes = side_by_side(len(columns), 3.7, 2.9)
     tints = plt.get_cmap("viridis")
-    for ax, (label, names) in zip(axes[0], columns.items(), strict=True):
+    for ax, (label, names) in zip(axes, columns.items(), strict=True):
         for k, name in enumerate(names):
             tint = tints(0.85 * k / max(len(names) - 1, 1))
             ax.plot(frame.index, frame[name], "o-", ms=3.5, label=str(name), color=tint)
@@ -164,19 +135,22 @@ def object_by_models(
         Title to ab (1, 2, H, W).
     outline : Tensor
         bool (1, 1, H, W): the object; the picture is cut out around it.
-    colours : Tensor
-        (K, 2): the colours that it could have.
+    colours, known : Tensor
+        (K, 2) and (K,): the colours that it could have and their probabilities, drawn as frames.
     distributions : mapping of str to Tensor
-        Some of the titles to (K + 1,): the colours' probabilities and the rest.
-    known : Tensor
-        (K,): the probabilities in truth, drawn as frames.
+        Some of the titles to (K + 1,): the colours' predicted probabilities and the rest.
     """
-    rows, columns = _around(outline[0, 0])
+    rows, columns = (
+        slice(max(int(line.min()) - 5, 0), int(line.max()) + 6)
+        for line in outline[0, 0].nonzero(as_tuple=True)
+    )
     fig, axes = plt.subplots(
         2, len(planes), figsize=(2.3 * len(planes), 4.2), height_ratios=(2, 1.2),
         squeeze=False, layout="constrained",
     )  # fmt: skip
-    rgb = lab_to_rgb(join_lab(*_flat(colours))).clamp(0, 1)[0, :, 0].T.tolist()
+    ab = colours.float()[:, :, None, None]
+    lightness = torch.full_like(ab[:, :1], 62.0)
+    rgb = lab_to_rgb(join_lab(lightness, fit_gamut(lightness, ab)))[:, :, 0, 0].tolist()
     for (title, ab), (top, below) in zip(planes.items(), axes.T, strict=True):
         picture = lab_to_rgb(join_lab(L, fit_gamut(L, ab.to(L))))
         draw_picture(top, picture[..., rows, columns], title)
@@ -195,32 +169,23 @@ def object_by_models(
 def probabilities_figure(groups: Mapping[str, tuple[Tensor, Tensor]], xlabel: str) -> Figure:
     """Predicted probabilities over those that they should be: on the diagonal they are right.
 
-    Parameters
-    ----------
-    groups : mapping of str to pair of Tensor
-        Title of a panel to (x, y), (M,) each.
+    A panel for each title and its (x, y), (M,) each.
     """
-    count = len(groups)
-    fig, axes = plt.subplots(
-        1, count, figsize=(3.6 * count, 3.4), squeeze=False, layout="constrained"
-    )
-    for ax, (title, (x, y)) in zip(axes[0], groups.items(), strict=True):
+    fig, axes = side_by_side(len(groups), 3.6, 3.4)
+    for ax, (title, (x, y)) in zip(axes, groups.items(), strict=True):
         ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
         ax.plot(x, y, "o", ms=3, alpha=0.25, color="#31688e", mec="none")
         ax.set(title=title, xlabel=xlabel, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         for value in x.unique() if len(x.unique()) < 20 else ():
             ax.plot(value, y[x == value].mean(), "_", ms=14, mew=2.5, color="#b3261e")
-    axes[0, 0].set_ylabel("predicted probability")
+    axes[0].set_ylabel("predicted probability")
     return fig
 
 
 def reliability_figure(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     """How often it happened over how probable it was said to be; calibrated is the diagonal.
 
-    Parameters
-    ----------
-    curves : mapping of str to pair of Tensor
-        Label to mean prediction and share that happened, of each bin; NaN is left out.
+    A line for each label and its (mean prediction, share that happened), of each bin or NaN.
     """
     fig, ax = plt.subplots(figsize=(4.4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
@@ -238,13 +203,7 @@ def reliability_figure(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
 def temperature_slider(net: Classifier, L: Tensor, decode: Callable[..., Tensor]) -> None:
     """A slider from the mode to the mean: pictures at one temperature, and how vivid they are.
 
-    Parameters
-    ----------
-    net : Classifier
-    L : Tensor
-        (N, 1, H, W).
-    decode : callable
-        ``decode(logits, bins, temperature)`` to ab (N, 2, h, w).
+    ``decode(logits, bins, temperature)`` gives ab (N, 2, h, w).
     """
     L, logits = L.cpu(), net.logits(L).cpu()  # computed once; a slider decodes only
 
@@ -269,18 +228,3 @@ def temperature_slider(net: Classifier, L: Tensor, decode: Callable[..., Tensor]
         options=options, value=0.38, description="T", layout={"width": "28em"}
     )
     explore(draw, temperature=slider)
-
-
-def _around(mask: Tensor, margin: int = 5) -> tuple[slice, slice]:
-    """Rows and columns of the mask, with a margin."""
-    return tuple(
-        slice(max(int(line.min()) - margin, 0), int(line.max()) + margin + 1)
-        for line in mask.nonzero(as_tuple=True)
-    )
-
-
-def _flat(colours: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours (K, 2) as a picture of one row: L 62 and ab, within the gamut."""
-    ab = colours.T[None, :, None].float()
-    L = torch.full_like(ab[:, :1], 62.0)
-    return L, fit_gamut(L, ab)

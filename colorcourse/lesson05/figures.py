@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from colorcourse.lesson04.figures import side_by_side
 from colorcourse.lesson05.comparisons import TOY_GRID, ToySnapshot
 from colorkit.widgets import Drawing, explore
 
@@ -17,13 +18,10 @@ TRUE, MADE = "#31688e", "#b3261e"  # colours of the discriminator's curves and o
 
 def toy_figure(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> Figure:
     """A GAN of one dimension at several steps; `true` (n,) are numbers of the true distribution."""
-    fig, axes = plt.subplots(
-        1, len(snapshots), figsize=(2.6 * len(snapshots), 2.6), squeeze=False, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
+    fig, axes = side_by_side(len(snapshots), 2.6, 2.6, sharey=True)
     edges = torch.linspace(-4.5, 4.5, 46).tolist()
     outline = {"histtype": "step", "color": MADE, "lw": 1.5}
-    for ax, (step, at) in zip(axes[0], snapshots.items(), strict=True):
+    for ax, (step, at) in zip(axes, snapshots.items(), strict=True):
         ax.hist(true.flatten().numpy(), edges, density=True, color="#bbbbbb", label="true")
         ax.hist(at.made.numpy(), edges, density=True, label="made", **outline)
         ax.plot(TOY_GRID, at.believes, color=TRUE, lw=1.5, label="D")
@@ -31,7 +29,7 @@ def toy_figure(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> Figu
         losses = "loss of D {:.2f}, of G {:.2f}".format(*at.losses)
         ax.set_title(f"step {step}\n{losses}", fontsize=9)
         ax.set(ylim=(0, 1.25), xlabel="number", xticks=[-4, -2, 0, 2, 4])
-    axes[0, 0].legend(fontsize=7, loc="upper right")
+    axes[0].legend(fontsize=7, loc="upper right")
     return fig
 
 
@@ -81,17 +79,14 @@ def share_figure(frames: Mapping[str, pd.DataFrame]) -> Figure:
 
     The tables, by their titles, are those of `colorcourse.lesson05.comparisons.shares`.
     """
-    fig, axes = plt.subplots(
-        1, len(frames), figsize=(3.2 * len(frames), 2.8), squeeze=False, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
-    for ax, (title, frame) in zip(axes[0], frames.items(), strict=True):
+    fig, axes = side_by_side(len(frames), 3.2, 2.8, sharey=True)
+    for ax, (title, frame) in zip(axes, frames.items(), strict=True):
         for column, style in zip(frame, ("o:", "o-"), strict=True):
             ax.semilogx(frame.index, frame[column], style, color="#31688e", ms=4, label=column)
         ax.set(title=title, xlabel="lambda", ylim=(-0.02, 1.02))
         ax.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("adversarial share")
-    axes[0, -1].legend(fontsize=8)
+    axes[0].set_ylabel("adversarial share")
+    axes[-1].legend(fontsize=8)
     return fig
 
 
@@ -104,11 +99,8 @@ def frequency_figure(
     number, and what has none there ("none of them") is hatched gray.
     """
     kinds = frame.index.unique("kind")
-    fig, axes = plt.subplots(
-        1, len(kinds), figsize=(2.1 * len(kinds) + 0.6, 2.9), sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for ax, kind in zip(axes[0], kinds, strict=True):
+    fig, axes = side_by_side(len(kinds), 2.15, 2.9, sharey=True)
+    for ax, kind in zip(axes, kinds, strict=True):
         part, bottom = frame.loc[kind], torch.zeros(frame.shape[1]).numpy()
         for number, row in part.iterrows():
             known = colours.get((kind, number))
@@ -119,5 +111,5 @@ def frequency_figure(
             bottom = bottom + row.to_numpy()
         ax.set_xticks(range(len(row)), row.index, rotation=60, ha="right", fontsize=8)
         ax.set(title=kind, ylim=(0, 1))
-    axes[0, 0].set_ylabel("share of the objects")
+    axes[0].set_ylabel("share of the objects")
     return fig
