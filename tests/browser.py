@@ -18,15 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
 START_SECONDS = 120  # a cold JupyterLab on a busy machine
 RUN_SECONDS = 600  # a whole lesson at profile ci on two cores
 
@@ -82,27 +75,19 @@ def lab_server(folder: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         private = Path(name)
         for setting, content in SETTINGS.items():
-            path = private / "settings" / "@jupyterlab" / f"{setting}.jupyterlab-settings"
+            path = private / "LAB_SETTINGS" / "@jupyterlab" / f"{setting}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content), encoding="utf-8")
         variables = {
             "COLORKIT_PROFILE": "ci",
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            "JUPYTER_CONFIG_DIR": str(private / "config"),
-            "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
-            "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
-            "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
         }
+        for part in ("_CONFIG", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES"):
+            variables[f"JUPYTER{part}_DIR"] = str(private / part)
         log = private / "log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                env=os.environ | variables,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+            process = subprocess.Popen(command, env=os.environ | variables, cwd=folder, **pipes)
         try:
             limit, up = time.monotonic() + START_SECONDS, False
             while not up and time.monotonic() < limit and process.poll() is None:

@@ -10,17 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from colorcourse import check, exercise
+from colorcourse import check, exercise, exercises
 from colorcourse.checking import difference, grade, grade_answer
-from colorcourse.exercises import (
-    Answer,
-    Case,
-    Exercise,
-    ExerciseError,
-    _specs,
-    register,
-    submissions,
-)
+from colorcourse.exercises import Answer, Case, Exercise, ExerciseError, register
 from colorkit import notebook
 
 
@@ -37,84 +29,73 @@ class Doubler(torch.nn.Module):
         return self.scale * x
 
 
-def judge_doubler(cls):
-    return None if cls()(torch.ones(1)).item() == 2 else "It does not double."
+ROW = Case("a row", lambda: (torch.arange(4.0),))
+PICTURE = Case("a picture", lambda: (torch.ones(1, 3, 2, 2),))
+SQUARED = Answer("squared", lambda x: x**2, "That is the square.")
+TOY = Exercise("toy.double", "00_toy", 1, double, (ROW, PICTURE), wrong=(SQUARED,), time_limit=0.2)
+NET = Exercise(
+    "toy.net",
+    "00_toy",
+    1,
+    Doubler,
+    judge=lambda cls: None if cls()(torch.ones(1)).item() == 2 else "It does not double.",
+    methods=("forward",),
+)
 
 
 @pytest.fixture(autouse=True)
-def toy():
-    """Two exercises that exist only here: ``toy.double`` and the class ``toy.net``."""
-    cases = (
-        Case("a row", lambda: (torch.arange(4.0),)),
-        Case("a picture", lambda: (torch.ones(1, 3, 2, 2),)),
-    )
-    register(
-        Exercise(
-            "toy.double",
-            "00_toy",
-            1,
-            double,
-            cases,
-            wrong=(Answer("squared", lambda x: x**2, "That is the square."),),
-            right=(Answer("sum", lambda x: x + x),),
-            time_limit=0.2,
-        )
-    )
-    register(Exercise("toy.net", "00_toy", 1, Doubler, judge=judge_doubler, methods=("forward",)))
-    yield
-    for name in ("toy.double", "toy.net"):
-        _specs.pop(name)
-        submissions.pop(name, None)
+def toys(monkeypatch):
+    """Two exercises that exist only here."""
+    for spec in (TOY, NET):
+        monkeypatch.setitem(exercises._specs, spec.name, spec)
+    monkeypatch.setattr(exercises, "submissions", {})
+    monkeypatch.setattr("colorcourse.checking.submissions", exercises.submissions)
 
 
-def verdict(answer):
-    return grade_answer(_specs["toy.double"], answer)
+def stub(x):
+    """Twice x."""
+    ...  # your code here
 
 
-def write_stub():
-    @exercise("toy.double")
-    def twice(x):
-        """Twice x."""
-        ...  # your code here
-
-    return twice
+def raises(x):
+    return x.no_such_method()
 
 
-def test_a_stub_is_not_done_and_the_reference_stands_in(capsys):
-    twice = write_stub()
-    assert twice(torch.ones(2)).tolist() == [2, 2]
-    assert twice(torch.ones(2)).tolist() == [2, 2]
+def forever(x):
+    while True:
+        pass
+
+
+def by_skimage(x):
+    from skimage.color import rgb2lab
+
+    return rgb2lab(x)
+
+
+def by_reference(x):
+    return double(x)
+
+
+def test_the_reference_stands_in_for_a_stub_says_so_once_and_stamps_figures(capsys):
+    twice = exercise("toy.double")(stub)
+    assert set() == notebook.STAND_INS
+    assert twice(torch.ones(2)).tolist() == twice(torch.ones(2)).tolist() == [2, 2]
+    assert {"toy.double"} == notebook.STAND_INS
     assert capsys.readouterr().out.count("stands in") == 1
     assert grade("toy.double").state == "not done"
-
-
-def test_a_body_that_returns_none_is_an_answer_with_a_mistake():
-    @exercise("toy.double")
-    def twice(x):
-        x = 2 * x
-
-    assert twice(torch.ones(2)) is None
-    assert grade("toy.double").state == "wrong"
-    assert "`return` missing" in grade("toy.double").message
-
-
-def test_a_wrong_answer_is_not_replaced():
-    @exercise("toy.double")
-    def twice(x):
-        return x**2
-
-    assert twice(torch.tensor(3.0)).item() == 9
-    assert grade("toy.double").message == "That is the square."
-
-
-def test_answering_again_takes_the_last_answer():
-    write_stub()
-
-    @exercise("toy.double")
-    def twice(x):
-        return x + x
-
+    exercise("toy.double")(lambda x: x + x)  # answered: nothing stands in any more
+    assert set() == notebook.STAND_INS
     assert grade("toy.double").state == "right"
+
+
+@pytest.mark.parametrize(
+    ("answer", "value", "message"),
+    [(lambda x: None, None, "`return` missing"), (lambda x: x**2, 9, "That is the square.")],
+)
+def test_a_wrong_answer_is_not_replaced(answer, value, message):
+    assert exercise("toy.double")(answer)(3) == value
+    assert grade("toy.double").state == "wrong"
+    assert message in grade("toy.double").message
 
 
 def test_an_undone_class_is_replaced_as_a_whole_and_names_what_is_missing():
@@ -134,63 +115,44 @@ def test_an_undone_class_is_replaced_as_a_whole_and_names_what_is_missing():
 
 def test_strict_allows_no_stand_in_and_raises(monkeypatch):
     monkeypatch.setenv("COLORKIT_STRICT", "1")
-    twice = write_stub()
     with pytest.raises(ExerciseError, match=r"toy\.double"):
-        twice(torch.ones(1))
+        exercise("toy.double")(stub)(torch.ones(1))
     with pytest.raises(ExerciseError, match="not done"):
         check("toy.double")
-
-
-def shape(x):
-    return 2 * x.flatten()[:1]
-
-
-def raises(x):
-    return x.no_such_method()
-
-
-def forever(x):
-    while True:
-        pass
-
-
-def in_place(x):
-    return x.mul_(2)
-
-
-def nan(x):
-    return x * float("nan")
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (shape, "the shape is (1,), but (4,)"),
+        (lambda x: 2 * x.flatten()[:1], "the shape is (1,), but (4,)"),
         (lambda x: (2 * x).double(), "dtype is torch.float64"),
         (lambda x: (2 * x).numpy(), "NumPy array"),
         (lambda x: torch.empty(x.shape, device="meta"), "on meta"),
         (lambda x: "two", "a tensor was asked for, but this is a str"),
-        (nan, "are NaN"),
+        (lambda x: x * float("nan"), "are NaN"),
         (raises, "AttributeError"),
         (forever, "longer than 0.2 seconds"),
-        (in_place, "changed its argument number 1"),
+        (lambda x: x.mul_(2), "changed its argument number 1"),
         (lambda x: 2 * x + 1, "yours is 1, right is 0"),
+        (by_reference, "calls double, which is the answer itself"),
+        (by_skimage, "calls skimage.color.rgb2lab, which is the answer itself"),
     ],
 )
 def test_each_kind_of_failure_has_its_own_message(answer, words):
-    found = verdict(answer)
+    found = grade_answer(TOY, answer)
     assert found.state == "wrong"
     assert words in found.message
     assert "Traceback" not in found.message
 
 
-@pytest.mark.parametrize("options", [{}, {"form": lambda value, args: value}, {"judge": raises}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"form": lambda value, args: value}, {"cases": (), "judge": lambda answer: answer(1)}],
+)
 def test_an_error_names_the_line_of_the_answer(options):
     line = raises.__code__.co_firstlineno + 1
-    spec = replace(_specs["toy.double"], **options)
-    if spec.judge:
-        spec = replace(spec, cases=(), judge=lambda answer: answer(1))
-    assert f"(line {line} of your cell)" in grade_answer(spec, raises).message
+    message = grade_answer(replace(TOY, **options), raises).message
+    assert f"(line {line} of your cell)" in message
 
 
 @pytest.mark.parametrize(
@@ -205,7 +167,7 @@ def test_an_error_names_the_line_of_the_answer(options):
     ],
 )
 def test_a_form_makes_results_of_several_kinds_comparable(answer, message):
-    spec = replace(_specs["toy.double"], form=lambda value, args: torch.as_tensor(value).tolist())
+    spec = replace(TOY, form=lambda value, args: torch.as_tensor(value).tolist())
     assert message in grade_answer(spec, answer).message
 
 
@@ -214,29 +176,10 @@ def test_a_form_sees_the_arguments_after_the_call():
         value.sum().backward()
         return args[0].grad
 
-    def exponent(x):
-        return x.exp()
-
-    cases = (Case("a row", lambda: (torch.arange(4.0).requires_grad_(),)),)
-    spec = Exercise("toy.exp", "00_toy", 1, exponent, cases, form=gradient)
-    assert grade_answer(spec, lambda x: x.exp()).state == "right"
+    row = Case("a row", lambda: (torch.arange(4.0).requires_grad_(),))
+    spec = replace(TOY, reference=lambda x: x.exp(), cases=(row,), form=gradient, wrong=())
+    assert grade_answer(spec, lambda x: torch.e**x).state == "right"
     assert "yours is" in grade_answer(spec, lambda x: x.exp().detach() + 0 * x).message
-
-
-def test_calling_the_reference_is_noticed():
-    def answer(x):
-        return double(x)
-
-    assert "which is the answer itself" in verdict(answer).message
-
-
-def test_importing_a_library_answer_is_noticed():
-    def answer(x):
-        from skimage.color import rgb2lab
-
-        return rgb2lab(x)
-
-    assert "skimage.color.rgb2lab" in verdict(answer).message
 
 
 def test_a_check_is_quiet_and_leaves_the_random_state_alone():
@@ -259,60 +202,33 @@ def test_a_check_is_quiet_and_leaves_the_random_state_alone():
 
 
 def test_the_limit_holds_where_interrupts_are_ignored():
-    def forever(x):
-        while True:
-            pass
-
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after `nohup ... &`
     try:
-        assert "Does a loop never end?" in verdict(forever).message
+        assert "Does a loop never end?" in grade_answer(TOY, forever).message
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_does_not_arrive_late():
-    verdict(lambda x: 2 * x)
+    grade_answer(TOY, lambda x: 2 * x)
     time.sleep(0.4)  # longer than the limit: a timer left behind would raise here
 
 
 def test_unknown_names_get_the_nearest_ones(capsys):
     assert grade("toy.duble").message.startswith("There is no exercise 'toy.duble'. Did you mean")
     assert "'toy.double'" in grade("toy.duble").message
-
-    @exercise("toy.duble")
-    def answer(x):
-        return x
-
-    assert answer(1) == 1
+    assert exercise("toy.duble")(abs)(-1) == 1
     assert "toy.double" in capsys.readouterr().out
 
 
-def test_one_name_cannot_be_defined_twice():
-    with pytest.raises(ValueError, match="defined twice"):
-        register(Exercise("toy.double", "00_toy", 1, abs, (Case("one", lambda: (1,)),)))
-
-
-def test_an_exercise_without_a_check_is_refused():
-    with pytest.raises(ValueError, match="nothing checks it"):
-        register(Exercise("toy.none", "00_toy", 1, abs))
-
-
-def test_figures_are_stamped_from_the_first_stand_in_until_the_exercise_is_done():
-    @exercise("toy.double")
-    def double(x):
-        """Twice x."""
-        ...
-
-    assert set() == notebook.STAND_INS
-    double(1)
-    assert {"toy.double"} == notebook.STAND_INS
-
-    @exercise("toy.double")
-    def double(x):
-        return 2 * x
-
-    assert set() == notebook.STAND_INS
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"reference": abs}, "defined twice"), ({"name": "toy.none", "cases": ()}, "nothing checks")],
+)
+def test_an_exercise_defined_twice_or_without_a_check_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        register(replace(TOY, **change))
 
 
 def test_a_number_in_a_graph_is_compared_without_a_warning():

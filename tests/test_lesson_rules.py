@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from colorcourse.build import BEGIN, END, build_lesson, regions
+from colorcourse.build import BEGIN, END, STUB, build_lesson
 from colorcourse.checkout import lesson_ids
 from colorcourse.exercises import Exercise, all_exercises
 from colorcourse.recording import read_expected
@@ -54,6 +54,23 @@ def count_words(markdown: str) -> int:
     return sum(any(c.isalnum() for c in word) for word in text.split())
 
 
+def defined(tree: ast.Module) -> list[tuple[str, ast.AST]]:
+    """Name and definition of each function or class decorated with ``@exercise(name)``."""
+    return [
+        (first_text(decorator), node)
+        for node in ast.walk(tree)
+        for decorator in getattr(node, "decorator_list", [])
+        if isinstance(decorator, ast.Call) and called(decorator) == "exercise"
+    ]
+
+
+def parse(source: str) -> ast.Module:
+    """The cell's syntax tree, magic commands read as `pass`; its source stays with it."""
+    tree = ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE))
+    tree.source = source
+    return tree
+
+
 @dataclass(frozen=True)
 class Draft:
     """A lesson: its cells by number (from 1), those of code parsed, and the course around it."""
@@ -61,19 +78,14 @@ class Draft:
     lesson: str
     sources: dict[int, str]
     code: dict[int, ast.Module]
+    stubs: dict[int, ast.Module]  # the same without the answers
     extra: set[int]
     exercises: dict[str, Exercise]
     laptop_seconds: float
 
     def defined(self) -> list[tuple[int, str, ast.AST]]:
         """Cell, name and definition of each ``@exercise``."""
-        return [
-            (number, first_text(decorator), node)
-            for number, tree in self.code.items()
-            for node in ast.walk(tree)
-            for decorator in getattr(node, "decorator_list", [])
-            if isinstance(decorator, ast.Call) and called(decorator) == "exercise"
-        ]
+        return [(number, *found) for number, tree in self.code.items() for found in defined(tree)]
 
     def checked(self) -> list[tuple[int, str]]:
         """Cell and name of each ``check``."""
@@ -93,12 +105,13 @@ class Draft:
 
 def draft_of(root: Path, name: str, exercises: dict[str, Exercise], seconds: float) -> Draft:
     """Cells are extra that are tagged so, or stand under a tagged heading."""
-    sources, code, extra, covering = {}, {}, set(), 0
-    for number, cell in enumerate(build_lesson(root, name).solution.cells, 1):
+    sources, code, stubs, extra, covering = {}, {}, {}, set(), 0
+    lesson = build_lesson(root, name)
+    pairs = zip(lesson.solution.cells, lesson.student.cells, strict=True)
+    for number, (cell, stub) in enumerate(pairs, 1):
         sources[number], level = cell.source, 0
         if cell.cell_type == "code":
-            without_magics = re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE)
-            code[number] = ast.parse(without_magics)
+            code[number], stubs[number] = parse(cell.source), parse(stub.source)
         elif heading := re.match(r"\s*(#{1,6})\s", cell.source):
             level = len(heading.group(1))
         if 0 < level <= covering:
@@ -108,7 +121,7 @@ def draft_of(root: Path, name: str, exercises: dict[str, Exercise], seconds: flo
             covering = level
         if tagged or covering:
             extra.add(number)
-    return Draft(name, sources, code, extra, exercises, seconds)
+    return Draft(name, sources, code, stubs, extra, exercises, seconds)
 
 
 def pictures_have_text(draft: Draft) -> Found:
@@ -212,42 +225,28 @@ def core_is_marked_and_fits(draft: Draft) -> Found:
 
 
 def regions_are_whole(draft: Draft) -> Found:
-    """What a student writes is the whole body after the docstring, and nothing else is cut out."""
-    claimed = set()
-    for number, name, node in draft.defined():
-        lines, cut = draft.sources[number].splitlines(), regions(draft.sources[number])
-        written = {node.name: node}
-        if isinstance(node, ast.ClassDef):  # the named methods, and those with a marker in them
-            wanted = draft.exercises[name].methods if name in draft.exercises else ()
-            methods = {f.name: f for f in node.body if isinstance(f, ast.FunctionDef)}
-            for missing in set(wanted) - set(methods):
-                yield number, f"exercise {name!r} has no method {missing!r}"
-            written = {
-                key: f
-                for key, f in methods.items()
-                if key in wanted or any(f.lineno < begin < f.end_lineno for begin, _ in cut)
-            }
-        for function in written.values():
-            body = function.body
-            if ast.get_docstring(function) is not None:
-                body = body[1:]
-            for begin, end in cut:
-                # Above the marker stands the header or the docstring, below it the first statement.
-                above = lines[begin - 2].rstrip()
-                first, last = body[0].lineno, body[-1].end_lineno
-                header = begin <= function.body[0].lineno and above.endswith(":")
-                text = above.endswith('"""') and begin > function.body[0].end_lineno
-                if (header or text) and function.lineno < begin < first and last < end:
-                    claimed.add((number, begin))
-                    break
-            else:
+    """A student writes whole bodies: a docstring and the stub are left, and no other stub."""
+    for number, tree in draft.stubs.items():
+        written = []
+        for name, node in defined(tree):
+            functions = [node]
+            if isinstance(node, ast.ClassDef):  # the named methods, and those with a stub in them
+                wanted = draft.exercises[name].methods if name in draft.exercises else ()
+                functions = [f for f in node.body if isinstance(f, ast.FunctionDef)]
+                for missing in set(wanted) - {f.name for f in functions}:
+                    yield number, f"exercise {name!r} has no method {missing!r}"
+                has_stub = {f for f in functions if STUB in ast.get_source_segment(tree.source, f)}
+                functions = [f for f in functions if f.name in wanted or f in has_stub]
+            written += functions
+        for function in written:
+            body = function.body[ast.get_docstring(function) is not None :]
+            text = ast.get_source_segment(tree.source, function)
+            comment = re.search(r"^\s*#", text, flags=re.MULTILINE)
+            if [ast.unparse(node) for node in body] != ["..."] or comment:
                 text = f"{BEGIN} ... {END} must enclose the whole body of {function.name}"
-                yield number, f"{name!r}: {text} after its docstring"
-    for number in draft.code:
-        for begin, _ in regions(draft.sources[number]):
-            inside = any(number == cell for cell, _, _ in draft.defined())
-            if (number, begin) not in claimed and not inside:
-                yield number, f"line {begin}: {BEGIN} outside an exercise's body"
+                yield number, f"{text} after its docstring"
+        if tree.source.count(STUB) > len(written):
+            yield number, f"{BEGIN} outside an exercise's body"
 
 
 def predictions_are_revealed(draft: Draft) -> Found:
@@ -335,7 +334,7 @@ FAULTS = {
     "unrevealed": (CODE.format('predict("a", "b", ["c"])'), "never revealed"),
     "unasked": (CODE.format('reveal("a", "b", "c")'), "never predicted"),
     "in a block": (CODE.format('if x:\n    check("demo.double")'), "at the start of a line"),
-    "stray": (CODE.format(f"x = 1\n{BEGIN}\nx = 2\n{END}"), "line 2: ### BEGIN SOLUTION outside"),
+    "stray": (CODE.format(f"x = 1\n{BEGIN}\nx = 2\n{END}"), "### BEGIN SOLUTION outside"),
 }
 
 

@@ -76,17 +76,13 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_course_from_nothing_makes_an_environment_installs_lab_and_runs(checkout):
+def test_course_from_nothing_makes_an_environment_installs_lab_once_and_runs(checkout):
     calls, printed, status = checkout.make("course")
     assert status == 0, printed
     assert calls[0] == "python3 -m venv --clear .venv"
     assert calls[1].startswith("python -m pip install")
     assert calls[1].endswith("--editable .[lab]")
     assert calls[2:] == ["python -m colorkit course run --profile laptop"]
-
-
-def test_nothing_is_installed_twice(checkout):
-    checkout.make("course")
     calls, _, _ = checkout.make("course", "PROFILE=ci")
     assert calls == ["python -m colorkit course run --profile ci"]
 

@@ -13,11 +13,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MEGABYTE = 1_000_000
 
 
 def tracked_files() -> list[Path]:
@@ -37,15 +35,11 @@ def test_ruff_is_content(arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_file_is_above_one_megabyte():
-    large = {str(path): path.stat().st_size for path in tracked_files()}
-    assert {name: size for name, size in large.items() if size > MEGABYTE} == {}
-
-
-def test_weights_are_below_ten_megabytes_in_all():
+def test_files_are_small():
+    sizes = {path: path.stat().st_size for path in tracked_files()}
+    assert {path: size for path, size in sizes.items() if size > 1e6} == {}
     endings = {".pt", ".pth", ".safetensors", ".ckpt", ".npz", ".npy", ".onnx"}
-    sizes = [path.stat().st_size for path in tracked_files() if path.suffix in endings]
-    assert sum(sizes) <= 10 * MEGABYTE
+    assert sum(size for path, size in sizes.items() if path.suffix in endings) <= 1e7
 
 
 def test_no_file_names_a_package_registry():
@@ -59,34 +53,19 @@ def test_no_file_names_a_package_registry():
     assert found == []
 
 
-def requirements(*extras: str) -> list[Requirement]:
-    """The requirements of the base and of the named extras, colorkit's own extras left out."""
-    lines = list(PROJECT["dependencies"])
-    for extra in extras:
-        lines += PROJECT["optional-dependencies"][extra]
-    return [r for r in map(Requirement, lines) if r.name != "colorkit"]
-
-
-def constraints() -> dict[str, Version]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(name): Version(version) for name, version in pins}
-
-
-def test_every_dependency_has_a_lower_bound_and_a_constraint_that_satisfies_it():
-    pins = constraints()
-    for requirement in requirements(*PROJECT["optional-dependencies"]):
-        assert [spec.operator for spec in requirement.specifier] == [">="], requirement
-        version = pins[canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(version, prereleases=True), requirement
-
-
-def test_constraints_are_exact_versions_without_addresses():
+def test_every_dependency_has_a_lower_bound_and_an_exact_constraint_that_satisfies_it():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     exact = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+")
-    assert [line for line in pins if not exact.fullmatch(line)] == []
-    assert not any("colorkit==" in line for line in pins)
+    assert [pin for pin in pins if not exact.fullmatch(pin)] == []  # no address either
+    pinned = {canonicalize_name(pin.split("==")[0]): pin.split("==")[1] for pin in pins}
+    assert "colorkit" not in pinned
+    extras = PROJECT["optional-dependencies"].values()
+    for requirement in map(Requirement, sum(extras, PROJECT["dependencies"])):
+        if requirement.name != "colorkit":
+            assert [spec.operator for spec in requirement.specifier] == [">="], requirement
+            version = pinned[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
 def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
@@ -107,48 +86,28 @@ def test_citation_agrees_with_pyproject():
     assert citation["authors"] == PROJECT["authors"]
 
 
-def make_targets() -> set[str]:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):(?!=)", makefile, flags=re.MULTILINE))
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("instructor/*.md")]
 
 
-PAGES = sorted(
-    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-)
-
-
-def code_of(page: str) -> list[str]:
-    """The blocks and pieces of code on a page."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(r"^```.*?^```|`[^`\n]+`", text, flags=re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_make_command_of_a_page_is_a_target(page):
-    named = {name for piece in code_of(page) for name in re.findall(r"\bmake ([a-z]+)", piece)}
-    assert named <= make_targets()
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_colorkit_command_of_a_page_exists(page):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_and_links_of_a_page_lead_somewhere(page):
     from colorkit.cli import colorkit
 
-    named = re.findall(r"(?:^|`|-m )colorkit((?: [a-z]+)+)", "\n".join(code_of(page)), re.MULTILINE)
-    for words in set(named):
+    text = page.read_text(encoding="utf-8")
+    code = re.findall(r"^```.*?^```|`[^`\n]+`", text, flags=re.MULTILINE | re.DOTALL)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):(?!=)", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)", "\n".join(code))) <= targets
+    commands = re.findall(r"(?:^|`|-m )colorkit((?: [a-z]+)+)", "\n".join(code), re.MULTILINE)
+    for words in set(commands):
         group = colorkit
         for word in words.split():
             if not isinstance(group, click.Group):
                 break  # the rest are arguments
-            command = group.get_command(click.Context(group), word)
-            assert command is not None, f"{page} names `colorkit{words}`"
-            group = command
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_relative_link_of_a_page_leads_somewhere(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
+            group = group.get_command(click.Context(group), word)
+            assert group is not None, f"`colorkit{words}`"
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
-    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_readme_shows_results_and_pictures_of_the_executed_lesson():
@@ -173,11 +132,9 @@ def test_the_readme_shows_results_and_pictures_of_the_executed_lesson():
     assert sheet in path.read_text(encoding="utf-8")
 
 
-def workflow(name: str) -> dict:
-    """A workflow, parsed. YAML 1.1 reads the key `on` as true."""
+def jobs_of(name: str) -> dict:
     text = (ROOT / ".github/workflows" / name).read_text(encoding="utf-8")
-    parsed = yaml.safe_load(text)
-    return {("on" if key is True else key): value for key, value in parsed.items()}
+    return yaml.safe_load(text)["jobs"]
 
 
 def steps_of(job: dict) -> str:
@@ -186,13 +143,13 @@ def steps_of(job: dict) -> str:
 
 @pytest.mark.parametrize("name", ["ci.yml", "gpu.yml"])
 def test_every_job_of_a_workflow_has_a_time_limit_and_complete_steps(name):
-    for job in workflow(name)["jobs"].values():
+    for job in jobs_of(name).values():
         assert 1 <= job["timeout-minutes"] <= 360
         assert all(("run" in step) != ("uses" in step) for step in job["steps"])
 
 
 def test_ci_covers_three_systems_two_pythons_and_the_constraints():
-    jobs = workflow("ci.yml")["jobs"]
+    jobs = jobs_of("ci.yml")
     matrix = jobs["test"]["strategy"]["matrix"]
     systems = [re.split("-", name)[0] for name in matrix["os"]]
     assert systems == ["ubuntu", "macos", "windows"]
@@ -202,7 +159,7 @@ def test_ci_covers_three_systems_two_pythons_and_the_constraints():
 
 
 def test_gpu_workflow_runs_a_job_a_lesson_on_gpu_runners_and_needs_cuda():
-    jobs = workflow("gpu.yml")["jobs"]
+    jobs = jobs_of("gpu.yml")
     job = jobs["lesson"]
     assert job["runs-on"] == ["self-hosted", "gpu"]
     assert "needs.lessons.outputs" in job["strategy"]["matrix"]["lesson"]
@@ -217,9 +174,7 @@ def test_gpu_workflow_runs_a_job_a_lesson_on_gpu_runners_and_needs_cuda():
 
 
 def test_the_list_of_lessons_that_gpu_runs_is_what_stands_in_the_folder():
-    (listing,) = [
-        step["run"] for step in workflow("gpu.yml")["jobs"]["lessons"]["steps"] if "run" in step
-    ]
+    (listing,) = [step["run"] for step in jobs_of("gpu.yml")["lessons"]["steps"] if "run" in step]
     code = re.search(r"python3 - <<'EOF'[^\n]*\n(.*?)\nEOF", listing, flags=re.DOTALL).group(1)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     lessons = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
@@ -236,5 +191,5 @@ def test_ci_run_is_an_executable_bash_script_that_stops_at_errors():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (options,) = re.findall(r"^PARALLEL := (.*)$", makefile, flags=re.MULTILINE)
     assert options in lines[-1], "make test and .ci/run do the same"
-    assert options in steps_of(workflow("ci.yml")["jobs"]["test"])
+    assert options in steps_of(jobs_of("ci.yml")["test"])
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0

@@ -91,6 +91,7 @@ def test_results_have_the_promised_form(course):
     plan, results, _ = course
     assert json.loads((plan.folder / "results.json").read_text(encoding="utf-8")) == results
     assert set(results) == {"profile", "device", "seed", "versions", "lessons"}
+    assert "ci 1" in str(read_notebook(plan.folder / "01_light.ipynb"))  # profile and strictness
     light = results["lessons"]["01_light"]
     assert set(light) == {"ok", "seconds", "peak_mb", "numbers"}
     number = {"value": 42.0, "unit": "", "low": 41, "high": 43, "ok": True}
@@ -102,11 +103,6 @@ def test_results_have_the_promised_form(course):
 def test_the_peak_is_the_kernels_and_counts_what_was_given_back(course):
     for name in ("00_broken", "01_light"):  # a failure is measured too
         assert 150 < course[1]["lessons"][name]["peak_mb"] < 300
-
-
-def test_profile_strictness_and_an_own_kernel_reach_the_notebook(course):
-    notebook = read_notebook(course[0].folder / "01_light.ipynb")
-    assert "ci 1" in str(notebook)
 
 
 def test_the_report_links_every_lesson_and_says_what_failed(course):
@@ -191,23 +187,22 @@ def test_a_run_that_is_terminated_leaves_no_process_behind(endless):
         runner.kill()
 
 
-def test_a_number_out_of_bounds_or_never_recorded_fails(course):
-    bounds = {"answer": (0.0, 1.0), "lost": (0.0, 1.0)}
-    numbers = recorded(read_notebook(course[0].folder / "01_light.ipynb"))
-    judged = judge_numbers(numbers, bounds, strict=False)
-    assert {key: number["ok"] for key, number in judged.items()} == {"answer": False, "lost": False}
-
-
-@pytest.mark.parametrize(("strict", "ok"), [(False, True), (True, False)])
-def test_a_number_without_bounds_fails_only_where_strict(strict, ok):
-    judged = judge_numbers({"free": {"value": 1.0, "unit": ""}}, {}, strict)
-    assert judged["free"] == {"value": 1.0, "unit": "", "low": None, "high": None, "ok": ok}
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_nan_and_infinity_fail_whatever_the_bounds(value):
-    judged = judge_numbers({"x": {"value": value, "unit": ""}}, {"x": (-1e300, 1e300)}, False)
-    assert not judged["x"]["ok"]
+@pytest.mark.parametrize(
+    ("value", "bounds", "strict", "ok"),
+    [
+        (1.0, (0, 1), True, True),
+        (1.0, (2, 3), False, False),
+        (None, (0, 1), False, False),  # never recorded
+        (1.0, None, False, True),
+        (1.0, None, True, False),
+        (math.nan, (-1e300, 1e300), False, False),
+        (-math.inf, (-1e300, 1e300), False, False),
+    ],
+)
+def test_a_number_is_judged_by_its_bounds(value, bounds, strict, ok):
+    numbers = {} if value is None else {"x": {"value": value, "unit": "m"}}
+    judged = judge_numbers(numbers, {} if bounds is None else {"x": bounds}, strict)
+    assert judged["x"]["ok"] == ok
     json.dumps(judged, allow_nan=False)
 
 
@@ -281,32 +276,35 @@ def test_execute_stores_outputs_once_and_the_check_is_then_content(tmp_path):
     assert counts == [1, 2, 3]
 
 
-def pretended_execution(tmp_path, monkeypatch, change):
-    """A solution's path, its bytes before, and the runs when `change(notebook)` is the outcome."""
+def large(path):
+    notebook = read_notebook(path)
+    text = "x" * 1_100_000
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    return Run(notebook, 1.0, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (
+            lambda path: Run(None, 1.0, 1.0, Failure(3, "ValueError: planned")),
+            "ValueError: planned",
+        ),
+        (large, "not stored: 1.10 MB, at most 1 is allowed"),
+    ],
+)
+def test_a_failed_or_too_large_execution_is_said_and_leaves_the_stored_solution_alone(
+    tmp_path, monkeypatch, outcome, message
+):
     root = make_checkout(tmp_path, **{"01_light": LIGHT})
     path = root / "solutions/01_light.ipynb"
-    lessons, before = build_all(root), path.read_bytes()
-    monkeypatch.setattr(execute, "execute_notebook", lambda path, *_, **__: change(path))
-    return path, before, list(execute_solutions(root, lessons, "ci"))
-
-
-def test_a_failed_execution_leaves_the_stored_solution_alone(tmp_path, monkeypatch):
-    failed = Run(None, 1.0, 1.0, Failure(4, "ValueError"))
-    path, before, runs = pretended_execution(tmp_path, monkeypatch, lambda path: failed)
-    assert runs == [("01_light", failed)]
-    assert path.read_bytes() == before
-
-
-def test_a_solution_above_one_megabyte_is_refused_and_its_cell_named(tmp_path, monkeypatch):
-    def large(path):
-        notebook = read_notebook(path)
-        text = "x" * 1_100_000
-        notebook.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
-        return Run(notebook, 1.0, 1.0, None)
-
-    path, before, ((_, outcome),) = pretended_execution(tmp_path, monkeypatch, large)
-    assert outcome.failure.cell == 3
-    assert "not stored: 1.10 MB" in outcome.failure.message
+    build_all(root)
+    before = path.read_bytes()
+    monkeypatch.setattr(execute, "execute_notebook", lambda path, *_, **__: outcome(path))
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(colorkit, ["notebooks", "execute", "--profile", "ci"])
+    assert done.exit_code == 1
+    assert f"01_light, cell 3: {message}" in done.stderr
     assert path.read_bytes() == before
 
 
@@ -363,13 +361,3 @@ def test_build_counts_and_the_check_exits_1_where_a_notebook_differs(tmp_path, m
     checked = CliRunner().invoke(colorkit, ["notebooks", "build", "--check"])
     assert checked.exit_code == 1
     assert "lessons/01_light.ipynb is missing" in checked.stderr
-
-
-def test_execute_says_what_it_did_and_exits_1_on_a_failure(tmp_path, monkeypatch):
-    root = make_checkout(tmp_path, **{"00_broken": LIGHT})
-    monkeypatch.chdir(root)
-    failed = Run(None, 1.0, 1.0, Failure(4, "ValueError: a planned fault"))
-    monkeypatch.setattr(execute, "execute_notebook", lambda *_, **__: failed)
-    done = CliRunner().invoke(colorkit, ["notebooks", "execute", "--profile", "ci"])
-    assert done.exit_code == 1
-    assert "00_broken, cell 4: ValueError: a planned fault" in done.stderr
