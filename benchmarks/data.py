@@ -79,7 +79,7 @@ def preparing(folder: Path, scratch: Path) -> str:
 
     def ours() -> None:
         out = scratch / f"store{next(stores)}"
-        prepare(folder, out, SIZE, workers=2, progress=False)
+        prepare(folder, out, SIZE, workers=2)
 
     ways = {
         "Pillow, scikit-image's resize and rgb2lab": lambda: plain_loop(folder),
@@ -119,7 +119,7 @@ def batching(scratch: Path, count: int = 1024) -> str:
     """Pictures a second of batches beside an ImageFolder with two workers."""
     large = make_folder(scratch / "large", count, (500, 375))
     squares = make_folder(scratch / "squares", count, (SIZE, SIZE))
-    store, _ = prepare(large, scratch / "large-store", SIZE, workers=1, progress=False)
+    store, _ = prepare(large, scratch / "large-store", SIZE, workers=1)
     data = Batches(store, 32, device="cpu")
     loaders = {
         "ImageFolder, rgb2lab, 2 workers, files of 500 x 375": _loader(large),
@@ -170,7 +170,7 @@ def small_unet(width: int = 32) -> torch.nn.Module:
 
 def training(squares: Path, scratch: Path, steps: int = 10, rounds: int = 9) -> str:
     """Steps a second on batches from a store, as a share of those on one cached batch."""
-    store, _ = prepare(squares, scratch / "small-store", 64, workers=1, progress=False)
+    store, _ = prepare(squares, scratch / "small-store", 64, workers=1)
     data = Batches(store, 16, device="cpu")
     model = small_unet()
     optimizer = torch.optim.Adam(model.parameters())
@@ -204,7 +204,7 @@ def sparse_store(path: Path, count: int, size: int) -> Path:
     index["row"] = np.arange(count)
     np.save(path / "index.npy", index)
     manifest = {
-        "format": FORMAT, "size": size, "files": count, "pictures": count,
+        "format": FORMAT, "size": size, "pictures": count,
         "classes": [], "splits": {"train": count},
     }  # fmt: skip
     (path / MANIFEST).write_text(json.dumps(manifest))
@@ -251,7 +251,7 @@ def growth(scratch: Path, counts: tuple[int, ...] = (1_000, 5_000, 20_000)) -> s
         for file in files[:count]:
             (part / file.name).hardlink_to(file)
         start = time.process_time()  # one process: not disturbed by others
-        prepare(part, scratch / f"grown{count}", 64, workers=1, progress=False)
+        prepare(part, scratch / f"grown{count}", 64, workers=1)
         took.append(time.process_time() - start)
     exponent = np.polyfit(np.log(counts), np.log(took), 1)[0]
     rows = [[f"{n:,} files", f"{s:.1f}", f"{n / s:.0f}"] for n, s in zip(counts, took, strict=True)]

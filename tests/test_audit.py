@@ -57,7 +57,7 @@ def test_each_dirty_file_has_its_verdict(photos, tmp_path):
 
 @pytest.mark.parametrize("name", ["fruits", "groceries", "misc", "nature", "portraits"])
 def test_at_most_one_in_a_hundred_clean_pictures_is_left_out(photos, name):
-    report = audit(photos / name, workers=1, progress=False)
+    report = audit(photos / name, workers=1)
     left_out = [r for r in report.records() if r["verdict"] != "ok"]
     assert len(left_out) <= len(report.verdicts) / 100, left_out
 
@@ -172,7 +172,7 @@ def test_a_file_that_kills_its_process_is_found_and_the_others_are_kept(tmp_path
         colourful(i).save(tmp_path / f"{i:03d}.png")
     source = open_source(tmp_path)
     items = [Deadly(item.path) if i in (5, 130) else item for i, item in enumerate(source.items)]
-    report = audit(replace(source, items=items), 32, workers=2, progress=False)
+    report = audit(replace(source, items=items), 32, workers=2)
     assert [i for i, (verdict, _) in enumerate(report.verdicts) if verdict != "ok"] == [5, 130]
     assert report.verdicts[5] == report.verdicts[130]
     assert "crashes the decoder" in report.verdicts[5][1]

@@ -17,7 +17,7 @@ from tests.training_demo import pictures
 @pytest.fixture(scope="module")
 def store(made_photographs, tmp_path_factory) -> Store:
     out = tmp_path_factory.mktemp("store") / "made"
-    return prepare(made_photographs, out, size=32, workers=1, progress=False)[0]
+    return prepare(made_photographs, out, size=32, workers=1)[0]
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from colorkit.data.images import ImageError, open_image, square
+from colorkit.data.images import ImageError, open_image
+from colorkit.data.images import decode as decode_opened
 from colorkit.data.photographs import photograph
 
 
@@ -17,7 +18,7 @@ def decode(path) -> np.ndarray:
 
 def decode_square(path, size) -> np.ndarray:
     with open_image(path) as image:
-        return np.asarray(square(image, size))
+        return np.asarray(decode_opened(image, size))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from colorkit.data.commands import data
-from colorkit.data.images import open_image, square
+from colorkit.data.images import decode, open_image
 from colorkit.data.prepare import assign_splits, prepare, shares_of
 from colorkit.data.sources import open_source
 from colorkit.data.store import Store
@@ -27,7 +27,7 @@ from tests.conftest import colourful
 @pytest.fixture(scope="module")
 def store(made_photographs, tmp_path_factory) -> Store:
     out = tmp_path_factory.mktemp("store") / "made"
-    return prepare(made_photographs, out, size=32, workers=1, progress=False)[0]
+    return prepare(made_photographs, out, size=32, workers=1)[0]
 
 
 def test_store_holds_the_pictures_in_the_order_of_their_names(store, made_photographs):
@@ -36,7 +36,7 @@ def test_store_holds_the_pictures_in_the_order_of_their_names(store, made_photog
     assert len(store) == len(names) == 600
     for row in (0, 7, 321, 599):
         with open_image(made_photographs / names[row]) as image:
-            expected = np.asarray(square(image, 32))
+            expected = np.asarray(decode(image, 32))
         assert np.array_equal(store.pictures(np.array([row]))[0].transpose(1, 2, 0), expected)
         assert store.classes[store.labels[row]] == names[row].split("/")[0]
 
@@ -95,7 +95,7 @@ def test_a_source_s_own_splits_can_be_kept(tmp_path):
         path = tmp_path / "set" / split / "kind" / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         colourful(i).save(path)
-    made, _ = prepare(tmp_path / "set", tmp_path / "out", 32, split="keep", progress=False)
+    made, _ = prepare(tmp_path / "set", tmp_path / "out", 32, split="keep")
     assert made.manifest["splits"] == {"train": 4, "val": 2, "test": 1}
     assert made.classes == ["kind"]
 
@@ -154,7 +154,7 @@ def test_killed_at_any_write_the_store_is_the_same(store, made_photographs, tmp_
     for attempt in range(30):
         budget = attempt
         try:
-            prepare(made_photographs, out, 32, workers=1, progress=False)
+            prepare(made_photographs, out, 32, workers=1)
             break
         except KeyboardInterrupt:
             with open(out / "log.jsonl", "ab") as log:
@@ -165,11 +165,11 @@ def test_killed_at_any_write_the_store_is_the_same(store, made_photographs, tmp_
 
 def test_a_finished_store_is_left_alone_and_other_settings_are_refused(store, made_photographs):
     before = (store.path / "manifest.json").stat().st_mtime_ns
-    again, report = prepare(made_photographs, store.path, size=32, progress=False)
+    again, report = prepare(made_photographs, store.path, size=32)
     assert report is None
     assert same(again, store)
     with pytest.raises(ValueError, match="other settings"):
-        prepare(made_photographs, store.path, size=48, progress=False)
+        prepare(made_photographs, store.path, size=48)
     assert (store.path / "manifest.json").stat().st_mtime_ns == before
 
 
@@ -191,11 +191,11 @@ def test_a_source_that_changed_between_two_runs_is_seen(tmp_path, monkeypatch):
         colourful(i).save(tmp_path / "set" / f"{i:03d}.png")
     ending(monkeypatch, 4, KeyboardInterrupt())  # when both chunks are in the log
     with pytest.raises(KeyboardInterrupt):
-        prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
+        prepare(tmp_path / "set", tmp_path / "out", 32, workers=1)
     monkeypatch.undo()
     colourful(1000).save(tmp_path / "set" / "005.png")
-    again, _ = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
-    fresh, _ = prepare(tmp_path / "set", tmp_path / "fresh", 32, workers=1, progress=False)
+    again, _ = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1)
+    fresh, _ = prepare(tmp_path / "set", tmp_path / "fresh", 32, workers=1)
     assert same(again, fresh)
 
 
@@ -219,11 +219,11 @@ def test_full_disk_is_said_and_the_run_goes_on_later(
 ):
     ending(monkeypatch, 3, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="is full") as caught:
-        prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+        prepare(made_photographs, tmp_path / "out", 32, workers=1)
     assert "same command" in str(caught.value)
     assert not (tmp_path / "out" / "manifest.json").exists()
     monkeypatch.undo()
-    again, _ = prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+    again, _ = prepare(made_photographs, tmp_path / "out", 32, workers=1)
     assert same(again, store)
 
 
@@ -234,7 +234,7 @@ def test_a_write_that_the_system_refuses_leaves_no_half_store(made_photographs, 
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
         "from colorkit.data.prepare import prepare\n"
-        "prepare(sys.argv[1], sys.argv[2], 32, workers=1, progress=False)\n"
+        "prepare(sys.argv[1], sys.argv[2], 32, workers=1)\n"
     )
     out = tmp_path / "out"
     ran = subprocess.run(
@@ -251,23 +251,23 @@ def test_too_little_room_is_said_before_the_work(made_photographs, tmp_path, mon
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(OSError, match="is full"):
-        prepare(made_photographs, tmp_path / "out", 32, workers=1, progress=False)
+        prepare(made_photographs, tmp_path / "out", 32, workers=1)
 
 
 def test_no_picture_left_names_the_reasons(tmp_path):
     (tmp_path / "set").mkdir()
     Image.new("RGB", (64, 64), "teal").save(tmp_path / "set" / "even.png")
     with pytest.raises(ValueError, match="1 flat"):
-        prepare(tmp_path / "set", tmp_path / "out", 32, progress=False)
+        prepare(tmp_path / "set", tmp_path / "out", 32)
     assert "even.png,flat" in (tmp_path / "out" / "audit.csv").read_text()
 
 
 def test_a_folder_with_other_files_is_refused(made_photographs, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match=r"thesis\.tex"):
-        prepare(made_photographs, tmp_path, 32, progress=False)
+        prepare(made_photographs, tmp_path, 32)
     with pytest.raises(FileExistsError, match=r"thesis\.tex"):
-        prepare(made_photographs, tmp_path / "thesis.tex", 32, progress=False)
+        prepare(made_photographs, tmp_path / "thesis.tex", 32)
 
 
 def test_names_that_are_awkward_are_kept(tmp_path):
@@ -283,10 +283,9 @@ def test_names_that_are_awkward_are_kept(tmp_path):
         except OSError:  # a file system that takes no such name
             continue
     Image.new("RGB", (64, 64)).save(tmp_path / "set" / "ünï black.png")
-    made, report = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1, progress=False)
+    made, report = prepare(tmp_path / "set", tmp_path / "out", 32, workers=1)
     assert set(made.names()) | {"ünï black.png"} == set(os.listdir(tmp_path / "set"))
     report.save_sheet(tmp_path / "sheet.png")
-    report.save_json(tmp_path / "report.json")
 
 
 def test_command_prints_the_table(made_photographs, tmp_path):
@@ -313,7 +312,7 @@ def test_arrays_of_l_and_ab_are_taken_in(tmp_path, opencv):
     np.save(tmp_path / "l" / "gray_scale.npy", lab[..., 0])
     np.save(tmp_path / "ab" / "ab" / "ab1.npy", lab[:4, ..., 1:])
     np.save(tmp_path / "ab" / "ab" / "ab2.npy", lab[4:, ..., 1:])
-    made, _ = prepare(tmp_path, tmp_path / "out", 32, progress=False, workers=1)
+    made, _ = prepare(tmp_path, tmp_path / "out", 32, workers=1)
     difference = np.abs(made.pictures(np.arange(6)).transpose(0, 2, 3, 1) - rgb.astype(int))
     assert difference.mean() < (1.5 if opencv else 0.1)
 

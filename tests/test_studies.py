@@ -41,7 +41,7 @@ def test_photographs_come_from_a_store_and_classes_are_mixed(tmp_path):
         for i in range(40):
             pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    prepare(tmp_path / "photos", tmp_path / "store", size=32, split="60/20/20", progress=False)
+    prepare(tmp_path / "photos", tmp_path / "store", size=32, split="60/20/20")
     found = lesson_pictures(tmp_path / "store", train=20, held_out=6, size=64)
     assert found.worlds == {}
     assert tuple(found.train[0].shape) == (20, 1, 32, 32)

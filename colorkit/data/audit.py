@@ -1,11 +1,9 @@
 """Look at every picture of a source, say which are of no use for learning colours, and why."""
 
 import io
-import json
 import multiprocessing
 import os
 import threading
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,15 +19,14 @@ from skimage.color import rgb2lab
 from tqdm.auto import tqdm
 
 from colorkit.data import verdicts
-from colorkit.data.images import ImageError, explained, square
+from colorkit.data.images import ImageError, decode, explained
 from colorkit.data.sources import FileItem, Source, open_source
 from colorkit.data.verdicts import OK, THUMB
 from colorkit.files import write_whole
 
 CRASHED = "unreadable", "its data crashes the decoder: remove it or save it anew"
-# What is known of a picture: what duplicates are told by; CRC-32 of its square, where that was
-# kept; mean chroma, share of near-gray pixels, and pixels in each of twelve sectors of hue.
-FACTS = np.dtype([("print", verdicts.FINGERPRINT), ("crc", np.uint32), ("colours", np.float32, 14)])
+# What duplicates are told by; mean chroma, share of near-gray pixels, pixels in 12 sectors of hue.
+FACTS = np.dtype([("print", verdicts.FINGERPRINT), ("colours", np.float32, 14)])
 
 
 class Seen(NamedTuple):
@@ -69,8 +66,6 @@ def inspect(
             picture = square_of(name, item, size, least)
         except ImageError as error:
             found[i] = error.verdict, error.reason
-        except OSError as error:
-            found[i] = "unreadable", f"cannot be read: {error.strerror or error}"
         else:
             thumbs[i] = picture.resize((THUMB, THUMB), Image.Resampling.BOX)
             squares[i] = picture.tobytes() if file else b""
@@ -91,7 +86,6 @@ def inspect(
             for i in [i for i in decoded if found[i][0] == OK]:
                 array.seek(offset + (start + i) * len(squares[i]))
                 array.write(squares[i])
-                facts["crc"][i] = zlib.crc32(squares[i])
             array.flush()
             os.fsync(array.fileno())
     return Seen(found, facts)
@@ -99,27 +93,24 @@ def inspect(
 
 def square_of(name: str, item: object, size: int, min_side: int) -> Image.Image:
     """The centre square of an item, or an ImageError; a file that claims nothing is no picture."""
-    is_file = isinstance(item, FileItem)
-    path = item.path if is_file else name
+    path = item.path if isinstance(item, FileItem) else name
     try:
-        with explained(path, is_file), item.open() as image:
+        with explained(path), item.open() as image:
             if min(image.size) < min_side:
                 reason = f"the shorter side is below {min_side} pixels"
                 raise ImageError(path, "too small", f"{image.width} x {image.height}: {reason}")
-            return square(image, size)
+            return decode(image, size)
     except ImageError as error:
         base = Path(name)
         claims = base.suffix.lower() in Image.registered_extensions() and base.name[:1] != "."
-        if error.verdict == "unreadable" and is_file and not claims:
+        read = getattr(error.__cause__, "errno", None) is None
+        if error.verdict == "unreadable" and isinstance(item, FileItem) and read and not claims:
             raise ImageError(path, "not a picture", "by its name and content: ignored") from error
         raise
 
 
 def look(
-    parts: dict[int, Source],
-    workers: int | None,
-    progress: bool,
-    **options: object,
+    parts: dict[int, Source], workers: int | None, **options: object
 ) -> Iterator[tuple[int, Seen]]:
     """Inspect parts of a source and give what was seen of each, as they are done, in any order.
 
@@ -134,7 +125,7 @@ def look(
     if workers > 1:
         done = _in_processes(work, parts, workers)
     total = sum(map(len, parts.values()))
-    with tqdm(total=total, unit=" pictures", disable=not progress) as bar:
+    with tqdm(total=total, unit=" pictures", disable=None) as bar:  # none in a file
         for start, seen in done:
             yield start, seen
             bar.update(len(seen.facts))
@@ -186,7 +177,7 @@ class Report:
     """Verdict and reason of each file of a source, in order; of near-duplicates the first stays."""
 
     def __init__(self, source: Source, seen: Seen) -> None:
-        self.source, self.verdicts, self.crc = source, list(seen.verdicts), seen.facts["crc"]
+        self.source, self.verdicts, self.facts = source, list(seen.verdicts), seen.facts
         fine = np.array(self.kept(), int)
         self.colours = seen.facts["colours"][fine].astype(float)
         original = verdicts.duplicates(seen.facts["print"][fine])
@@ -204,7 +195,7 @@ class Report:
         return {verdict: counted[verdict] for verdict in verdicts.VERDICTS if counted[verdict]}
 
     def records(self) -> list[dict[str, str]]:
-        """One dictionary a file: ``{"file": ..., "verdict": ..., "reason": ...}``."""
+        """One dictionary a file, with its "file" name, "verdict" and "reason"."""
         rows = zip(self.source.names, self.verdicts, strict=True)
         return [{"file": n, "verdict": v, "reason": r} for n, (v, r) in rows]
 
@@ -221,10 +212,6 @@ class Report:
         colours = f"mean chroma {chroma:.1f} (Lab units), near-gray pixels {near_gray:.0%}"
         return "\n".join([*lines, colours, f"hues in Lab of the others: {hues}"])
 
-    def save_json(self, path: str | Path) -> None:
-        """Write the records, the whole file or nothing."""
-        write_whole(path, json.dumps(self.records(), indent=1) + "\n")
-
     def save_sheet(self, path: str | Path, each: int = 8, size: int = 128) -> None:
         """Write a picture with up to `each` examples of every verdict, a row each, with names."""
         tiles = []
@@ -238,27 +225,26 @@ class Report:
                     name = Path(self.source.names[i]).name.encode("utf-8", "replace").decode()
                     ImageDraw.Draw(tile).text((0, size), f"{verdict}\n{name}", "black")
                 tiles.append(tile)
-        buffer = io.BytesIO()
-        sheet(tiles, each).save(buffer, Path(path).suffix.lstrip(".") or "png")
-        write_whole(path, buffer.getvalue())
+        save_sheet(path, tiles, each)
 
 
 def example(source: Source, i: int, size: int) -> Image.Image:
     """Picture i as a square, or a gray box where there is none to show."""
     try:
         return square_of(source.names[i], source.items[i], size, 1)
-    except (ImageError, OSError):
+    except ImageError:
         return Image.new("RGB", (size, size), "#dddddd")
 
 
-def sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size, side by side on white."""
-    import torch
+def save_sheet(path: str | Path, pictures: list[Image.Image], columns: int) -> None:
+    """Write pictures of one size side by side on white, as PNG or what the name says."""
     from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
     from torchvision.utils import make_grid
 
-    stacked = torch.stack([pil_to_tensor(picture) for picture in pictures])
-    return to_pil_image(make_grid(stacked, columns, padding=0, pad_value=255))
+    grid = make_grid([pil_to_tensor(p) for p in pictures], columns, padding=0, pad_value=255)
+    buffer = io.BytesIO()
+    to_pil_image(grid).save(buffer, Path(path).suffix.lstrip(".") or "png")
+    write_whole(path, buffer.getvalue())
 
 
 def audit(
@@ -266,14 +252,8 @@ def audit(
     size: int = 128,
     min_side: int | None = None,
     workers: int | None = None,
-    progress: bool = True,
 ) -> Report:
-    """Look at every file of a folder, without writing anything; see `inspect` and `look`.
-
-    Examples
-    --------
-    >>> print(audit("photographs").table())  # doctest: +SKIP
-    """
+    """Look at every file of a folder, without writing anything; see `inspect` and `look`."""
     source = folder if isinstance(folder, Source) else open_source(folder)
-    seen = look(parts_of(source), workers, progress, size=size, min_side=min_side)
+    seen = look(parts_of(source), workers, size=size, min_side=min_side)
     return Report(source, joined(dict(seen)))

@@ -8,9 +8,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colorkit.data.sources import DatasetItem, FileItem, Source, open_source
+from colorkit.data.sources import ArrayItem, FileItem, Source, open_source
 
-KINDS = ("made", "torchvision", "download", "manual")
+_INSIDE = Path(__file__).parent / "datasets"  # in a wheel; else in the checkout
+FOLDER = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "datasets"
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,6 @@ class Remote:
     checksum: str = ""
     unpack: str = ""
     marker: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,9 @@ class Card:
     marker: str = ""
     by_hand: str = ""
 
-    def root(self) -> Path:
-        """The folder of this dataset."""
-        return data_root() / self.name
-
     def instructions(self) -> str:
         """What a person has to fetch, and where to put it."""
-        return self.by_hand.strip().format(root=self.root())
+        return self.by_hand.strip().format(root=data_root() / self.name)
 
     def describe(self) -> str:
         """The card as text."""
@@ -92,10 +85,15 @@ def data_root() -> Path:
 
 
 def cards() -> dict[str, Card]:
-    """All cards by name, the made worlds first."""
-    inside = Path(__file__).parent / "datasets"  # in a wheel; else in the checkout
-    folder = inside if inside.is_dir() else Path(__file__).parents[2] / "datasets"
-    found = [read_card(path) for path in folder.glob("*.toml")]
+    """All cards by name, the made worlds first; a ValueError names a card and what it lacks."""
+    found = []
+    for path in FOLDER.glob("*.toml"):
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            files = tuple(Remote(**file) for file in content.pop("files", ()))
+            found.append(Card(name=path.stem, files=files, **content))
+        except (ValueError, TypeError) as error:  # TOMLDecodeError is a ValueError
+            raise ValueError(f"the card {path}: {error}") from error
     return {card.name: card for card in sorted(found, key=lambda c: (c.kind != "made", c.name))}
 
 
@@ -107,24 +105,9 @@ def find_card(name: str) -> Card:
     return known[name.lower()]
 
 
-def read_card(path: Path) -> Card:
-    """A card; a ValueError names the file and what is missing, unknown or wrong."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        files = tuple(Remote(**file) for file in content.pop("files", ()))
-        card = Card(name=path.stem, files=files, **content)
-        if card.kind not in KINDS:
-            raise ValueError(f"has the kind {card.kind!r}: take one of {', '.join(KINDS)}")
-    except (ValueError, TypeError) as error:  # TOMLDecodeError is a ValueError
-        raise ValueError(f"the card {path}: {error}") from error
-    return card
-
-
 def source_of(card: Card, root: Path | None = None) -> Source:
     """The pictures of a dataset that was fetched."""
-    root = card.root() if root is None else Path(root)
-    if card.kind == "made":
-        raise ValueError(f"{card.name} is drawn by code: use colorkit.worlds.{card.name}")
+    root = root or data_root() / card.name
     if card.torchvision:
         return _torchvision_source(card, root)
     source = open_source(root / card.folder, card.identity, card.labels)
@@ -137,13 +120,12 @@ def source_of(card: Card, root: Path | None = None) -> Source:
 def _torchvision_source(card: Card, root: Path) -> Source:
     """All splits of a torchvision dataset, through its own loader.
 
-    The card says which of its attributes hold files and labels ("paths": one or two), or labels
-    alone where it keeps its pictures in arrays ("labels"), and identities.
+    The card says which attributes hold files and labels ("paths": one or two), or labels alone of
+    pictures in memory ("labels"), and identities.
     """
     from torchvision import datasets
 
-    spec = card.torchvision
-    folder, whole = root / spec.get("folder", "."), Source([], [], [], [], [])
+    spec, rows, classes = card.torchvision, [], []
     for split, options in spec["splits"].items():
         try:
             dataset = getattr(datasets, spec["loader"])(str(root), download=False, **options)
@@ -152,28 +134,22 @@ def _torchvision_source(card: Card, root: Path) -> Source:
                 f"{card.name} is not complete in {root} ({error}): fetch it with "
                 f"colorkit data get {card.name}"
             ) from error
-        found = [getattr(dataset, name) for name in spec.get("paths", [])]
-        if not found:
-            labels = getattr(dataset, spec["labels"])
-            fixed = tuple(sorted(options.items()))
-            items = [DatasetItem(spec["loader"], str(root), fixed, i) for i in range(len(dataset))]
+        columns = [getattr(dataset, name) for name in spec.get("paths", [spec.get("labels")])]
+        if "paths" not in spec:
+            planar = dataset.data.shape[1] == 3
+            pictures = dataset.data.transpose(0, 2, 3, 1) if planar else dataset.data
             names = [f"{split}/{i:07d}" for i in range(len(dataset))]
+            items, labels = [ArrayItem(picture) for picture in pictures], columns[0]
         else:
-            if len(found) == 1:
-                pairs = isinstance(found[0][0], tuple)
-                found = zip(*found[0], strict=True) if pairs else (found[0], [-1] * len(found[0]))
-            paths, labels = found
-            paths = [folder / path for path in paths]
-            items = [FileItem(str(path)) for path in paths]
-            names = [f"{split}/{os.path.relpath(p, root).replace(os.sep, '/')}" for p in paths]
-        identities = getattr(dataset, spec["identities"]) if "identities" in spec else None
-        whole.names += names
-        whole.items += items
-        whole.labels += [int(label) for label in labels]
-        whole.groups += names if identities is None else [str(int(i)) for i in identities.flatten()]
-        whole.splits += [split] * len(names)
-        whole.classes = [
-            " or ".join(c) if isinstance(c, tuple) else str(c)
-            for c in getattr(dataset, "classes", None) or []
-        ]
-    return whole.select(sorted(range(len(whole)), key=whole.names.__getitem__))
+            pairs = zip(*columns, strict=True) if len(columns) == 2 else columns[0]
+            pairs = [pair if isinstance(pair, tuple) else (pair, -1) for pair in pairs]
+            paths = [root / spec.get("folder", ".") / path for path, _ in pairs]
+            names = [f"{split}/{Path(os.path.relpath(path, root)).as_posix()}" for path in paths]
+            items, labels = [FileItem(str(path)) for path in paths], [label for _, label in pairs]
+        groups = names
+        if "identities" in spec:
+            groups = [str(int(i)) for i in getattr(dataset, spec["identities"]).flatten()]
+        rows += zip(names, items, map(int, labels), groups, [split] * len(names), strict=True)
+        classes = getattr(dataset, "classes", None) or []
+    columns = map(list, zip(*sorted(rows, key=lambda row: row[0]), strict=True))
+    return Source(*columns, [" or ".join(c) if isinstance(c, tuple) else str(c) for c in classes])

@@ -1,8 +1,13 @@
 """``colorkit data ...``: list, show and get datasets, audit a folder, prepare a store."""
 
+from json import dumps
 from pathlib import Path
 
 import click
+
+from colorkit.data.cards import cards, find_card, size_text, source_of
+from colorkit.data.sources import Source, open_source
+from colorkit.files import write_whole
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -15,8 +20,6 @@ def data() -> None:
 @data.command("list")
 def list_() -> None:
     """List the datasets, with sizes and what their licences allow."""
-    from colorkit.data.cards import cards, size_text
-
     rows = [("name", "pictures", "download", "profile", "allows")]
     for card in cards().values():
         count = f"{card.pictures:,}" if isinstance(card.pictures, int) else "see card"
@@ -40,7 +43,6 @@ def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> No
     from PIL import Image
 
     from colorkit.data import audit
-    from colorkit.data.cards import find_card, source_of
     from colorkit.worlds import WORLDS
 
     card = find_card(name)
@@ -54,8 +56,7 @@ def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> No
         source = source_of(card)
         rows = range(0, len(source), max(1, len(source) // number))[:number]
         pictures = [audit.example(source, i, size) for i in rows]
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    audit.sheet(pictures, columns=round((1.5 * number) ** 0.5)).save(sheet)
+    audit.save_sheet(sheet, pictures, columns=round((1.5 * number) ** 0.5))
     click.echo(f"\n{sheet}")
 
 
@@ -63,7 +64,6 @@ def show(name: str, sheet: Path | None, size: int, number: int, seed: int) -> No
 @click.argument("name")
 def get(name: str) -> None:
     """Download a dataset, after saying its size, the free disk and its licence."""
-    from colorkit.data.cards import find_card
     from colorkit.data.download import fetch
 
     click.echo(f"ready in {fetch(find_card(name), say=click.echo)}")
@@ -88,10 +88,12 @@ def audit(source: str, json: Path | None, sheet: Path | None, **options) -> None
 
     report = audit(_source(source), **options)
     click.echo(report.table())
-    for path, save in ((json, report.save_json), (sheet, report.save_sheet)):
-        if path is not None:
-            save(path)
-            click.echo(f"\n{path}")
+    if json is not None:
+        write_whole(json, dumps(report.records(), indent=1) + "\n")
+        click.echo(f"\n{json}")
+    if sheet is not None:
+        report.save_sheet(sheet)
+        click.echo(f"\n{sheet}")
 
 
 @data.command()
@@ -120,11 +122,9 @@ def prepare(source: str, out: Path, identity: str | None, **options) -> None:
     click.echo(f"{store}, checksum {store.manifest['checksum'][:16]}")
 
 
-def _source(source: str, identity: str | None = None):
+def _source(source: str, identity: str | None = None) -> Source:
     """A folder, or else a dataset that is fetched if need be."""
-    from colorkit.data.cards import cards, source_of
     from colorkit.data.download import fetch
-    from colorkit.data.sources import open_source
 
     card = cards().get(source.lower())
     if Path(source).exists() or card is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from colorkit.data.cards import Card, size_text
+from colorkit.data.cards import Card, data_root, size_text
 from colorkit.files import locked, write_whole
 
 TIMEOUT = 10.0, 30.0  # seconds to connect, and between two pieces of data
@@ -26,7 +26,7 @@ def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = pri
     work, or what arrives has another checksum than the card's; an OSError where the disk is too
     small; a FileNotFoundError that says what to do, if a set is to be fetched by hand.
     """
-    root = card.root() if root is None else Path(root)
+    root = root or data_root() / card.name
     if card.kind == "made":
         raise ValueError(f"{card.name} is drawn by code: there is nothing to fetch")
     if card.by_hand:
@@ -37,12 +37,9 @@ def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = pri
     with locked(root):
         record = root / "fetched.json"  # SHA-256 of what was fetched, by address
         sums = json.loads(record.read_bytes()) if record.exists() else {}
-        missing = [
-            file
-            for file in card.files
-            if file.url not in sums
-            or not (root / (file.marker or f"{file.to}/{file.name}")).exists()
-        ]
+        names = {file: file.url.rpartition("/")[2] for file in card.files}
+        places = {file: root / (file.marker or f"{file.to}/{name}") for file, name in names.items()}
+        missing = [file for file, p in places.items() if file.url not in sums or not p.exists()]
         if missing:
             needed, free = card.size_mb + card.unpacked_mb, shutil.disk_usage(root).free / 1e6
             say(
@@ -59,7 +56,7 @@ def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = pri
             recorded = f"sha256:{sums[file.url]}" if file.url in sums else None
             archive = download(card.name, file.url, root / file.to, file.checksum or recorded)
             if not (file.checksum or recorded):
-                say(f"no checksum is published for {file.name}: recorded what arrived")
+                say(f"no checksum is published for {names[file]}: recorded what arrived")
             sums[file.url] = pooch.file_hash(archive)
             if file.unpack:
                 limit = card.unpacked_mb * 2e6 or 20 * archive.stat().st_size

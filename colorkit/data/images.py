@@ -4,6 +4,7 @@ Without torch, so that the processes that prepare a large folder start quickly.
 """
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,21 +32,16 @@ class ImageError(ValueError):
         return f"{self.args[0]}: {self.reason}"
 
 
-def decode(image: Image.Image) -> Image.Image:
-    """An opened picture as upright RGB in sRGB.
+def decode(image: Image.Image, size: int | None = None) -> Image.Image:
+    """An opened picture as upright RGB in sRGB; with a size, its centre square of that side.
 
     Rotation follows EXIF; transparent parts are laid on white; of an animation the first frame is
-    taken; 16 bits are scaled to 8; CMYK, Lab and any embedded colour profile become sRGB.
-    """
-    return _to_srgb(_upright(image))
-
-
-def square(image: Image.Image, size: int) -> Image.Image:
-    """As `decode`, but the centre square, `size` x `size`.
-
-    Cropping and resampling are one pass over a JPEG that is decoded no larger than needed, which
+    taken; 16 bits are scaled to 8; CMYK, Lab and any embedded colour profile become sRGB. A square
+    is cropped and resampled in one pass over a JPEG that is decoded no larger than needed, which
     takes a fraction of the time where a photograph is large.
     """
+    if size is None:
+        return _to_srgb(_upright(image))
     image.draft(None, tuple(round(side * GAP * size / min(image.size)) for side in image.size))
     pixels = _upright(image)
     side = min(pixels.size)
@@ -68,29 +64,27 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 @contextmanager
-def explained(path: str | Path, is_file: bool = True) -> Iterator[None]:
+def explained(path: str | Path) -> Iterator[None]:
     """Turn whatever a decoder raises in the block into one ImageError that names the file."""
     try:
         yield
     except ImageError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system names the file: no such file, no permission
-        raise ImageError(path, *_diagnose(path if is_file else None, error)) from error
+        raise ImageError(path, *_diagnose(path, error)) from error
 
 
-def _diagnose(path: str | Path | None, error: Exception) -> tuple[str, str]:
-    """Verdict and reason for an exception raised while a file was decoded."""
+def _diagnose(path: str | Path, error: Exception) -> tuple[str, str]:
+    """Verdict and reason for an exception raised while a picture was decoded."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return "unreadable", f"cannot be read: {error.strerror}"
     if isinstance(error, Image.DecompressionBombError):
-        return "bomb", (
-            f"more than {MAX_PIXELS // 10**6} megapixels once decoded: scale it down "
-            "with an image editor if you trust it"
-        )
+        most = f"more than {MAX_PIXELS // 10**6} megapixels once decoded"
+        return "bomb", f"{most}: scale it down with an image editor if you trust it"
     if isinstance(error, MemoryError):
         return "unreadable", "too large for the memory of this machine: scale it down"
     what = f"its data is damaged ({error}): copy or download it again"
-    if path is None:
+    if not os.path.isfile(path):
         return "unreadable", what
     with open(path, "rb") as file:
         start = file.read(512)

@@ -14,13 +14,8 @@ BUNDLED = ("astronaut", "chelsea", "coffee", "rocket")
 def photograph(name: str | Path, size: int | None = None) -> torch.Tensor:
     """A photograph as an RGB picture, uint8 (1, 3, H, W).
 
-    Parameters
-    ----------
-    name : str or Path
-        One of scikit-image's own ("astronaut", "chelsea", "coffee", "rocket"; no download), or the
-        path of an image file.
-    size : int, optional
-        The centre square is resized to ``size`` x ``size`` pixels. None keeps the picture as it is.
+    `name` is one of scikit-image's own ("astronaut", "chelsea", "coffee", "rocket"; no download) or
+    the path of an image file. With a size, its centre square is resized to that many pixels.
 
     Examples
     --------

@@ -13,7 +13,6 @@ from colorkit.data.store import Store
 from colorkit.worlds import WORLDS, World
 
 Pair = tuple[Tensor, Tensor]
-_PARTS = {"train": 1, "val": 2, "test": 3}  # seeds of the made worlds: no part shares a picture
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,9 @@ def lesson_pictures(
 ) -> Pictures:
     """Training, validation and test pictures.
 
-    Parameters
-    ----------
-    source : str or path
-        The name of a made world, or the folder of a store that ``colorkit data prepare`` wrote.
-    train, held_out : int
-        Pictures for training, and for validation and test each. A store may have fewer.
-    size : int
-        Side of a made picture in pixels. Photographs have the size they were prepared in.
+    The source is the name of a made world, or the folder of a store; a store may hold fewer, and
+    its photographs have the size that they were prepared in. `held_out` are validation's and test's
+    each.
 
     Examples
     --------
@@ -57,7 +51,8 @@ def lesson_pictures(
     counts = {"train": train, "val": held_out, "test": held_out}
     if str(source) in WORLDS:
         draw = WORLDS[str(source)]
-        worlds = {part: draw(n, size, 10 * seed + _PARTS[part]) for part, n in counts.items()}
+        parts = enumerate(counts.items(), 10 * seed + 1)  # with seeds of their own
+        worlds = {part: draw(n, size, own) for own, (part, n) in parts}
         return Pictures(**{part: (w.L, w.ab) for part, w in worlds.items()}, worlds=worlds)
     try:
         store = Store(source)

@@ -35,23 +35,12 @@ def prepare(
     seed: int = 0,
     min_side: int | None = None,
     workers: int | None = None,
-    progress: bool = True,
 ) -> tuple[Store, Report | None]:
     """Prepare a source into a store; go on if an earlier run was interrupted.
 
-    Parameters
-    ----------
-    source : path or Source
-        See `open_source`.
-    out : path
-        The store's folder: new, empty, or of an earlier run with the same settings. The report is
-        None if that had finished it.
-    size : int
-        Side of the stored squares, 8 to 1,024.
-    split : str
-        Shares of train, val and test; ``"keep"`` keeps the source's own train, val and test.
-    min_side, workers : int, optional
-        As in `audit`.
+    The folder `out` is new, empty, or of an earlier run with the same settings; the report is None
+    if that had finished it. `size` is the side of the squares, 8 to 1,024. `split` gives the shares
+    of train, val and test, or "keep" keeps the source's own. The others are as in `audit`.
 
     Raises
     ------
@@ -72,11 +61,10 @@ def prepare(
             raise ValueError(f"{out} holds other files ({foreign[0]}, ...): give a new folder")
     source = source if isinstance(source, Source) else open_source(source)
     settings = {"size": size, "min_side": min_side, "split": split, "seed": seed}
-    # A part's key changes when one of its files does, the fingerprint when anything does.
-    parts = parts_of(source)
-    keys = {k: _hash([part.names, [i.stamp() for i in part.items]]) for k, part in parts.items()}
+    stamps = [item.stamp() for item in source.items]
+    work = _hash([FORMAT, size, min_side, source.names, stamps])
     columns = source.labels, source.groups, source.splits, source.classes
-    fingerprint = _hash([FORMAT, settings, keys, columns])
+    fingerprint = _hash([work, settings, columns])
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         if (out / MANIFEST).exists():
@@ -89,18 +77,16 @@ def prepare(
             (out / LOG).unlink(missing_ok=True)
             return store, None
         try:
-            logged, length = _resume(out, (len(source), size, size, 3), min_side)
-            seen = {start: found for start, (key, found) in logged.items() if key == keys[start]}
-            todo = {start: part for start, part in parts.items() if start not in seen}
+            seen, length = _resume(out, work.encode(), (len(source), size, size, 3))
+            todo = {k: part for k, part in parts_of(source).items() if k not in seen}
             with open(out / LOG, "r+b") as log:
                 log.truncate(length)
                 log.seek(length)
-                kept = {"size": size, "min_side": min_side, "file": str(out / PICTURES)}
-                for start, found in look(todo, workers, progress, **kept):
+                options = {"size": size, "min_side": min_side, "file": str(out / PICTURES)}
+                for start, found in look(todo, workers, **options):
                     seen[start] = found
                     facts = base64.b64encode(found.facts).decode()
-                    line = json.dumps([start, keys[start], found.verdicts, facts])
-                    log.write(b"\n" + line.encode())
+                    log.write(b"\n" + json.dumps([start, found.verdicts, facts]).encode())
                     log.flush()
                     os.fsync(log.fileno())
             return _finish(out, Report(source, joined(seen)), settings, fingerprint)
@@ -114,12 +100,8 @@ def prepare(
             ) from error
 
 
-def _resume(out: Path, shape: tuple[int, ...], min_side: int | None) -> tuple[dict, int]:
-    """Key and what was seen of each part in the log, by its start, and the log's sound length.
-
-    Where there is none for such an array, both are begun.
-    """
-    head = json.dumps([FORMAT, shape, min_side]).encode()
+def _resume(out: Path, head: bytes, shape: tuple[int, ...]) -> tuple[dict[int, Seen], int]:
+    """What the log says was seen of each part, and its sound length; begun anew for other work."""
     lines = (out / LOG).read_bytes().split(b"\n") if (out / LOG).exists() else [b""]
     if lines[0] != head or not (out / PICTURES).exists():
         if shutil.disk_usage(out).free < np.prod(shape, dtype=float):
@@ -128,26 +110,20 @@ def _resume(out: Path, shape: tuple[int, ...], min_side: int | None) -> tuple[di
         np.lib.format.open_memmap(out / PICTURES, "w+", np.uint8, shape)
         (out / LOG).write_bytes(head)
         lines = [head]
-    logged, length = {}, len(head)
+    seen, length = {}, len(head)
     for line in lines[1:]:
         try:
-            start, key, verdicts, facts = json.loads(line)
+            start, verdicts, facts = json.loads(line)
         except ValueError:  # half-written when the run was killed
             break
         facts = np.frombuffer(base64.b64decode(facts), FACTS)
-        logged[start] = key, Seen([tuple(verdict) for verdict in verdicts], facts)
+        seen[start] = Seen([tuple(verdict) for verdict in verdicts], facts)
         length += 1 + len(line)
-    return logged, length
+    return seen, length
 
 
 def shares_of(split: str) -> tuple[float, ...]:
-    """Shares of train, val and test, which sum to 1.
-
-    Examples
-    --------
-    >>> shares_of("80/10/10")
-    (0.8, 0.1, 0.1)
-    """
+    """Shares of train, val and test, which sum to 1: of "80/10/10", (0.8, 0.1, 0.1)."""
     try:
         shares = [float(part) for part in split.split("/")]
     except ValueError:
@@ -195,18 +171,17 @@ def _finish(out: Path, report: Report, settings: dict, fingerprint: str) -> tupl
     np.save(buffer, index)
     write_whole(out / "index.npy", buffer.getvalue())
     write_whole(out / "names.txt", "".join(json.dumps(name) + "\n" for name in part.names))
-    content = part.names, part.classes, part.labels, splits.tolist(), report.crc[kept].tolist()
+    prints = report.facts["print"][kept].tobytes().hex()
     manifest = {
         "format": FORMAT,
         "size": settings["size"],
-        "files": len(report.source),
         "pictures": len(part),
         "classes": part.classes,
         "splits": {name: int((splits == i).sum()) for i, name in enumerate(SPLITS)},
         "settings": settings,
         "audit": report.counts(),
         "fingerprint": fingerprint,
-        "checksum": _hash(content),
+        "checksum": _hash([part.names, part.classes, part.labels, splits.tolist(), prints]),
     }
     write_whole(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     (out / LOG).unlink()

@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder of files, arrays of L and ab, or a torchvision dataset.
+"""Where pictures come from: a folder of files, arrays of L and ab, or pictures in memory.
 
 A source is a list of items with their names. An item is small, can be sent to another process, and
 opens its own picture, so that a damaged one harms no other. Its `stamp` changes when it does.
@@ -6,6 +6,7 @@ opens its own picture, so that a damaged one harms no other. Its `stamp` changes
 
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,8 +18,7 @@ from PIL import Image
 from colorkit.data.images import open_image
 
 SPLIT_FOLDERS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 
@@ -69,26 +69,16 @@ class PairItem:
 
 
 @dataclass(frozen=True)
-class DatasetItem:
-    """Picture `index` of a torchvision dataset that keeps its pictures in archives of its own."""
+class ArrayItem:
+    """A picture in memory, uint8 (H, W, 3)."""
 
-    loader: str
-    root: str
-    options: tuple
-    index: int
+    picture: np.ndarray
 
     def open(self) -> Image.Image:
-        return _dataset(self.loader, self.root, self.options)[self.index][0]
+        return Image.fromarray(self.picture)
 
-    def stamp(self) -> tuple:
-        return self.loader, self.options, self.index
-
-
-@lru_cache(maxsize=8)
-def _dataset(loader: str, root: str, options: tuple):
-    import torchvision
-
-    return getattr(torchvision.datasets, loader)(root, download=False, **dict(options))
+    def stamp(self) -> int:
+        return zlib.crc32(self.picture.tobytes())
 
 
 @lru_cache(maxsize=16)
@@ -127,15 +117,9 @@ class Source:
 def open_source(path: str | Path, identity: str | None = None, labels: str = "folder") -> Source:
     """A folder of pictures, or of .npy files with L and ab, as a source.
 
-    Parameters
-    ----------
-    path : path
-        Class subfolders give labels. Folders train, val and test at the top give splits.
-    identity : str, optional
-        ``"folder"`` if each folder holds one person or object, or a regular expression whose first
-        group, searched in the name, is the identity.
-    labels : str
-        ``"folder"`` or ``"none"``.
+    Folders train, val and test at the top give splits, class folders give labels, unless these are
+    "none". The identity is "folder" if each folder holds one person or object, or a regular
+    expression whose first group, searched in the name, is the identity.
     """
     root = Path(path)
     if not root.exists():

@@ -34,12 +34,25 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.manifest = read_manifest(self.path)
+        self.path = path = Path(path)
+        try:
+            self.manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            hint = "make one with: colorkit data prepare SOURCE --out STORE"
+            if (path / LOG).exists():
+                hint = "it was not finished: run the same prepare again, it goes on"
+            raise FileNotFoundError(f"{path} is no store of prepared pictures; {hint}") from None
+        except ValueError as error:
+            raise ValueError(f"{path / MANIFEST} is damaged ({error}): prepare it again") from error
+        if self.manifest.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} has the format {self.manifest.get('format')!r}, this colorkit reads "
+                f"{FORMAT!r}: prepare it again, into a new folder"
+            )
         self.size: int = self.manifest["size"]
         self.classes: list[str] = self.manifest["classes"]
-        self._index = self._map("index.npy", (self.manifest["pictures"],))
-        self._pictures = self._map(PICTURES, (self.manifest["files"], self.size, self.size, 3))
+        self._index = self._map("index.npy")
+        self._pictures = self._map(PICTURES)
         self.labels = self._index["label"]
 
     def __len__(self) -> int:
@@ -49,14 +62,12 @@ class Store:
         counts = ", ".join(f"{n:,} {s}" for s, n in self.manifest["splits"].items())
         return f"Store({str(self.path)!r}: {counts}, {self.size} x {self.size})"
 
-    def _map(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def _map(self, name: str) -> np.ndarray:
         path = self.path / name
         try:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} is missing or damaged ({error}): prepare it again") from error
-        if mapped.shape != shape:
-            raise ValueError(f"{path} has the shape {mapped.shape}, not {shape}: prepare it again")
         return mapped.view(np.ndarray)  # a memmap's own indexing is several times slower
 
     def rows(self, split: str) -> np.ndarray:
@@ -76,22 +87,3 @@ class Store:
         """The name of every picture in its source; read on demand, for it may be long."""
         with open(self.path / "names.txt", encoding="utf-8") as file:
             return [json.loads(line) for line in file]
-
-
-def read_manifest(path: Path) -> dict:
-    """The manifest of a finished store."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        hint = "make one with: colorkit data prepare SOURCE --out STORE"
-        if (path / LOG).exists():
-            hint = "it was not finished: run the same prepare again, it goes on"
-        raise FileNotFoundError(f"{path} is no store of prepared pictures; {hint}") from None
-    except ValueError as error:
-        raise ValueError(f"{path / MANIFEST} is damaged ({error}): prepare it again") from error
-    if manifest.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has the format {manifest.get('format')!r}, this colorkit reads {FORMAT!r}: "
-            "prepare it again, into a new folder"
-        )
-    return manifest
