@@ -17,6 +17,7 @@ from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.clinic import training_clinic
 from colorcourse.lesson02.overfit import Conv, arithmetic, fit
+from colorkit.data.photographs import photograph
 from colorkit.models.cnn import DilatedCNN, group
 from colorkit.models.colorizer import AB_SCALE
 
@@ -26,34 +27,35 @@ LESSON = "02_overfit"
 
 
 def judge_parts(
-    answer: Callable,
-    reference: Callable,
-    cases: Sequence[Case],
-    parts: Sequence[str],
-    mistakes: Sequence[Answer],
-) -> str | None:
-    """The hint for an answer of several numbers, each compared on its own with known mistakes.
+    reference: Callable, cases: Sequence[Case], mistakes: Sequence[Answer], parts: Sequence[str]
+) -> Callable[[Callable], str | None]:
+    """A judge of answers of several numbers: each is compared on its own with known mistakes.
 
     So two mistakes at once are still told, one after the other.
     """
-    given = [answer(*case.args()) for case in cases]
-    if any(values is None for values in given):
-        return "Your function returned None. Is `return` missing?"
-    if bad := [v for v in given if not isinstance(v, tuple | list) or len(v) != len(parts)]:
-        return f"Return {len(parts)} values: {', '.join(parts)}. Yours returned {bad[0]!r:.60}."
-    right = [reference(*case.args()) for case in cases]
-    for i, part in enumerate(parts):
-        mine, wanted = ([v[i] for v in values] for values in (given, right))
-        if not difference(wanted, mine, 1e-4, 1e-4):
-            continue
-        for mistake in mistakes:
-            theirs = [mistake.answer(*case.args())[i] for case in cases]
-            if difference(wanted, theirs, 1e-4, 1e-4) and not difference(theirs, mine, 1e-4, 1e-4):
-                return mistake.hint
-        pairs = zip(cases, wanted, mine, strict=True)
-        case, text = next((c, t) for c, w, m in pairs if (t := difference(w, m, 1e-4, 1e-4)))
-        return f"On {case.label}, {part}: {text}"
-    return None
+
+    def judge(answer: Callable) -> str | None:
+        given = [answer(*case.args()) for case in cases]
+        if any(values is None for values in given):
+            return "Your function returned None. Is `return` missing?"
+        if bad := [v for v in given if not isinstance(v, tuple | list) or len(v) != len(parts)]:
+            return f"Return {len(parts)} values: {', '.join(parts)}. Yours returned {bad[0]!r:.60}."
+        right = [reference(*case.args()) for case in cases]
+        for i, part in enumerate(parts):
+            mine, wanted = ([v[i] for v in values] for values in (given, right))
+            if not difference(wanted, mine, 1e-4, 1e-4):
+                continue
+            for mistake in mistakes:
+                known = [mistake.answer(*case.args())[i] for case in cases]
+                wrong = difference(wanted, known, 1e-4, 1e-4)
+                if wrong and not difference(known, mine, 1e-4, 1e-4):
+                    return mistake.hint
+            pairs = zip(cases, wanted, mine, strict=True)
+            case, text = next((c, t) for c, w, m in pairs if (t := difference(w, m, 1e-4, 1e-4)))
+            return f"On {case.label}, {part}: {text}"
+        return None
+
+    return judge
 
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -140,16 +142,12 @@ ARITHMETIC_MISTAKES = (
            "Where the stride does not divide, the last position is dropped: round down."),
 )  # fmt: skip
 
-
-def judge_arithmetic(answer: Callable) -> str | None:
-    """The hint for the arithmetic of convolutions; None where it is right."""
-    parts = ("output size", "number of parameters", "receptive field")
-    return judge_parts(answer, arithmetic, ARITHMETIC_CASES, parts, ARITHMETIC_MISTAKES)
-
-
 register(Exercise(
     name="overfit.arithmetic", lesson=LESSON, minutes=9,
-    reference=arithmetic, judge=judge_arithmetic, wrong=ARITHMETIC_MISTAKES,
+    reference=arithmetic, wrong=ARITHMETIC_MISTAKES, judge=judge_parts(
+        arithmetic, ARITHMETIC_CASES, ARITHMETIC_MISTAKES,
+        ("output size", "number of parameters", "receptive field"),
+    ),
     right=(Answer("from the last layer", _backwards), Answer("by torch", _by_torch)),
 ))  # fmt: skip
 
@@ -158,13 +156,9 @@ register(Exercise(
 _ERRORS = (  # what torch says, and what to make of it
     ("cannot assign module before", "`super().__init__()` must be the first line of `__init__`."),
     ("has no attribute '_modules'", "`super().__init__()` must be the first line of `__init__`."),
-    (
-        "channels, but got",
-        "A layer gets another number of channels than it was made for: the first gets one, the "
-        "others `kernels`.",
-    ),
+    ("channels, but got", "A layer gets another number of channels than it was made for: the first gets one, the others `kernels`."),
     ("Expected more than 1 spatial", "The picture shrinks away: convolutions must keep the size."),
-)
+)  # fmt: skip
 
 
 def _plain_words(error: Exception) -> str:
@@ -197,25 +191,16 @@ def _wrong_shape(out: object) -> str | None:
     if not isinstance(out, Tensor):
         return "forward must return a tensor. Is `return` missing?"
     if out.ndim != 4 or out.shape[1] != 2:
-        return (
-            f"The output has shape {tuple(out.shape)}, but ab has two channels: (N, 2, H, W) was "
-            f"asked for."
-        )
+        return f"The output has shape {tuple(out.shape)}, but ab has two channels: (N, 2, H, W) was asked for."
     if out.shape[-2:] != (40, 44):
-        return (
-            f"A picture of 40 x 44 comes out as {out.shape[-2]} x {out.shape[-1]}. Pad each "
-            f"convolution so that it keeps the size: by its dilation, for 3 x 3 kernels."
-        )
+        return f"A picture of 40 x 44 comes out as {out.shape[-2]} x {out.shape[-1]}. Pad each convolution so that it keeps the size: by its dilation, for 3 x 3 kernels."
     return None
 
 
 def _wrong_weights(net: nn.Module, wider: nn.Module) -> str | None:
     count, more = (sum(p.numel() for p in n.parameters()) for n in (net, wider))
     if count == 0:
-        return (
-            "The network has no parameters that torch knows of. Layers in a plain list are not "
-            "registered: use nn.Sequential or nn.ModuleList."
-        )
+        return "The network has no parameters that torch knows of. Layers in a plain list are not registered: use nn.Sequential or nn.ModuleList."
     if more <= 1.5 * count:
         return "The number of kernels makes no difference: use the argument `kernels`."
     L, ab = _test_picture()
@@ -224,46 +209,25 @@ def _wrong_weights(net: nn.Module, wider: nn.Module) -> str | None:
     if idle:
         return f"No gradient reaches {idle[0]}: forward does not use that layer."
     if count < 1500:
-        return (
-            f"With 8 kernels your network has {count} parameters; five groups of 3 x 3 kernels "
-            f"make about 2,500. Are layers missing, or left in a plain list where torch cannot "
-            f"find them?"
-        )
+        return f"With 8 kernels your network has {count} parameters; five groups of 3 x 3 kernels make about 2,500. Are layers missing, or left in a plain list where torch cannot find them?"
     return None
 
 
 def _wrong_behaviour(net: nn.Module) -> str | None:
     L, ab = _test_picture()
     if _is_affine(net):
-        return (
-            "Convolutions in a row, with nothing between them, make one big convolution. Put a "
-            "ReLU after each group."
-        )
+        return "Convolutions in a row, with nothing between them, make one big convolution. Put a ReLU after each group."
     if (field := _measured_field(net)) < 20:
-        return (
-            f"A pixel of the output depends on {field} x {field} pixels of L only. Use the given "
-            f"dilations: they should make 33 x 33."
-        )
+        return f"A pixel of the output depends on {field} x {field} pixels of L only. Use the given dilations: they should make 33 x 33."
     losses = fit(net, lambda: (L, ab), 50, 1e-2)
     with torch.no_grad():
         out = net(L)
     if out.min() >= 0:
-        return (
-            "The output is never negative, so half of the ab plane cannot be reached. The last "
-            "layer needs no ReLU."
-        )
+        return "The output is never negative, so half of the ab plane cannot be reached. The last layer needs no ReLU."
     if out.abs().max() < 30:
-        return (
-            f"After 50 steps the output still lies between {out.min():.1f} and {out.max():.1f}, "
-            f"where ab was asked for in Lab units. Multiply by {AB_SCALE:g} at the end, with no "
-            f"activation after the last layer."
-        )
+        return f"After 50 steps the output still lies between {out.min():.1f} and {out.max():.1f}, where ab was asked for in Lab units. Multiply by {AB_SCALE:g} at the end, with no activation after the last layer."
     if losses[-1] > 0.25 * float(ab.square().mean()):
-        return (
-            f"The network hardly learns: after 50 steps the loss is {losses[-1]:.0f}, and gray "
-            f"scores {ab.square().mean():.0f}. Is each convolution followed by a normalisation "
-            f"and a ReLU, and is L brought to about -2 ... 2 first?"
-        )
+        return f"The network hardly learns: after 50 steps the loss is {losses[-1]:.0f}, and gray scores {ab.square().mean():.0f}. Is each convolution followed by a normalisation and a ReLU, and is L brought to about -2 ... 2 first?"
     return None
 
 
@@ -430,8 +394,8 @@ class _Trace:
     losses: list[float] = field(default_factory=list)
     final: float = 0.0
     seen: list[int] = field(default_factory=list)  # the numbers given to `after`
-    backwards: int = 0
-    optimizer_steps: int = 0
+    gradients: list = field(default_factory=list)  # of each backward()
+    steps: list = field(default_factory=list)  # of each optimizer.step()
     problem: str = ""
 
 
@@ -446,7 +410,7 @@ class _Line(nn.Module):
         return (self.weight * L).expand(-1, 2, -1, -1)
 
 
-def trace_loop(answer: Callable, steps: int = 12, lr: float = 0.1) -> _Trace:
+def trace_loop(answer: Callable) -> _Trace:
     """Run a training loop on a model with one weight and note all that can be seen from outside."""
     net, trace = _Line(), _Trace()
     generator = torch.Generator().manual_seed(0)
@@ -455,38 +419,24 @@ def trace_loop(answer: Callable, steps: int = 12, lr: float = 0.1) -> _Trace:
         L = torch.rand(2, 1, 3, 3, generator=generator) + 0.5
         return L, (1.5 * L).expand(-1, 2, -1, -1).clone()
 
-    def after(step: int) -> None:
-        trace.seen.append(int(step))
-
-    def note_step(*_: object) -> None:
-        trace.optimizer_steps += 1
-
-    def note_gradient(_: Tensor) -> None:
-        trace.backwards += 1
-
-    net.weight.register_hook(note_gradient)
-
-    handle = register_optimizer_step_pre_hook(note_step)
+    net.weight.register_hook(lambda gradient: trace.gradients.append(gradient))
+    handle = register_optimizer_step_pre_hook(lambda *step: trace.steps.append(step))
     try:
-        losses = answer(net, batch, steps, lr, after)
+        losses = answer(net, batch, 12, 0.1, lambda step: trace.seen.append(int(step)))
     except Exception as error:
         trace.problem = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    else:
-        trace.problem = _read_losses(trace, losses)
+        return trace
     finally:
         handle.remove()
     trace.final = net.weight.item()
-    return trace
-
-
-def _read_losses(trace: _Trace, losses: object) -> str:
+    losses = losses.tolist() if isinstance(losses, Tensor) else losses
     if losses is None:
-        return "Your function returned None. Is `return` missing?"
-    values = losses.tolist() if isinstance(losses, Tensor) else losses
-    if not isinstance(values, list | tuple):
-        return "Return the list of all losses, one a step, not only the last."
-    trace.losses = [float(v.detach()) if isinstance(v, Tensor) else float(v) for v in values]
-    return ""
+        trace.problem = "Your function returned None. Is `return` missing?"
+    elif not isinstance(losses, list | tuple):
+        trace.problem = "Return the list of all losses, one a step, not only the last."
+    else:
+        trace.losses = [v.item() if isinstance(v, Tensor) else float(v) for v in losses]
+    return trace
 
 
 def _same_trace(a: _Trace, b: _Trace, parts: tuple[str, ...]) -> bool:
@@ -496,14 +446,10 @@ def _same_trace(a: _Trace, b: _Trace, parts: tuple[str, ...]) -> bool:
 
 
 PATH = ("losses", "final")  # what training did, however it was watched
-
-
 _PROBLEMS = (
     ("has no attribute 'backward'", ".item() gives a number without a graph: backward() first."),
-    ("does not require grad", "The loss has no graph. Compute it from net(L), without no_grad,"
-     " detach or .item() in between."),
-    ("backward through the graph a second time", "backward() is called twice on one graph: the"
-     " forward pass belongs into the loop."),
+    ("does not require grad", "The loss has no graph. Compute it from net(L), without no_grad, detach or .item() in between."),
+    ("backward through the graph a second time", "backward() is called twice on one graph: the forward pass belongs into the loop."),
 )  # fmt: skip
 
 
@@ -513,9 +459,9 @@ def judge_loop(answer: Callable) -> str | None:
     if trace.problem:
         return next((hint for part, hint in _PROBLEMS if part in trace.problem), trace.problem)
     if trace.final == _Line().weight.item():
-        if not trace.backwards:
+        if not trace.gradients:
             return NO_BACKWARD
-        return STANDS_STILL if trace.optimizer_steps else NO_STEP
+        return STANDS_STILL if trace.steps else NO_STEP
     for mistake in LOOP_MISTAKES:
         theirs = trace_loop(mistake.answer)
         only_watched = _same_trace(theirs, right, PATH)  # trains rightly, calls after wrongly
@@ -526,10 +472,7 @@ def judge_loop(answer: Callable) -> str | None:
     if trace.seen != right.seen:
         return f"after(step) should get 1, 2, ..., 12; it got {trace.seen or 'no call'}."
     if difference(right.losses, trace.losses, 1e-4, 1e-3):
-        return (
-            f"The losses differ from those of Adam with the given learning rate: the first three "
-            f"are {_three(trace.losses)}, expected {_three(right.losses)}."
-        )
+        return f"The losses differ from those of Adam with the given learning rate: the first three are {_three(trace.losses)}, expected {_three(right.losses)}."
     if difference(right.final, trace.final, 1e-4, 1e-3):
         return "The losses are right, but the last weights are not: is a step missing or too many?"
     return None
@@ -543,6 +486,7 @@ def _loop(
     zero: str = "first",
     inside: bool = False,
     once: bool = False,
+    backward: bool = True,
     step: bool = True,
     optimizer: type = torch.optim.Adam,
     measure: Callable = F.mse_loss,
@@ -564,7 +508,8 @@ def _loop(
             loss = measure(net(L), ab)
             if zero == "first":
                 opt.zero_grad()
-            loss.backward()
+            if backward:
+                loss.backward()
             if zero == "between":
                 opt.zero_grad(set_to_none=False)
             if step:
@@ -577,28 +522,6 @@ def _loop(
         return losses
 
     return answer
-
-
-def _item_first(net, batch, steps, lr, after):
-    L, ab = batch()
-    F.mse_loss(net(L), ab).item().backward()
-
-
-def _no_backward(net, batch, steps, lr, after):
-    optimizer, losses = torch.optim.Adam(net.parameters(), lr=lr), []
-    for _ in range(steps):
-        losses.append(F.mse_loss(net(batch()[0]), batch()[1]).item())
-        optimizer.step()
-    return losses
-
-
-def _last_loss(net, batch, steps, lr, after):
-    return _loop()(net, batch, steps, lr, after)[-1]
-
-
-def _no_grad(net, batch, steps, lr, after):
-    with torch.no_grad():
-        return _loop()(net, batch, steps, lr, after)
 
 
 def _by_hand(net, batch, steps, lr, after):
@@ -648,10 +571,11 @@ register(Exercise(
     reference=fit, judge=judge_loop,
     wrong=(
         *LOOP_MISTAKES,
-        Answer("item before backward", _item_first, ".item() gives a number without a graph"),
-        Answer("no backward", _no_backward, NO_BACKWARD),
-        Answer("under no_grad", _no_grad, "The loss has no graph"),
-        Answer("only the last loss", _last_loss, "Return the list of all losses"),
+        Answer("item before backward", _loop(measure=lambda p, t: F.mse_loss(p, t).item()),
+               ".item() gives a number without a graph"),
+        Answer("no backward", _loop(backward=False), NO_BACKWARD),
+        Answer("under no_grad", torch.no_grad()(_loop()), "The loss has no graph"),
+        Answer("only the last loss", lambda *args: _loop()(*args)[-1], "Return the list of all losses"),
     ),
     right=(
         Answer("zero_grad last", _loop(zero="last")),
@@ -698,7 +622,7 @@ def _reading(first="baseline", end="mean", falling="ratio", never=-1) -> Callabl
         elif first == "end" and not below:
             at = len(losses) - 1
         last, before = sum(losses[-20:]) / 20, sum(losses[-40:-20]) / 20
-        ends = {"mean": last, "last": losses[-1], "lowest": min(losses), "median": None}
+        ends = {"mean": last, "last": losses[-1], "lowest": min(losses)}
         fall = {
             "ratio": last < 0.95 * before,
             "any": last < before,
@@ -745,41 +669,25 @@ CURVE_MISTAKES = (
            "Where no loss is below the baseline, your loop ran to its end: return -1 then."),
 )  # fmt: skip
 
-
-def judge_curve(answer: Callable) -> str | None:
-    """The hint for the reading of a curve; None where it is right."""
-    parts = ("index of the first loss below", "mean of the last 20", "still falling")
-    return judge_parts(answer, read_curve, CURVE_CASES, parts, CURVE_MISTAKES)
-
-
 register(Exercise(
     name="overfit.curve", lesson=LESSON, minutes=7,
-    reference=read_curve, judge=judge_curve, wrong=CURVE_MISTAKES,
+    reference=read_curve, wrong=CURVE_MISTAKES, judge=judge_parts(
+        read_curve, CURVE_CASES, CURVE_MISTAKES,
+        ("index of the first loss below", "mean of the last 20", "still falling"),
+    ),
     right=(Answer("tensors", _by_tensor),),
 ))  # fmt: skip
 
 # --- the clinic -----------------------------------------------------------------------------------
 
-Diagnosis = dict[str, tuple[str, int, str]]
 
-
-def diagnosis(**entries: tuple[str, int, str]) -> Diagnosis:
+def diagnosis(**entries: tuple[str, int, str]) -> dict[str, tuple[str, int, str]]:
     """Fault, number of the line and the line as it should be for each run, but for those given."""
     right = {}
     for letter, fault in training_clinic.runs.items():
         number, _ = clinic.BROKEN[fault]
         right[letter] = fault, number, clinic.PROGRAM[number - 1].strip()
     return right | entries
-
-
-@cache
-def _clinic_picture() -> Tensor:
-    """A made picture with colours of both signs, uint8 (1, 32, 32, 3)."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, 32), torch.linspace(0, 1, 32), indexing="ij")
-    red = 0.5 + 0.4 * torch.sin(7 * x + 3 * y)
-    green = 0.5 + 0.4 * torch.sin(5 * y - 2 * x + 1)
-    blue = (0.2 + 0.6 * x * (1 - y)) * (0.7 + 0.3 * torch.cos(12 * y))
-    return (255 * torch.stack([red, green, blue], -1)).round().to(torch.uint8)[None]
 
 
 def judge_clinic(answer: Callable) -> str | None:
@@ -801,24 +709,17 @@ def _judge_line(letter: str, fault: str, number: int, line: str) -> str | None:
         return f"Run {letter}: mend the program, not the instruments."
     named = f"Run {letter}: named rightly, but"
     try:
-        log = training_clinic.log(letter, _clinic_picture(), (number, str(line)), steps=40)
-    except Exception as error:
-        return (
-            f"{named} with your line {number} the program stops with "
-            f"{type(error).__name__}: {error}"
+        log = training_clinic.log(
+            letter, photograph("astronaut", 32).permute(0, 2, 3, 1), (number, str(line)), steps=40
         )
+    except Exception as error:
+        return f"{named} with your line {number} the program stops with {type(error).__name__}: {error}"
     found = training_clinic.diagnosis(log)
     if found == HEALTHY:
         return None
     if found == fault:
-        return (
-            f"{named} the log of the mended program still shows {found!r}. Is line {number} the "
-            f"broken one?"
-        )
-    return (
-        f"{named} your line {number} brings something new: the log of the mended program reads "
-        f"{found!r}."
-    )
+        return f"{named} the log of the mended program still shows {found!r}. Is line {number} the broken one?"
+    return f"{named} your line {number} brings something new: the log of the mended program reads {found!r}."
 
 
 register(Exercise(

@@ -195,10 +195,7 @@ def judge_skip(answer: Callable) -> str | None:
             out = answer(deep, skip)
         except RuntimeError:
             if small == (8, 8):
-                return (
-                    "Tensors of other sizes cannot be joined or added: before that, `deep` must have "
-                    "the height and width of `skip`."
-                )
+                return "Tensors of other sizes cannot be joined or added: before that, `deep` must have the height and width of `skip`."
             return f"It works for 8 -> 16, but not for {small} -> {large}: take skip's own size."
         if out is None:
             return "Your function returned None. Is `return` missing?"

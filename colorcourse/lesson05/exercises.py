@@ -276,10 +276,7 @@ def _judge_field(x: Tensor, logits: Tensor) -> str | None:
     if (height, width) == (34, 34):
         return "A logit sees 34 x 34 pixels: one convolution too many halves the size."
     size = "small" if height < FIELD else "large"
-    return (
-        f"A logit sees {height} x {width} pixels: too {size}. From the last layer back to the "
-        "first, a field r becomes (r - 1) * stride + kernel."
-    )
+    return f"A logit sees {height} x {width} pixels: too {size}. From the last layer back to the first, a field r becomes (r - 1) * stride + kernel."
 
 
 def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
