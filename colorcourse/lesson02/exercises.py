@@ -366,7 +366,7 @@ register(Exercise(
         Answer("tanh at the end", lambda k: _Then(lambda x: torch.tanh(x / AB_SCALE), k),
                "where ab was asked for in Lab units"),
         Answer("padding 1 everywhere",
-               lambda k: _changed(k, lambda x: [setattr(g[0], "padding", (1, 1)) for g in x.groups]),
+               lambda k: _changed(k, lambda x: [setattr(g[0], "padding", 1) for g in x.groups]),
                "Pad each convolution so that it keeps"),
         Answer("no dilation", lambda k: DilatedCNN(k, dilations=(1, 1, 1, 1, 1)),
                "depends on 11 x 11 pixels"),
@@ -575,7 +575,8 @@ register(Exercise(
                ".item() gives a number without a graph"),
         Answer("no backward", _loop(backward=False), NO_BACKWARD),
         Answer("under no_grad", torch.no_grad()(_loop()), "The loss has no graph"),
-        Answer("only the last loss", lambda *args: _loop()(*args)[-1], "Return the list of all losses"),
+        Answer("only the last loss", lambda *args: _loop()(*args)[-1],
+               "Return the list of all losses"),
     ),
     right=(
         Answer("zero_grad last", _loop(zero="last")),
@@ -755,7 +756,8 @@ register(Exercise(
         Answer("other cures",
                lambda: diagnosis(
                    A=("zero_grad forgotten", 8, "net.zero_grad()"),
-                   B=("target scaled, prediction not", 7, "loss = mse_loss(prediction / 110, ab / 110)"),
+                   B=("target scaled, prediction not", 7,
+                      "loss = mse_loss(prediction / 110, ab / 110)"),
                    C=("optimizer of another model", 4,
                       "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
                    D=("a and b swapped", 2, "L, ab = lab.split([1, 2], dim=1)"),

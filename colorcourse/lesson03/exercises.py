@@ -1,6 +1,6 @@
 """Lesson 3, networks that generalise: AuC, the block, the skip, the best constant, the clinic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,8 @@ def _noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
 # --- AuC ------------------------------------------------------------------------------------------
 
 
-def auc(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Share of pixels with a Euclidean ab error of at most t, averaged over t = 0, 1, ..., 150."""
-    return _auc()(prediction, truth)
-
-
 def _auc(thresholds=range(151), power=0.5, per_channel=False, factor=1.0, strict=False) -> Callable:
-    """The AuC with one mistake put in."""
+    """The share of pixels within t, mean over the thresholds t; or with one mistake put in."""
 
     def answer(prediction: Tensor, truth: Tensor) -> Tensor:
         squares = (prediction - truth).square()
@@ -59,7 +54,7 @@ def _grid_errors() -> tuple[Tensor, Tensor]:
 
 register(Exercise(
     name="networks.auc", lesson=LESSON, minutes=6,
-    reference=auc, own=(metrics.auc, metrics.cumulative_error),
+    reference=_auc(), own=(metrics.auc, metrics.cumulative_error),
     cases=(
         Case("errors of 0, 5, 10, ..., 35", _grid_errors),
         Case("three pictures with small and large errors",
@@ -85,12 +80,8 @@ register(Exercise(
 # --- the strided block ----------------------------------------------------------------------------
 
 
-def strided_block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Half the height and width: convolution with stride 2, batch norm, ReLU."""
-    return _block(channels_in, channels_out)
-
-
 def _block(a: int, b: int, stride: int = 2, padding: int = 1, norm=nn.BatchNorm2d, act=nn.ReLU):
+    """Half the height and width, from a channels to b; or with one mistake put in."""
     layers = [nn.Conv2d(a, b, 3, stride=stride, padding=padding)]
     return nn.Sequential(*layers, *([norm(b)] if norm else []), *([act()] if act else []))
 
@@ -159,7 +150,7 @@ def _four_wide(a: int, b: int) -> nn.Module:
 
 register(Exercise(
     name="networks.strided_block", lesson=LESSON, minutes=6,
-    reference=strided_block, judge=judge_block,
+    reference=_block, judge=judge_block,
     wrong=(
         Answer("no stride", lambda a, b: _block(a, b, stride=1), "What makes each step skip"),
         Answer("no padding", lambda a, b: _block(a, b, padding=0), "One pixel is missing"),
@@ -174,7 +165,8 @@ register(Exercise(
                                           nn.BatchNorm2d(b), nn.ReLU()),
                "nothing that could be learnt"),
     ),
-    right=(Answer("convolution, then pooling", _Pooled), Answer("kernel 4, instance norm", _four_wide)),
+    right=(Answer("convolution, then pooling", _Pooled),
+           Answer("kernel 4, instance norm", _four_wide)),
 ))  # fmt: skip
 
 
@@ -258,15 +250,6 @@ register(Exercise(
 # --- the best constant ----------------------------------------------------------------------------
 
 
-def best_constant(colours: Tensor, probabilities: Tensor, loss: str) -> Tensor:
-    """The one prediction (2,) of least expected loss, of colours (K, 2) and their probabilities.
-
-    The loss is "l2", squared distance; "l1", absolute distance in a plus that in b; or "0-1", 1
-    unless exactly right. Best are the mean, the median of each channel, the mode.
-    """
-    return _constant()(colours, probabilities, loss)
-
-
 def _mean(colours: Tensor, p: Tensor) -> Tensor:
     return (p[:, None] * colours).sum(0)
 
@@ -282,7 +265,7 @@ def _median(colours: Tensor, p: Tensor) -> Tensor:
 
 
 def _constant(l2=_mean, l1=_median, zero_one=_mode) -> Callable:
-    """The three answers, one of them possibly another."""
+    """The constant (2,) of least expected loss; or with one mistake put in."""
     ways = {"l2": l2, "l1": l1, "0-1": zero_one}
     return lambda colours, p, loss: ways[loss](colours, p)
 
@@ -291,18 +274,12 @@ def _equally(way: Callable) -> Callable:
     return lambda colours, p: way(colours, torch.full_like(p, 1 / len(p)))
 
 
-CONSTANT_CASES = {
-    "an apple": ([[48.0, 30.0], [-29.0, 46.0], [2.0, 60.0]], [0.5, 0.3, 0.2]),
-    "a pepper": (
-        [[55.0, 40.0], [-40.0, 44.0], [12.0, 70.0], [24.0, -20.0]],
-        [0.4, 0.34, 0.22, 0.04],
-    ),
-    "grapes": ([[30.0, -25.0], [-20.0, 40.0]], [0.65, 0.35]),
-    "five colours": (
-        [[-60.0, 10.0], [-10.0, -50.0], [4.0, 3.0], [70.0, 66.0], [15.0, -33.0]],
-        [0.36, 0.09, 0.2, 0.23, 0.12],
-    ),
-}
+CONSTANT_CASES = {  # colours (K, 2) and their probabilities
+    "an apple": ([[48, 30], [-29, 46], [2, 60]], [0.5, 0.3, 0.2]),
+    "a pepper": ([[55, 40], [-40, 44], [12, 70], [24, -20]], [0.4, 0.34, 0.22, 0.04]),
+    "grapes": ([[30, -25], [-20, 40]], [0.65, 0.35]),
+    "five colours": ([[-60, 10], [-10, -50], [4, 3], [70, 66], [15, -33]], [0.36, 0.09, 0.2, 0.23, 0.12]),
+}  # fmt: skip
 CONSTANT_MISTAKES = {
     "l2": (
         Answer("unweighted mean", _constant(l2=_equally(_mean)), "Not all colours are equally probable"),
@@ -311,11 +288,8 @@ CONSTANT_MISTAKES = {
     "l1": (
         Answer("mode for L1", _constant(l1=_mode), "the most probable colour: that is 0-1's answer"),
         Answer("mean for L1", _constant(l1=_mean), "the mean: one far colour pulls it, and L1"),
-        Answer(
-            "unweighted median",
-            _constant(l1=_equally(_median)),
-            "balances probability, not the number of colours",
-        ),
+        Answer("unweighted median", _constant(l1=_equally(_median)),
+               "balances probability, not the number of colours"),
     ),
     "0-1": (
         Answer("mean for 0-1", _constant(zero_one=_mean), "is never exactly right: it is nobody's"),
@@ -333,33 +307,28 @@ def _expected_loss(guess: Tensor, colours: Tensor, p: Tensor, loss: str) -> floa
 
 def judge_constant(answer: Callable) -> str | None:
     """The hint for a best constant; any one of least expected loss is right."""
+    cases = {k: (torch.tensor(c).float(), torch.tensor(p)) for k, (c, p) in CONSTANT_CASES.items()}
     for loss, mistakes in CONSTANT_MISTAKES.items():
-        given = {}
-        for name, (colours, p) in CONSTANT_CASES.items():
-            value = answer(torch.tensor(colours), torch.tensor(p), loss)
+        given, worse = {}, {}
+        for name, (colours, p) in cases.items():
+            value = answer(colours.clone(), p.clone(), loss)
             if value is None:
                 return f"Your function returned None for {loss!r}. Is `return` missing?"
             given[name] = torch.as_tensor(value).detach().float()
             if tuple(given[name].shape) != (2,):
                 return f"For {loss!r} the result has shape {tuple(given[name].shape)}, not (2,)."
-        if hint := _judge_given(given, loss, mistakes):
-            return hint
+            cost = _expected_loss(given[name], colours, p, loss)
+            best = _expected_loss(_constant()(colours, p, loss), colours, p, loss)
+            if cost > best * 1.0001 + 1e-4:
+                worse[name] = f"your constant costs {cost:.4g} on average, the best {best:.4g}"
+        for mistake in mistakes if worse else ():
+            known = {name: mistake.answer(*case, loss) for name, case in cases.items()}
+            if not difference(known, given, 1e-3, 1e-3):
+                return f"{loss!r}: {mistake.hint}."
+        if worse:
+            name, cost = next(iter(worse.items()))
+            return f"{loss!r}, {name}: {cost}."
     return None
-
-
-def _judge_given(given: Mapping[str, Tensor], loss: str, mistakes: Sequence[Answer]) -> str | None:
-    pairs = {k: (torch.tensor(c), torch.tensor(p)) for k, (c, p) in CONSTANT_CASES.items()}
-    best = {k: _expected_loss(best_constant(c, p, loss), c, p, loss) for k, (c, p) in pairs.items()}
-    costs = {k: _expected_loss(given[k], c, p, loss) for k, (c, p) in pairs.items()}
-    worse = [k for k in pairs if costs[k] > best[k] * 1.0001 + 1e-4]
-    if not worse:
-        return None
-    for mistake in mistakes:
-        theirs = {k: mistake.answer(c, p, loss) for k, (c, p) in pairs.items()}
-        if not any(difference(theirs[k], given[k], 1e-3, 1e-3) for k in pairs):
-            return f"{loss!r}: {mistake.hint}."
-    k = worse[0]
-    return f"{loss!r}, {k}: your constant costs {costs[k]:.4g} on average, the best {best[k]:.4g}."
 
 
 def _median_between(colours: Tensor, p: Tensor) -> Tensor:
@@ -377,7 +346,7 @@ def _by_search(colours: Tensor, p: Tensor) -> Tensor:
 
 register(Exercise(
     name="networks.best_constant", lesson=LESSON, minutes=8,
-    reference=best_constant, judge=judge_constant,
+    reference=_constant(), judge=judge_constant,
     wrong=tuple(answer for group in CONSTANT_MISTAKES.values() for answer in group),
     right=(
         Answer("the middle median", _constant(l1=_median_between)),
@@ -452,11 +421,6 @@ register(Exercise(
 ))  # fmt: skip
 
 
-def ssim_loss(prediction: Tensor, truth: Tensor) -> Tensor:
-    """1 - SSIM of (ab + 128) / 255 with a data range of 1; both (N, 2, H, W) in ab units."""
-    return losses.ssim_loss(prediction, truth)
-
-
 def _ssim(shift=128.0, scale=255.0, span=1.0, flip=True) -> Callable:
     """The loss with one mistake put in."""
 
@@ -478,7 +442,7 @@ def _colour_pair(seed: int, noise: float) -> Callable[[], tuple[Tensor, Tensor]]
 
 register(Exercise(
     name="networks.ssim_loss", lesson=LESSON, minutes=6, core=False,
-    reference=ssim_loss, own=(losses.ssim_loss,), atol=1e-4,
+    reference=losses.ssim_loss, atol=1e-4,
     cases=(
         Case("noisy colours", _colour_pair(1, 10.0)),
         Case("nearly the same", _colour_pair(4, 1.0)),
@@ -498,22 +462,8 @@ register(Exercise(
 ))  # fmt: skip
 
 
-def read_curves(training: Sequence[float], validation: Sequence[float]) -> tuple[str, int]:
-    """A verdict on a run by its errors, and the index of the lowest validation.
-
-    "memorising" where the last validation is more than 1.1 times the lowest; else "too short" where
-    it is below 0.95 times the one before; else "settled".
-    """
-    lowest = min(validation)
-    if validation[-1] > 1.1 * lowest:
-        verdict = "memorising"
-    else:
-        verdict = "too short" if validation[-1] < 0.95 * validation[-2] else "settled"
-    return verdict, list(validation).index(lowest)
-
-
 def _reading(by=lambda t, v: v, gap=False, first=False, best=True) -> Callable:
-    """The reading with one mistake put in."""
+    """A verdict by the validation errors and where they are lowest; or with one mistake put in."""
 
     def answer(training: Sequence[float], validation: Sequence[float]) -> tuple[str, int]:
         curve = by(training, validation)
@@ -529,20 +479,14 @@ def _reading(by=lambda t, v: v, gap=False, first=False, best=True) -> Callable:
 
 _CURVES = {
     "a run that overfits": ([500, 300, 150, 60, 20], [510.0, 380.0, 330.0, 360.0, 420.0]),
-    "a run that was stopped early": (
-        [500, 420, 340, 280, 230],
-        [520.0, 440.0, 370.0, 320.0, 280.0],
-    ),
-    "a run with a wide gap that settles": (
-        [500, 200, 100, 90, 88],
-        [510.0, 340.0, 300.0, 292, 290],
-    ),
+    "a run that was stopped early": ([500, 420, 340, 280, 230], [520.0, 440, 370, 320, 280]),
+    "a run with a wide gap that settles": ([500, 200, 100, 90, 88], [510.0, 340, 300, 292, 290]),
     "a run that settles": ([500, 300, 260, 252, 250], [510.0, 310.0, 270.0, 261.0, 262.0]),
 }
 
 register(Exercise(
     name="networks.curves", lesson=LESSON, minutes=4, core=False,
-    reference=read_curves,
+    reference=_reading(),
     cases=tuple(Case(name, lambda c=c: (list(c[0]), list(c[1]))) for name, c in _CURVES.items()),
     wrong=(
         Answer("by training error", _reading(by=lambda t, v: t),
