@@ -16,9 +16,9 @@ from benchmarks.timing import interleaved, one_thread, table
 from benchmarks.training import peak_above_now
 from colorkit.bins import SoftEncoder, Targets, ab_bins, soft_cross_entropy
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.device import pick_precision
+from colorkit.device import Precision, pick_precision
+from colorkit.losses import Classification
 from colorkit.models import Classifier, ZhangNet
-from colorkit.training.objectives import Classification
 from colorkit.worlds import orchard
 
 BATCH, SIDE, KERNELS = 32, 64, 16
@@ -139,14 +139,13 @@ def losses() -> None:
     print(table("Wanted", ["", *WANTED], rows), end="\n\n")
 
 
-def _training(loss: Callable, channels_last: bool | None) -> Callable[[], None]:
+def _training(loss: Callable, precision: Precision) -> Callable[[], None]:
     """A step of AdamW of the eight groups with 313 classes."""
     torch.manual_seed(0)
-    precision = pick_precision(torch.device("cpu"), "float32", channels_last)
-    model = precision.arrange(Classifier(ZhangNet(KERNELS)).train())
+    model = Classifier(ZhangNet(KERNELS)).to(memory_format=precision.layout).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     world = orchard(BATCH, SIDE, seed=0)
-    batch = precision.arrange(world.L), world.ab
+    batch = precision.place((world.L, world.ab))
 
     def step() -> None:
         optimizer.zero_grad()
@@ -166,9 +165,10 @@ def steps() -> None:
         features = F.interpolate(features, scale_factor=4, mode="bilinear", align_corners=False)
         return F.cross_entropy(model.head(features), dense(encoder(ab)))
 
+    cpu = torch.device("cpu")
     ways = {
-        "full size, dense targets": _training(at_full_size, channels_last=False),
-        "a quarter, sparse targets": _training(Classification(), channels_last=None),
+        "full size, dense targets": _training(at_full_size, Precision(cpu)),
+        "a quarter, sparse targets": _training(Classification(), pick_precision(cpu, "float32")),
     }
     timings = interleaved(ways, "full size, dense targets", rounds=5)
     rows = [[n, f"{BATCH / t.seconds:.1f}", f"{t.ratio:.2f}"] for n, t in timings.items()]

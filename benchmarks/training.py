@@ -3,7 +3,8 @@
 The same U-Net with batch norm on the same 8-bit pictures. "Tutorial" is the loop that most
 tutorials on colorization show: a DataLoader over a dataset that converts picture after picture with
 scikit-image, float32, Adam, clipping, ``loss.item()``. "Tutorial, Lab ready" has its Lab tensors in
-memory beforehand: what is left is the network alone.
+memory beforehand: what is left is the network alone. "Bare loop" is the step of `fit` with nothing
+about it: the same batches, layout, precision and optimizer.
 """
 
 import subprocess
@@ -23,10 +24,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from benchmarks.timing import interleaved, one_thread, table
 from colorkit.batches import Batches
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.device import has_fast_bf16
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Regression
-from colorkit.training.options import Options
+from colorkit.device import has_fast_bf16, pick_precision
+from colorkit.fit import fit
+from colorkit.losses import regression
 from colorkit.worlds import orchard
 
 BATCH, SIDE, STEPS, WIDTH = 16, 64, 6, 16
@@ -103,14 +103,34 @@ def tutorial(dataset: Dataset) -> Callable[[], None]:
     return way
 
 
-def ours(rgb: Tensor, **options: object) -> Callable[[], None]:
+def ours(rgb: Tensor, precision: str = "auto") -> Callable[[], None]:
     """A way that trains for STEPS steps with `fit`."""
     torch.manual_seed(0)
-    model, data = UNet(), Batches(rgb, BATCH)
+    model, data, loss = UNet(), Batches(rgb, BATCH), regression(F.mse_loss)
 
     def way() -> None:
-        chosen = Options(steps=STEPS, **options)
-        fit(model, Regression(F.mse_loss), data, chosen, callbacks=(), device="cpu")
+        fit(model, loss, data, STEPS, callbacks=(), device="cpu", precision=precision)
+
+    return way
+
+
+def bare(rgb: Tensor) -> Callable[[], None]:
+    """A way that trains for STEPS steps with the innermost lines of `fit` alone."""
+    torch.manual_seed(0)
+    precision = pick_precision(CPU)
+    model = UNet().to(memory_format=precision.layout)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    data = Batches(rgb, BATCH)
+
+    def way() -> None:
+        for batch in data():
+            L, ab = precision.place(batch)
+            optimizer.zero_grad()
+            with precision.autocast():
+                loss = F.mse_loss(model(L), ab)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
 
     return way
 
@@ -121,7 +141,7 @@ def ways(rgb: Tensor) -> dict[str, Callable[[], Callable[[], None]]]:
         "tutorial": lambda: tutorial(Pictures(rgb)),
         "tutorial, Lab ready": lambda: tutorial(TensorDataset(*split_lab(rgb_to_lab(rgb)))),
         "fit": lambda: ours(rgb),
-        "fit, channels_last off": lambda: ours(rgb, channels_last=False),
+        "bare loop": lambda: bare(rgb),
     }
     if has_fast_bf16(CPU):
         made["fit, float32"] = lambda: ours(rgb, precision="float32")
@@ -185,14 +205,17 @@ def quality(steps: int = 100, width: int = 8) -> None:
             torch.manual_seed(seed)
             run = fit(
                 UNet(width),
-                Regression(F.mse_loss),
+                regression(F.mse_loss),
                 Batches(train, BATCH, seed=seed),
-                Options(steps=steps, lr=3e-3, seed=seed, precision=precision, validate_every=steps),
+                steps,
+                lr=3e-3,
+                seed=seed,
                 validation=Batches(held_out, 64, in_order=True),
                 callbacks=(),
                 device="cpu",
+                precision=precision,
             )
-            errors.append(run.best)
+            errors.append(run.history[-1]["validation"])
         plain, bf16 = errors
         rows.append([f"seed {seed}", f"{plain:.1f}", f"{bf16:.1f}", f"{bf16 / plain - 1:+.1%}"])
     columns = [f"ab MSE, orchard, {steps} steps", "float32", "bf16", "difference"]

@@ -307,7 +307,7 @@ class Prior(NamedTuple):
 
 
 Data = Iterable[tuple[Tensor, Tensor]] | Callable[[], Iterable[tuple[Tensor, Tensor]]]
-"""Batches of (L, ab), or a data source that `colorkit.training.fit` takes."""
+"""Batches of (L, ab), or a data source that `colorkit.fit` takes."""
 
 
 def ab_histogram(data: Data) -> Tensor:

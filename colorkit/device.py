@@ -6,42 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-PRECISIONS = ("auto", "float32", "bf16")
+PRECISIONS = ("auto", "float32", "bf16", "float64")
 
 
-def pick_device(prefer: str | None = None) -> torch.device:
-    """The fastest device here: CUDA, else Apple's MPS, else the CPU.
-
-    Parameters
-    ----------
-    prefer : str, optional
-        A device that is taken as it is, for instance ``"cpu"``.
-
-    Examples
-    --------
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
+def pick_device(prefer: str | torch.device | None = None) -> torch.device:
+    """The device that is asked for, else the fastest one here: CUDA, Apple's MPS, the CPU."""
     if prefer is not None:
         return torch.device(prefer)
     if torch.cuda.is_available():
         return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed Python, NumPy and torch (all devices); return a CPU generator with the same seed.
-
-    Examples
-    --------
-    >>> generator = seed_everything(0)
-    >>> bool((torch.rand(3) == torch.rand(3, generator=generator)).all())
-    True
-    """
+    """Seed Python, NumPy and torch (all devices); return a CPU generator with the same seed."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - some libraries still draw from the global state
     torch.manual_seed(seed)
@@ -50,59 +30,48 @@ def seed_everything(seed: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Precision:
-    """How the forward pass computes: the dtype of autocast (None: off) and the memory format."""
+    """How a network computes on its device: its dtype, bf16 in the forward pass or not, layout."""
 
-    autocast_dtype: torch.dtype | None = None
-    channels_last: bool = False
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    bf16: bool = False
+    layout: torch.memory_format = torch.contiguous_format
 
-    def autocast(self, device: torch.device) -> torch.autocast:
-        """A context in which the forward pass runs; it does nothing where autocast is off."""
-        enabled = self.autocast_dtype is not None
-        return torch.autocast(device.type, dtype=self.autocast_dtype, enabled=enabled)
+    def autocast(self) -> torch.autocast:
+        """A context in which the forward pass runs; it does nothing where bf16 is off."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def arrange(self, value: Tensor | nn.Module) -> Tensor | nn.Module:
-        """A tensor (N, C, H, W) or a module in this memory format; other tensors as they are."""
-        if not self.channels_last:
-            return value
-        if isinstance(value, nn.Module):
-            return value.to(memory_format=torch.channels_last)
-        return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+    def place(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The tensors on the device, pictures in dtype and layout; whole numbers stay such."""
+        moved = (
+            x.to(self.device, self.dtype if x.is_floating_point() else None, non_blocking=True)
+            for x in batch
+        )
+        return tuple(x.contiguous(memory_format=self.layout) if x.ndim == 4 else x for x in moved)
 
 
-def pick_precision(
-    device: torch.device, precision: str = "auto", channels_last: bool | None = None
-) -> Precision:
-    """bf16 autocast and channels_last where this hardware gains from them.
+def pick_precision(device: torch.device, precision: str = "auto") -> Precision:
+    """The precision of that name on a device.
 
-    bf16 on CUDA with bf16 units and on CPUs with AMX or AVX512-BF16; elsewhere it is emulated and
-    slower. channels_last there too, and in float32 on CPUs whose convolutions are oneDNN's, where
-    a U-Net trains about 1.2 times as fast with it (`python -m benchmarks training`).
-
-    Parameters
-    ----------
-    device : torch.device
-    precision : {"auto", "float32", "bf16"}
-        "auto": what the environment variable COLORKIT_PRECISION says, else what the hardware gains
-        from.
-    channels_last : bool, optional
-        None: where it pays.
-
-    Examples
-    --------
-    >>> pick_precision(torch.device("cpu"), "float32", channels_last=False)
-    Precision(autocast_dtype=None, channels_last=False)
+    "auto" is what the environment variable COLORKIT_PRECISION says, else bf16 on CUDA with bf16
+    units and on CPUs with AMX or AVX512-BF16; elsewhere bf16 is emulated and slower. The layout is
+    channels_last there too, and on CPUs whose convolutions are oneDNN's, where a U-Net trains
+    about 1.2 times as fast with it (`python -m benchmarks training`).
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision is one of {PRECISIONS}, not {precision!r}")
     if precision == "auto":
         precision = os.environ.get("COLORKIT_PRECISION", "auto")
-        if precision not in PRECISIONS:
-            raise ValueError(f"COLORKIT_PRECISION is one of {PRECISIONS}, not {precision!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"a precision (or COLORKIT_PRECISION) is one of {', '.join(PRECISIONS)}, "
+            f"not {precision!r}"
+        )
     fast = has_fast_bf16(device)
-    bf16 = fast if precision == "auto" else precision == "bf16"
-    if channels_last is None:
-        channels_last = fast or _has_onednn(device)
-    return Precision(torch.bfloat16 if bf16 else None, channels_last)
+    return Precision(
+        device,
+        torch.float64 if precision == "float64" else torch.float32,
+        fast if precision == "auto" else precision == "bf16",
+        torch.channels_last if fast or _has_onednn(device) else torch.contiguous_format,
+    )
 
 
 def has_fast_bf16(device: torch.device) -> bool:

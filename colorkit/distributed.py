@@ -1,16 +1,18 @@
-"""Several processes as one: what torchrun started, and sums over all of it.
-
-With one process every function here is the identity, so the loop has no second version.
-"""
+"""Several processes, started by torchrun, that train as one. Alone, each function does nothing."""
 
 import os
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+
+
+def _running() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def world_size() -> int:
@@ -29,54 +31,53 @@ def is_main() -> bool:
 
 
 @contextmanager
-def process_group(device: str | None = None) -> Iterator[None]:
-    """Join the processes that torchrun started, until the end of the block.
-
-    nccl where CUDA is there and wanted, else gloo. Without torchrun, or with one process, nothing
-    happens.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _running():
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did, until the end of the block."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    cuda = torch.cuda.is_available() and device in (None, "cuda")
-    if cuda:
+    if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=10))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(minutes=10))
     try:
         yield
     finally:
         distributed.destroy_process_group()
 
 
-def own_device(device: torch.device) -> torch.device:
-    """This process's own GPU, where several share a machine."""
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
-
-
-def wrap(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model whose gradients are averaged over the processes; itself if there is one."""
+def wrap(model: nn.Module) -> nn.Module:
+    """The model whose gradients are averaged over the processes."""
     if world_size() == 1 or not any(p.requires_grad for p in model.parameters()):
         return model
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    return nn.parallel.DistributedDataParallel(model)
 
 
 def all_reduce(sums: Tensor) -> Tensor:
     """The sum over all processes, in place."""
     if _running():
-        distributed.all_reduce(sums)
+        moved = sums.cuda() if distributed.get_backend() == "nccl" else sums
+        distributed.all_reduce(moved)
+        sums.copy_(moved)
     return sums
 
 
-def gather(value: object) -> list:
-    """One value of each process, in the order of their ranks, on every process."""
-    if not _running():
-        return [value]
-    values = [None] * world_size()
-    distributed.all_gather_object(values, value)
-    return values
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Whether any process was asked to stop by Ctrl-C; alone, a second one breaks off at once."""
+    heard: list[int] = []
 
+    def handle(number: int, frame: object) -> None:
+        if heard and world_size() == 1:
+            raise KeyboardInterrupt
+        heard.append(number)
 
-def _running() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
+    # torchrun passes Ctrl-C on as SIGTERM; only the main thread hears signals.
+    numbers = [signal.SIGINT] + [signal.SIGTERM] * (world_size() > 1)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handle) for number in numbers if main}
+    try:
+        yield lambda: bool(all_reduce(torch.tensor(float(len(heard)))))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,241 +1,172 @@
-"""Losses for regression of ab: squared and absolute error, structure, and switching between them.
+"""Losses: what a network minimises, alone or against a discriminator.
 
-Each takes raw ab (N, 2, H, W) in Lab units, prediction first, and gives one number to minimise, a
-float32 tensor with a gradient. Colours are compared in Lab units, never in a scaled copy, so that
-the numbers of two models mean the same: 100 ab² is a typical distance of 10 in a and in b.
+Criteria compare two ab tensors (N, 2, H, W) in Lab units, prediction first, so that the numbers of
+two models mean the same: 100 ab² is a typical distance of 10 in a and in b. Objectives are what
+`colorkit.fit.fit` takes, ``loss(model, batch)``. All give a scalar, in float32 or better also where
+the network computes in bf16.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-__all__ = [
-    "LOSSES",
-    "Loss",
-    "Switch",
-    "l1",
-    "l2",
-    "loss_by_name",
-    "masked_mean",
-    "masked_sum",
-    "ssim_loss",
-]
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(prediction, target), both (N, 2, H, W) in Lab units, to a scalar."""
+from colorkit.bins import SoftEncoder, pixel_weights, soft_cross_entropy
 
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window of SSIM (sigma 1.5, cut at 3.5 sigma)."""
 
 
-def masked_sum(values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Weighted sum and the sum of the weights: what several processes add up before dividing.
+def l2(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error in ab², over pixels and both channels. Its best constant is the mean.
 
-    Parameters
-    ----------
-    values : Tensor
-        (N, C, H, W).
-    mask : Tensor, optional
-        (N, 1, H, W): bool, or weights of 0 or more. It counts for each channel. By default all
-        pixels weigh 1.
+    A mean of squares, not of norms, whose gradient is no number at an exact match.
 
-    Returns
-    -------
-    tuple of Tensor
-        Sum of mask times value, and sum of the mask over pixels and channels; scalars.
-
-    Raises
-    ------
-    ValueError
-        If the mask's shape is another.
-    """
-    if mask is None:
-        return values.sum(), values.new_tensor(values.numel())
-    expected = (values.shape[0], 1, *values.shape[2:])
-    if mask.shape != expected:
-        raise ValueError(
-            f"the mask has shape {tuple(mask.shape)}; values of shape {tuple(values.shape)} need "
-            f"{expected}: one weight a pixel, the same for each channel"
-        )
-    # where, not a product: 0 times a NaN or infinity that the mask hides would be NaN
-    kept = torch.where(mask > 0, values * mask.to(values.dtype), 0)
-    return kept.sum(), mask.to(values.dtype).sum() * values.shape[1]
-
-
-def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean over the pixels of the mask and all channels; 0 where nothing counts.
-
-    The denominator is the sum of the mask times the number of channels, not the number of pixels:
-    an all-ones mask of any size gives the plain mean, and doubling the mask changes nothing.
-
-    Parameters
-    ----------
-    values : Tensor
-        (N, C, H, W).
-    mask : Tensor, optional
-        (N, 1, H, W): bool, or weights of 0 or more.
-
-    Returns
-    -------
-    Tensor
-        A scalar.
-
-    Examples
-    --------
-    >>> values = torch.tensor([1.0, 2.0, 30.0]).view(1, 1, 1, 3)
-    >>> masked_mean(values, torch.tensor([True, True, False]).view(1, 1, 1, 3))
-    tensor(1.5000)
-    """
-    total, weight = masked_sum(values, mask)
-    return total / torch.where(weight > 0, weight, 1)
-
-
-def l2(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared error, in ab²: a mean over pixels and both channels.
-
-    Its best constant is the mean. It is a mean of squares, not of norms, whose gradient is not a
-    number at an exact match.
-
-    Parameters
-    ----------
-    prediction, target : Tensor
-        (N, 2, H, W) in Lab units.
-    mask : Tensor, optional
-        (N, 1, H, W): which pixels count, or how much.
-
-    Returns
-    -------
-    Tensor
-        A float32 scalar (float64 for float64).
-
-    Examples
-    --------
     >>> l2(torch.zeros(1, 2, 1, 1), torch.tensor([3.0, 4.0]).view(1, 2, 1, 1))
     tensor(12.5000)
     """
-    prediction, target = _check_pair(prediction, target)
-    return masked_mean((prediction - target).square(), mask)
+    prediction, target = _pair(prediction, target)
+    return _mean((prediction - target).square())
 
 
-def l1(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute error (MAE), in ab units: a mean over pixels and both channels.
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error in ab units. Its best constant is the median of a and that of b.
 
-    Its best constant is the median of a and the median of b.
-
-    Parameters and result are those of `l2`.
-
-    Examples
-    --------
     >>> l1(torch.zeros(1, 2, 1, 1), torch.tensor([3.0, -4.0]).view(1, 2, 1, 1))
     tensor(3.5000)
     """
-    prediction, target = _check_pair(prediction, target)
-    return masked_mean((prediction - target).abs(), mask)
+    prediction, target = _pair(prediction, target)
+    return _mean((prediction - target).abs())
 
 
 def ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """1 - SSIM of the two colour channels, each scaled to (ab + 128) / 255, data range 1.
+    """1 - SSIM of both channels, each scaled to (ab + 128) / 255, data range 1: from 0 to 2.
 
-    Computed in float32 also under autocast: variances are differences of nearly equal numbers,
-    of which bf16 leaves nothing.
+    Never in bf16, which leaves nothing of the variances, differences of nearly equal numbers.
 
-    Parameters
-    ----------
-    prediction, target : Tensor
-        (N, 2, H, W) in Lab units, at least 11 x 11 pixels.
-
-    Returns
-    -------
-    Tensor
-        A float32 scalar in [0, 2]: 0 for equal pictures.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or the pictures are smaller than the window.
-
-    References
-    ----------
     Z. Wang et al., "Image quality assessment: from error visibility to structural similarity",
     IEEE Transactions on Image Processing 13 (2004).
     """
-    prediction, target = _check_pair(prediction, target)
+    prediction, target = _pair(prediction, target)
     if min(prediction.shape[2:]) < SSIM_WINDOW:
         raise ValueError(
             f"SSIM needs pictures of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got "
             f"{prediction.shape[2]} x {prediction.shape[3]}"
         )
-    x, y = ((ab.float() + 128) / 255 for ab in (prediction, target))
+    x, y = ((ab + 128) / 255 for ab in (prediction, target))
     with torch.autocast(x.device.type, enabled=False):
         return 1 - structural_similarity_index_measure(x, y, data_range=1.0)
 
 
-LOSSES: dict[str, Loss] = {"l2": l2, "l1": l1, "ssim": ssim_loss}
-"""The losses that a configuration can name."""
-
-
-def loss_by_name(name: str) -> Loss:
-    """The loss of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the message lists them.
-    """
-    if name not in LOSSES:
-        raise ValueError(f"there is no loss {name!r}: take one of {', '.join(LOSSES)}")
-    return LOSSES[name]
-
-
-class Switch:
-    """Losses that take turns by epoch, such as absolute error first and SSIM after it.
-
-    Parameters
-    ----------
-    schedule : mapping of int to str or Loss
-        First epoch, counted from 0, to the loss that holds from then on. One starts at 0.
-
-    Raises
-    ------
-    ValueError
-        If none starts at 0, an epoch is no natural number, or there is no loss of a name.
-
-    Examples
-    --------
-    >>> switch = Switch({0: "l1", 5: "ssim"})
-    >>> [switch(epoch).__name__ for epoch in (0, 4, 5, 99)]
-    ['l1', 'l1', 'ssim_loss', 'ssim_loss']
-    """
-
-    def __init__(self, schedule: Mapping[int, str | Loss]) -> None:
-        if 0 not in schedule:
-            raise ValueError(f"no loss for epoch 0: the schedule starts at {sorted(schedule)}")
-        bad = [epoch for epoch in schedule if not isinstance(epoch, int) or epoch < 0]
-        if bad:
-            raise ValueError(f"epochs must be whole numbers of 0 or more, got {bad}")
-        self.starts = sorted(schedule)
-        chosen = [schedule[start] for start in self.starts]
-        self.losses = [loss_by_name(x) if isinstance(x, str) else x for x in chosen]
-
-    def __call__(self, epoch: int) -> Loss:
-        """The loss that holds in this epoch."""
-        if epoch < 0:
-            raise ValueError(f"epochs count from 0, got {epoch}")
-        return self.losses[bisect_right(self.starts, epoch) - 1]
-
-
-def _check_pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32 or better; broadcasting (N, 2, H, W) against another shape hides mistakes."""
     if prediction.shape != target.shape or prediction.ndim != 4 or prediction.shape[1] != 2:
         raise ValueError(
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} must both be "
             "(N, 2, H, W): ab in Lab units"
         )
-    return _at_least_float32(prediction), _at_least_float32(target)
+    return _full(prediction), _full(target)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def _mean(errors: Tensor) -> Tensor:
+    """Unlike that of .mean(), its gradient keeps the order in memory, such as channels_last."""
+    return errors.sum() / errors.numel()
+
+
+def _full(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
+
+
+def regression(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable:
+    """The objective of a model that gives ab: ``criterion(model(L), ab)``."""
+
+    def objective(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        L, ab = batch
+        return criterion(model(L), ab)
+
+    return objective
+
+
+class Classification:
+    """The objective of a model that gives logits over the bins: cross-entropy with soft targets.
+
+    Of each cell of the logits the pixel in its middle is encoded, not the cell's mean: the mean of
+    two colours that meet at an edge is a colour that neither has, which is what a classifier is
+    there to avoid. The published code does so too, and encodes 16 times fewer pixels than there
+    are.
+
+    The loss is a mean over the pixels, weighted or not (`colorkit.bins.soft_cross_entropy`), so
+    the mean over several processes is that of the whole batch.
+
+    Parameters
+    ----------
+    bins : Tensor, optional
+        (Q, 2), by default the 313; those of the model.
+    weights : Tensor, optional
+        (Q,), of the bins, from `colorkit.bins.rebalancing_weights`; None: all the same.
+    """
+
+    def __init__(self, bins: Tensor | None = None, weights: Tensor | None = None) -> None:
+        self.encoder = SoftEncoder(bins)
+        count = len(self.encoder.bins)
+        if weights is not None and weights.shape != (count,):
+            raise ValueError(
+                f"weights {tuple(weights.shape)} must be ({count},): one a bin, not one a pixel"
+            )
+        self.weights = weights
+
+    def __call__(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        L, ab = batch
+        logits = model(L)
+        targets = self.encoder(middle_pixels(ab, logits.shape[2:]))
+        weights = None if self.weights is None else pixel_weights(targets, self.weights)
+        return soft_cross_entropy(logits, targets, weights, in_place=True)
+
+
+def middle_pixels(ab: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pixel in the middle of each cell: ab (N, 2, H, W) to (N, 2, h, w).
+
+    Cells have 1, 2, 4, 8 or 16 pixels a side, and the last ones may reach beyond the picture. Of
+    the four pixels about a middle it is the one below, on the right.
+    """
+    for scale in (1, 2, 4, 8, 16):
+        if all(-(-whole // scale) == part for whole, part in zip(ab.shape[2:], size, strict=True)):
+            rows, columns = (
+                (torch.arange(part, device=ab.device) * scale + scale // 2).clamp_max(whole - 1)
+                for part, whole in zip(size, ab.shape[2:], strict=True)
+            )
+            return ab[:, :, rows[:, None], columns]
+    raise ValueError(
+        f"logits of {size[0]} x {size[1]} are no 1, 1/2, 1/4, 1/8 or 1/16 of the colours' "
+        f"{ab.shape[2]} x {ab.shape[3]}"
+    )
+
+
+def discriminator_loss(true: Tensor, generated: Tensor, smooth: float = 0.0) -> Tensor:
+    """Cross-entropy of logits of any shape, mean of its halves on true and on generated pictures.
+
+    The label of true pictures is 1 - smooth. A discriminator that has learned nothing has logits
+    of 0, so that both players' losses start at ln 2 (I. Goodfellow et al., NeurIPS 2014).
+
+    >>> discriminator_loss(torch.zeros(4, 1, 6, 6), torch.zeros(4, 1, 6, 6))
+    tensor(0.6931)
+    """
+    true, generated = _full(true), _full(generated)
+    # -(1 - s) log D - s log(1 - D), and softplus(x) = -log(1 - D) = x - log D
+    return ((F.softplus(-true) + smooth * true).mean() + F.softplus(generated).mean()) / 2
+
+
+def generator_loss(generated: Tensor) -> Tensor:
+    """-log D(generated): unlike log(1 - D) it has a gradient where the discriminator is sure."""
+    return F.softplus(-_full(generated)).mean()
+
+
+def accuracy(true: Tensor, generated: Tensor) -> Tensor:
+    """Balanced: the mean of the shares of true and of generated logits on the right side of 0.
+
+    >>> accuracy(torch.tensor([1.0, 2.0, 3.0, -1.0]), torch.tensor([-1.0, 1.0]))
+    tensor(0.6250)
+    """
+    return ((true > 0).float().mean() + (generated <= 0).float().mean()) / 2

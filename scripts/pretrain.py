@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colorkit.batches import Batches
+from colorkit.device import pick_device
 from colorkit.files import write_whole
+from colorkit.fit import fit
 from colorkit.models.colorizer import evaluating
 from colorkit.models.resnet import Encoder, encoder_input, unpack
-from colorkit.training.fit import fit
-from colorkit.training.options import Options
 from colorkit.worlds import WORLDS
 
 WIDTH, SIZE, CELL = 16, 64, 4
@@ -105,8 +105,8 @@ def main(out: Path, steps: int, pictures: int, device: str | None) -> None:
     torch.manual_seed(SEED)
     model = KindClassifier()
     data = Batches(draw(pictures, SEED), 32, seed=SEED)
-    options = Options(steps=steps, lr=3e-3, warmup=steps // 20, seed=SEED)
-    run = fit(model, kind_loss, data, options, device=device)
+    options = {"lr": 3e-3, "schedule": "one-cycle", "seed": SEED, "device": device}
+    run = fit(model, kind_loss, data, steps, **options)
     if run.stopped != "finished":
         raise click.ClickException(f"stopped at step {run.step} of {steps}: {out} was not written")
     packed = pack(model.cpu().state_dict())
@@ -115,8 +115,8 @@ def main(out: Path, steps: int, pictures: int, device: str | None) -> None:
         "command": f"python scripts/pretrain.py OUT --steps {steps} --pictures {pictures}",
         "kinds": list(KINDS),
         **measure(model, *draw(HELD_OUT, SEED + 1)),
-        "seconds": round(run.seconds, 1),
-        "device": str(run.device),
+        "seconds": round(run.history[-1]["seconds"], 1),
+        "device": str(pick_device(device)),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
     }

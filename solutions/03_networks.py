@@ -52,13 +52,11 @@ from colorkit.batches import Batches
 from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, score_models, skill_score, table
-from colorkit.losses import Switch, l1, l2
+from colorkit.fit import fit
+from colorkit.losses import l1, l2, regression, ssim_loss
 from colorkit.objects import object_colors
 from colorkit.plots import colorings, error_figure, show, swatches
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Regression, SwitchingRegression
-from colorkit.training.options import Options
-from colorkit.training.progress import LivePlot
+from colorkit.progress import LivePlot
 
 cfg, device = settings("03_networks", profile), pick_device()
 print(f"profile {cfg.profile}, {device}: {cfg.pictures} pictures of {size or cfg.size} pixels")
@@ -253,14 +251,13 @@ predict(
 
 
 # %%
-def train(build, pair, steps, objective=None, seed=cfg.seed, callbacks=(), lr=cfg.lr, **more):
+def train(build, pair, steps, loss=None, seed=cfg.seed, **options):
     """Seed, build a network, train it on the pair (L, ab); return it and its run."""
     seed_everything(seed)
     net = build().to(device)
     data = Batches(pair, min(cfg.batch, len(pair[0])), seed=seed)
-    options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
-    objective = objective or Regression(l2)
-    return net, fit(net, objective, data, options, callbacks=callbacks, **more)
+    options = {"lr": cfg.lr, "schedule": "one-cycle", "callbacks": ()} | options
+    return net, fit(net, loss or regression(l2), data, steps, seed=seed, **options)
 
 
 small = lesson_pictures("orchard", cfg.small_pictures, cfg.small_held_out, 32, cfg.seed)
@@ -443,15 +440,15 @@ predict(
 
 # %%
 epoch = len(Batches(small.train, cfg.batch))
-switch = Switch({0: "l1", cfg.loss_steps // epoch // 2: "ssim"})
-objectives = {
-    "L2": Regression(l2),
-    "L1": Regression(l1),
-    "L1, then SSIM": SwitchingRegression(switch),
+half = epoch * (cfg.loss_steps // epoch // 2)
+losses = {
+    "L2": regression(l2),
+    "L1": regression(l1),
+    "L1, then SSIM": {0: regression(l1), half: regression(ssim_loss)},
 }
 by_loss = {
-    name: train(lambda: models.UNet(16, 3), small.train, cfg.loss_steps, objective)[0]
-    for name, objective in objectives.items()
+    name: train(lambda: models.UNet(16, 3), small.train, cfg.loss_steps, loss)[0]
+    for name, loss in losses.items()
 }
 by_loss_and_best = by_loss | {"oracle": models.Oracle(small_world)}
 by_scores = score_models(by_loss_and_best, small.batches(), columns)

@@ -37,7 +37,6 @@ size = None  # side of photographs in pixels; None: the profile's
 
 # %%
 import math
-from functools import partial
 
 import pandas as pd
 import torch
@@ -55,12 +54,10 @@ from colorkit.data.photographs import BUNDLED, photograph
 from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, paired_difference, score_models, table
-from colorkit.losses import l2
+from colorkit.fit import fit
+from colorkit.losses import Classification, l2, middle_pixels, regression
 from colorkit.metrics import auc, colorfulness, share_within
 from colorkit.plots import colorings, error_figure, intervals, show
-from colorkit.training.fit import adamw, fit
-from colorkit.training.objectives import Classification, Regression, middle_pixels
-from colorkit.training.options import Options
 from colorkit.worlds.portrait_scenes import HAIR, TONES, portraits
 
 cfg, device = settings("04_classes", profile), pick_device()
@@ -340,24 +337,24 @@ check("classes.annealed_mean")
 
 
 # %%
-def train(net, objective, pair, steps, seed=cfg.seed, batch=cfg.batch, lr=cfg.lr, **others):
+def train(net, loss, pair, steps, seed=cfg.seed, batch=cfg.batch, **options):
     """Train on the pair (L, ab), quietly; return the network."""
     data = Batches(pair, min(batch, len(pair[0])), seed=seed)
-    options = Options(steps=steps, lr=lr, schedule="one-cycle", seed=seed)
-    fit(net.to(device), objective, data, options, **{"callbacks": (), **others})
+    options = {"lr": cfg.lr, "schedule": "one-cycle", "callbacks": ()} | options
+    fit(net, loss, data, steps, seed=seed, **options)
     return net
 
 
 three = {
-    "L2": (start(), Regression(l2)),
+    "L2": (start(), regression(l2)),
     "classes": (classifier(), Classification(bins)),
     "rebalanced": (classifier(), Classification(bins, w)),
 }
 large = {"batch": cfg.large_batch, "lr": cfg.large_lr}
-forgetful = partial(adamw, betas=(0.9, cfg.large_beta2))  # AdamW for short runs
+large["betas"] = (0.9, cfg.large_beta2)  # AdamW forgets faster, for a short run
 nets = {
-    name: train(net, objective, pictures.train, cfg.steps, **large, optimizer=forgetful)
-    for name, (net, objective) in three.items()
+    name: train(net, loss, pictures.train, cfg.steps, **large)
+    for name, (net, loss) in three.items()
 }
 if memory:
     memory.clear()  # half a gigabyte
@@ -705,7 +702,7 @@ predict(
 
 # %%
 few = tuple(plane[: cfg.few] for plane in small.train)
-watch = comparisons.Watch(few, small.val, every=max(1, cfg.watch_steps // 12))
+watch = comparisons.Watch(unweighted, few, small.val, every=max(1, cfg.watch_steps // 12))
 net = small_classifier()
 train(net, unweighted, few, cfg.watch_steps, callbacks=[watch])
 watched = watch.frame()

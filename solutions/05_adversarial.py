@@ -61,13 +61,10 @@ from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, paired_difference, score_models, table
 
 # %%
-from colorkit.losses import l1, l2
+from colorkit.fit import fit
+from colorkit.losses import Classification, l1, l2, regression
 from colorkit.metrics import colorfulness, ssim
 from colorkit.plots import colorings, intervals, show
-from colorkit.training.adversarial import Rules
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Classification, Regression
-from colorkit.training.options import Options
 from colorkit.worlds import bears as draw_bears
 
 cfg, device = settings("05_adversarial", profile), pick_device()
@@ -189,11 +186,10 @@ world = pictures.worlds.get("test")  # None for photographs: nobody knows their 
 L, ab = pictures.test
 
 
-def train(net, objective, pair, steps, lr=cfg.lr, schedule="cosine"):
+def train(net, loss, pair, steps):
     """Train on the pair (L, ab) by a written loss; return the network."""
     data = Batches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
-    options = Options(steps=steps, lr=lr, schedule=schedule, seed=cfg.seed)
-    fit(net.to(device), objective, data, options, callbacks=())
+    fit(net, loss, data, steps, lr=cfg.lr, seed=cfg.seed, callbacks=())
     return net
 
 
@@ -203,7 +199,7 @@ def start(width=cfg.width, seed=cfg.seed):
     return models.UNet(width, 3)
 
 
-small_start = train(start(cfg.small_width), Regression(l2), small, cfg.small_before)
+small_start = train(start(cfg.small_width), regression(l2), small, cfg.small_before)
 made = small_start.colorize(L)
 seed_everything(cfg.seed)
 discriminator = models.PatchDiscriminator(cfg.small_width, field=16)
@@ -288,22 +284,24 @@ reveal(
 
 
 # %%
-def short_gan(discriminator, generator=small_start, pair=small, steps=cfg.short_steps, **rules):
+rules = {
+    "lr": cfg.gan_lr, "discriminator_lr": cfg.discriminator_lr, "schedule": "cosine", "pixel": l1,
+    "lam": cfg.lam, "seed": cfg.seed,
+}  # fmt: skip
+
+
+def short_gan(discriminator, generator=small_start, pair=small, steps=cfg.short_steps, **options):
     """A few steps of adversarial training, from a copy of the generator; the run."""
     data = Batches(pair, min(cfg.batch, len(pair[0])), seed=cfg.seed)
-    options = Options(
-        steps=steps, lr=cfg.gan_lr, schedule="cosine", seed=cfg.seed, log_every=max(1, steps // 20)
-    )
-    rules = {"pixel": "l1", "lam": cfg.lam, "critic_lr": cfg.discriminator_lr} | rules
-    return comparisons.train_gan(
-        copy.deepcopy(generator), discriminator, data, options, Rules(**rules)
-    )
+    options = rules | {"log_every": max(1, steps // 20)} | options
+    return comparisons.train_gan(copy.deepcopy(generator), discriminator, data, steps, **options)
 
 
 others = {"L2's colours": made, "gray": torch.zeros_like(ab)}
 seeing = {sees: short_gan(new_discriminator(sees=sees)) for sees in ("Lab", "ab")}
 judges = {
-    f"sees {k}": comparisons.tells(run.game.network, (L, ab), others) for k, run in seeing.items()
+    f"sees {k}": comparisons.tells(run.parts["discriminator"], (L, ab), others)
+    for k, run in seeing.items()
 }
 display(pd.DataFrame(judges).T.round(2))
 if world:
@@ -348,7 +346,7 @@ def adversarial_share(made, adversarial, pixel, lam):
 check("adversarial.lambda_share")
 
 # %%
-judge, batch = seeing["Lab"].game.network, (L[: cfg.batch], ab[: cfg.batch])
+judge, batch = seeing["Lab"].parts["discriminator"], (L[: cfg.batch], ab[: cfg.batch])
 cases = {
     "L2, discriminator trained": (judge, l2),
     "L1, discriminator trained": (judge, l1),
@@ -401,7 +399,7 @@ for lam, run in swept.items():
 by_lambda = pd.DataFrame(rows).T.rename_axis("lambda")
 display(by_lambda.round(3))
 for lam, run in swept.items():
-    print(f"lambda {lam}:", *(run.game.watch.warnings.values() or ["no warning"]))
+    print(f"lambda {lam}:", *(run.warnings.values() or ["no warning"]))
 record("share_at_least_lambda", by_lambda["share of gradient"].iloc[0], unit="of the gradient")
 record("share_at_most_lambda", by_lambda["share of gradient"].iloc[-1], unit="of the gradient")
 if world:
@@ -427,31 +425,24 @@ if world:
 
 # %%
 begun = time.perf_counter()
-before = train(start(), Regression(l2), pictures.train, cfg.before)
+before = train(start(), regression(l2), pictures.train, cfg.before)
 seconds_before = time.perf_counter() - begun
 data = Batches(pictures.train, cfg.batch, seed=cfg.seed)
-options = Options(
-    steps=cfg.steps, lr=cfg.gan_lr, schedule="cosine", seed=cfg.seed,
-    log_every=max(1, cfg.steps // 40),
-)  # fmt: skip
-rules = Rules(
-    pixel="l1", lam=cfg.lam, critic_lr=cfg.discriminator_lr,
-    schedule="nogan", pretrain=0, pretrain_critic=1,
-)  # fmt: skip
 begun = time.perf_counter()
 recommended = comparisons.train_gan(
-    copy.deepcopy(before), new_discriminator(cfg.discriminator_width), data, options, rules
-)
+    copy.deepcopy(before), new_discriminator(cfg.discriminator_width), data, cfg.steps, **rules,
+    first=("D",), log_every=max(1, cfg.steps // 40),
+)  # fmt: skip
 seconds_gan = time.perf_counter() - begun
 show(
-    figures.gan_curves(recommended.history.rows),
+    figures.gan_curves(recommended.history),
     alt="Over the steps of the game: the discriminator is right on generated pictures in about two thirds, "
     "on gray in three quarters; both losses stay near ln 2; the adversarial share is about a half.",
 )
 keys = {"accuracy": "discriminator_right", "gray": "discriminator_on_gray", "share": "share"}
 for column, key in keys.items():
     record(key, comparisons.late(recommended, column).mean(), unit="mean of the last third")
-print(*(recommended.game.watch.warnings.values() or ["no warning"]))
+print(*(recommended.warnings.values() or ["no warning"]))
 
 # %% [markdown]
 # Neither loss falls, and still the generator changes all the time: each answers the other. A loss here is a
@@ -475,9 +466,9 @@ long = cfg.small_before + cfg.short_steps
 schedules = {
     "from nothing": {"generator": start(cfg.small_width), "steps": long},
     "both": {},
-    "by turns": {"schedule": "alternate"},
-    "discriminator every 2nd epoch": {"schedule": "critic_every_k", "k": 2},
-    "the discriminator first": {"schedule": "nogan", "pretrain": 0, "pretrain_critic": 1},
+    "by turns": {"turns": ("D", "G")},
+    "discriminator every 2nd epoch": {"turns": ("GD", "G")},
+    "the discriminator first": {"first": ("D",)},
 }
 runs = {name: short_gan(new_discriminator(), **how) for name, how in schedules.items()}
 judged = {"L2 before": small_start} | {name: run.model for name, run in runs.items()}
@@ -491,7 +482,7 @@ if world:
     results["possible"] = [could[name].mean().item() for name in results.index]
 display(results.round(3))
 for name, run in runs.items():
-    print(f"{name}:", *(run.game.watch.warnings.values() or ["no warning"]))
+    print(f"{name}:", *(run.warnings.values() or ["no warning"]))
 record("auc_from_nothing", results.auc["from nothing"])
 record("auc_both", results.auc["both"])
 if world:
@@ -565,7 +556,7 @@ weights = rebalancing_weights(estimate_prior(pictures.batches("train"), bins).p)
 steps = cfg.before + cfg.steps
 nets, seconds = {}, {}
 for name, net, objective in (
-    ("L2", start(), Regression(l2)),
+    ("L2", start(), regression(l2)),
     ("classes", models.Classifier(start(), bins, scale=2), Classification(bins)),
     ("rebalanced", models.Classifier(start(), bins, scale=2), Classification(bins, weights)),
 ):
@@ -672,7 +663,7 @@ if world:
 
 # %%
 few = lesson_pictures(scenes, cfg.scenes, cfg.held_out, size or cfg.size, cfg.seed + 1)
-scene_start = train(start(), Regression(l2), few.train, cfg.scene_before)
+scene_start = train(start(), regression(l2), few.train, cfg.scene_before)
 scene_gan = short_gan(new_discriminator(), scene_start, few.train, cfg.scene_steps)
 L_few, ab_few = few.test
 rgb = lab_to_rgb(join_lab(L_few, ab_few))
@@ -708,7 +699,7 @@ record("ssim_blurred", similar["true colours, L blurred over 3 pixels"].mean(), 
 
 # %%
 zoo = draw_bears(cfg.scenes, size or cfg.size, cfg.seed, kind="brown")
-bear_start = train(start(), Regression(l2), (zoo.L, zoo.ab), cfg.scene_before)
+bear_start = train(start(), regression(l2), (zoo.L, zoo.ab), cfg.scene_before)
 bear_net = short_gan(new_discriminator(), bear_start, (zoo.L, zoo.ab), cfg.scene_steps).model
 crossed = {"brown, as trained": {"kind": "brown"}, "polar, on snow": {"kind": "polar"}}
 crossed |= {

@@ -1,12 +1,14 @@
 """The weights that come with us: made by the script, better than the commonest kind."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from colorkit.fit import fit
 from colorkit.models import ResNetColorizer, resnet
-from colorkit.training.fit import Run
 from colorkit.worlds import orchard
 from scripts import pretrain
 from scripts.pretrain import KINDS, SEED, KindClassifier, draw, measure
@@ -96,8 +98,10 @@ def test_the_script_makes_a_file_that_a_colorizer_takes_and_none_of_half_a_run(
     assert torch.allclose(steps, steps.round(), atol=1e-3)
     assert 126.5 < steps.abs().amax((1, 2, 3)).min() <= steps.abs().max() < 127.5
 
-    half = Run(*[None] * 7, network=None, stopped="interrupted", step=2)
-    monkeypatch.setattr(pretrain, "fit", lambda *_, **__: half)
+    def interrupted(*arguments, **options):
+        return fit(*arguments, **options, callbacks=[lambda run: signal.raise_signal(2)])
+
+    monkeypatch.setattr(pretrain, "fit", interrupted)
     said = CliRunner().invoke(pretrain.main, [str(tmp_path / "half.pt"), *options])
     assert said.exit_code == 1
     assert "stopped at step 2 of 20" in said.output

@@ -14,9 +14,10 @@ def history_curves(runs: Mapping[str, Sequence]) -> Figure:
     for i, (label, group) in enumerate(runs.items()):
         tint = tints(0.75 * i / max(len(runs) - 1, 1))
         for k, run in enumerate(group):
-            ax.semilogy(*run.history.curve("loss"), color=tint, lw=0.7, alpha=0.7)
+            frame = pd.DataFrame(run.history).set_index("step")
+            ax.semilogy(frame.loss, color=tint, lw=0.7, alpha=0.7)
             name = f"{label}: held-out (thin: training)" if k == 0 else None
-            ax.semilogy(*run.history.curve("validation"), "o-", ms=3, color=tint, label=name)
+            ax.semilogy(frame.validation.dropna(), "o-", ms=3, color=tint, label=name)
     ax.set(xlabel="step", ylabel="ab MSE (ab²)")
     ax.legend(fontsize=8)
     return fig

@@ -10,12 +10,10 @@ from torch.nn.functional import mse_loss
 
 from colorkit.batches import Batches
 from colorkit.data.pictures import Pictures
-from colorkit.device import pick_device, seed_everything
-from colorkit.losses import l2
+from colorkit.device import seed_everything
+from colorkit.fit import fit
+from colorkit.losses import l2, regression
 from colorkit.models import UNet
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Regression
-from colorkit.training.options import Options
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 
@@ -29,7 +27,7 @@ def memorising(
     is how many *different* pictures they are: the first ones of a random order, one for each seed.
     Rows of pictures, seed, train_mse, test_mse (ab², on all pixels).
     """
-    rows, device = [], pick_device()
+    rows, options = [], {"lr": 3e-3, "schedule": "one-cycle", "callbacks": ()}
     for seed in seeds:
         order = torch.randperm(len(pictures.train[0]), generator=seed_everything(seed))
         for count in counts:
@@ -37,9 +35,8 @@ def memorising(
             repeated = tuple(plane.repeat(-(-16 // count), 1, 1, 1) for plane in seen)
             seed_everything(seed)
             net = UNet(16, 3)
-            options = Options(steps=steps, lr=3e-3, schedule="one-cycle", seed=seed)
             data = Batches(repeated, 16, seed=seed)
-            fit(net, Regression(l2), data, options, callbacks=(), device=device)
+            fit(net, regression(l2), data, steps, seed=seed, **options)
             rows.append((count, seed, mean_error(net, seen), mean_error(net, pictures.test)))
     return pd.DataFrame(rows, columns=["pictures", "seed", "train_mse", "test_mse"])
 

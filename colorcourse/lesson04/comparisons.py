@@ -10,8 +10,8 @@ from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import HasColorize, score_models, table
+from colorkit.losses import Classification, middle_pixels
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
-from colorkit.training.objectives import Classification, middle_pixels
 
 
 def dense_targets(targets: object, bins: Tensor) -> object:
@@ -55,23 +55,25 @@ def rare_and_common(
 class Watch:
     """A callback that scores a classifier while it trains: a row after every so many steps.
 
-    `seen` and `unseen` are (L, ab): pictures that it is trained on, and others.
+    `loss` is the cross-entropy, ``loss(model, batch)``; `seen` and `unseen` are (L, ab): pictures
+    that it is trained on, and others.
     """
 
-    def __init__(self, seen: Pair, unseen: Pair, every: int) -> None:
-        self.pairs, self.every, self.rows = {"seen": seen, "unseen": unseen}, every, []
+    def __init__(self, loss: Callable, seen: Pair, unseen: Pair, every: int) -> None:
+        self.loss, self.every, self.rows = loss, every, []
+        self.pairs = {"seen": seen, "unseen": unseen}
         self._vivid = _colorfulness(*unseen)
 
-    def stepped(self, run) -> None:
-        """Score, where due; `fit` calls this."""
+    def __call__(self, run) -> None:
+        """Score, where due; `fit` calls this after each step."""
         if run.step % self.every:
             return
-        net, entropy = run.model, {}
+        net, entropy, device = run.model, {}, next(run.model.parameters()).device
         net.eval()
         with torch.no_grad():
             for name, pair in self.pairs.items():
-                L, ab = (plane.to(run.device) for plane in pair)
-                entropy[name] = float(run.loss(net, (L, ab)))
+                L, ab = (plane.to(device) for plane in pair)
+                entropy[name] = float(self.loss(net, (L, ab)))
         net.train()
         L, ab = self.pairs["unseen"]
         guess = net.colorize(L)

@@ -8,9 +8,8 @@ from torch.nn import functional as F
 
 from colorkit.batches import Batches
 from colorkit.color import join_lab
+from colorkit.fit import fit
 from colorkit.objects import ObjectColors
-from colorkit.training.fit import fit
-from colorkit.training.options import Options
 from colorkit.worlds import World
 
 CELL = 4  # pixels a side that get one name
@@ -53,8 +52,7 @@ def train_recogniser(world: World, steps: int, seed: int = 0) -> Recogniser:
     torch.manual_seed(seed)
     net = Recogniser(len(world.things))
     data = Batches((join_lab(world.L, world.ab), torch.cat(cells)), 32, seed=seed)
-    options = Options(steps=steps, lr=3e-3, schedule="one-cycle", seed=seed)
-    fit(net, loss, data, options, callbacks=())
+    fit(net, loss, data, steps, lr=3e-3, schedule="one-cycle", seed=seed, callbacks=())
     return net
 
 

@@ -6,7 +6,7 @@ Nothing fails in them, and a loss that falls proves nothing.
 import copy
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -16,13 +16,11 @@ from torchvision.utils import make_grid
 from colorcourse.clinic import HEALTHY, Clinic
 from colorkit.batches import Batches
 from colorkit.color import join_lab, lab_to_rgb
-from colorkit.losses import l1
+from colorkit.fit import fit
+from colorkit.gan import GanWarning, fit_gan
+from colorkit.losses import l1, regression
 from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
 from colorkit.plots import draw_picture
-from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Regression
-from colorkit.training.options import Options
 from colorkit.worlds import orchard
 
 SYMPTOMS = {
@@ -53,7 +51,7 @@ class Log:
         return {
             "discriminator right, true or generated": self.late("accuracy"),
             "discriminator right, true or gray": self.late("gray"),
-            "discriminator's loss": self.late("critic_loss"),
+            "discriminator's loss": self.late("discriminator_loss"),
             "generator's adversarial loss": self.late("adversarial"),
             "generator's pixel loss": self.late("pixel"),
             "adversarial share of the gradient": self.late("share"),
@@ -85,9 +83,8 @@ def _players(seed: int) -> tuple[UNet, PatchDiscriminator, ImageDiscriminator]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator, patches = UNet(8, 3), PatchDiscriminator(8, 16)
-        options = Options(steps=60, lr=5e-3, seed=seed)
-        batches = Batches(_world(), 8, seed=seed)
-        fit(generator, Regression(l1), batches, options, device="cpu", callbacks=())
+        options = {"lr": 5e-3, "seed": seed, "device": "cpu", "callbacks": ()}
+        fit(generator, regression(l1), Batches(_world(), 8, seed=seed), 60, **options)
         torch.manual_seed(seed)
         return generator, patches, ImageDiscriminator(16)
 
@@ -95,21 +92,21 @@ def _players(seed: int) -> tuple[UNet, PatchDiscriminator, ImageDiscriminator]:
 def run(fault: str, seed: int = 0, steps: int = 120) -> Log:
     """Train a generator against a discriminator with a fault (a few seconds)."""
     generator, discriminator, large = copy.deepcopy(_players(seed))
-    rate, rules = 2e-3, Rules(lam=0.3, critic_lr=1e-3)
+    options = {"lr": 2e-3, "discriminator_lr": 1e-3, "lam": 0.3, "seed": seed, "log_every": 10}
     if fault == "discriminator has won":
-        discriminator, rate, rules = large, rate / 100, replace(rules, critic_lr=2e-3)
+        discriminator = large
+        options |= {"lr": 2e-5, "discriminator_lr": 2e-3}
     elif fault == "discriminator is never updated":
-        rules = replace(rules, critic_lr=1e-12)
+        options["discriminator_lr"] = 1e-12
     elif fault == "lam masks the discriminator":
-        rules = replace(rules, lam=300 * rules.lam)
+        options["lam"] *= 300
     elif fault == "labels swapped for the generator":
         discriminator = Swapped(discriminator)
-    options = Options(steps=steps, lr=rate, schedule="constant", seed=seed, log_every=10)
     batches = Batches(_world(), 8, seed=seed)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", GameWarning)  # it would name the fault
-        history = fit_adversarial(
-            generator, discriminator, batches, options, rules, device="cpu", callbacks=()
+        warnings.simplefilter("ignore", GanWarning)  # it would name the fault
+        history = fit_gan(
+            generator, discriminator, batches, steps, device="cpu", callbacks=(), **options
         ).history
     L, ab = (plane[:4] for plane in _world())
     with torch.no_grad():
@@ -117,12 +114,12 @@ def run(fault: str, seed: int = 0, steps: int = 120) -> Log:
             make_grid(lab_to_rgb(join_lab(L, plane)), 2, padding=0)
             for plane in (generator.eval()(L), ab)
         )
-    return Log(history.rows, made, true)
+    return Log(history, made, true)
 
 
 def diagnosis(log: Log) -> str:
     """The fault that a log shows, or ``"healthy"``."""
-    if abs(log.late("critic_loss") - math.log(2)) < 0.02 and log.late("gray") < 0.65:
+    if abs(log.late("discriminator_loss") - math.log(2)) < 0.02 and log.late("gray") < 0.65:
         return "discriminator is never updated"  # it knows as little as at the start, also of gray
     if log.late("share") < 0.03:
         return "lam masks the discriminator"
@@ -137,7 +134,7 @@ def draw(axes, log: Log) -> None:
     """How often the discriminator is right, the losses, the share, pictures, and the true ones."""
     curves = (  # the range, and the lines: column, style, label
         ((0, 1.05), [("accuracy", "-", "generated"), ("gray", ":", "gray")]),
-        ((0, 7), [("adversarial", "-", "generator"), ("critic_loss", ":", "discriminator")]),
+        ((0, 7), [("adversarial", "-", "generator"), ("discriminator_loss", ":", "discriminator")]),
         ((1e-4, 1), [("share", "-", None)]),
     )
     for ax, (limits, lines) in zip(axes, curves, strict=False):

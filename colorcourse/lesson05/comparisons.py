@@ -9,16 +9,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from colorkit.adversarial import accuracy
 from colorkit.batches import Batches
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import paired_difference
+from colorkit.fit import Run
+from colorkit.gan import GanWarning, fit_gan
+from colorkit.losses import accuracy
 from colorkit.models.colorizer import evaluating
 from colorkit.objects import ObjectColors
-from colorkit.training.adversarial import GameWarning, Rules, fit_adversarial
-from colorkit.training.fit import Run
-from colorkit.training.options import Options
 
 POSSIBLE = 10.0  # ab units around a possible colour
 TOY_GRID = torch.linspace(-4.5, 4.5, 91)
@@ -50,16 +49,16 @@ def toy_snapshot(G: nn.Module, D: nn.Module, losses: Sequence[Tensor]) -> ToySna
 # --- discriminators -------------------------------------------------------------------------------
 
 
-def train_gan(generator, discriminator, data, options: Options, rules: Rules) -> Run:
-    """`fit_adversarial` in silence: what it warns of is read from ``run.game.watch``."""
+def train_gan(generator, discriminator, data, steps: int, **options) -> Run:
+    """`fit_gan` in silence: what it warns of is read from ``run.warnings``."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GameWarning)
-        return fit_adversarial(generator, discriminator, data, options, rules, callbacks=())
+        warnings.simplefilter("ignore", GanWarning)
+        return fit_gan(generator, discriminator, data, steps, callbacks=(), **options)
 
 
 def late(run: Run, column: str) -> pd.Series:
     """A column of the history over the last third of the steps."""
-    frame = pd.DataFrame(run.history.rows)
+    frame = pd.DataFrame(run.history)
     return frame.loc[3 * frame.step > 2 * frame.step.max(), column].dropna()
 
 

@@ -64,7 +64,7 @@ def gan_curves(rows: Sequence[dict]) -> Figure:
     right.axhline(0.5, color="gray", lw=0.7)
     right.set(ylabel="discriminator right", ylim=(0.4, 1.03))
     losses.plot(frame.adversarial, color=MADE, label="generator's, adversarial")
-    losses.plot(frame.critic_loss, color=TRUE, label="discriminator's")
+    losses.plot(frame.discriminator_loss, color=TRUE, label="discriminator's")
     losses.axhline(math.log(2), color="gray", lw=0.7)  # both, of one that answers 1/2
     losses.set_ylabel("losses")
     share.semilogy(frame["share"], color="black")

@@ -17,11 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from colorkit import distributed
 from colorkit.adversarial import accuracy, gan_loss
-from colorkit.losses import loss_by_name
 from colorkit.models.colorizer import evaluating
-from colorkit.training import checkpoint
+from colorkit.training import checkpoint, distributed
 from colorkit.training.fit import (
     Batch,
     Data,
@@ -39,6 +37,7 @@ from colorkit.training.fit import (
     update,
 )
 from colorkit.training.history import COLUMNS, History
+from colorkit.training.losses import loss_by_name
 from colorkit.training.objectives import Regression
 from colorkit.training.options import Options
 from colorkit.training.watch import MEASURES, GameWarning, Limits, Watch

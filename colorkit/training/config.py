@@ -100,8 +100,8 @@ def options_of(config: Mapping, data: object) -> Options:
 
 def train_config(config: Mapping, *, resume: bool = False, device: str | None = None):
     """Train what a configuration describes, with the processes that torchrun started, if any."""
-    from colorkit import distributed
     from colorkit.device import pick_device, seed_everything
+    from colorkit.training import distributed
     from colorkit.training.fit import fit
 
     wanted = str(pick_device(device))

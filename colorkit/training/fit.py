@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from colorkit import distributed
-from colorkit.device import Precision, pick_device, pick_precision, seed_everything
-from colorkit.training import checkpoint, memory
+from colorkit.training import checkpoint, distributed, memory
+from colorkit.training.device import Precision, pick_device, pick_precision, seed_everything
 from colorkit.training.history import History
 from colorkit.training.options import Options
 from colorkit.training.schedule import factor

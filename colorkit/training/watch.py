@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from colorkit import distributed
+from colorkit.training import distributed
 
 MEASURES = (
     "adversarial",

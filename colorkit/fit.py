@@ -1,0 +1,264 @@
+"""The training loop: one for every network, to be read from top to bottom.
+
+It knows nothing of the task. A *loss* is any ``loss(model, batch)``: a mean over the batch or,
+where batches differ in weight, a pair (sum, weight). *Data* are called: ``data(epoch, start_step)``
+yields an epoch's batches from a step on, always the same ones; ``len(data)`` is their number.
+"""
+
+import io
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from colorkit import distributed
+from colorkit.device import Precision, pick_device, pick_precision
+from colorkit.files import write_whole
+from colorkit.models.colorizer import evaluating
+from colorkit.progress import progress
+
+Batch = tuple[Tensor, ...]
+Data = Callable[[int, int], Iterable[Batch]]
+Loss = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Tensor]]
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss | Mapping[int, Loss],
+    data: Data,
+    steps: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    schedule: str = "cosine",
+    seed: int = 0,
+    validation: Data | None = None,
+    metric: Loss | None = None,
+    patience: int | None = None,
+    log_every: int | None = None,
+    callbacks: Iterable[Callable[["Run"], None]] | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    config: Mapping | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "auto",
+) -> "Run":
+    """Train a model in place with AdamW; it ends on its device, in eval mode.
+
+    Parameters
+    ----------
+    loss : callable, or mapping of int to callable
+        It calls the model that it is given, and no method of it, so that several processes can
+        share the work. A mapping {0: one, 500: another} changes the loss at a step.
+    schedule : {"cosine", "one-cycle", "constant"}
+    seed : int
+        Of dropout and whatever else draws from torch while training; data have their own.
+    validation, metric
+        Ten times in a run: the mean of the metric, by default the loss, over epoch 0 of these data.
+    patience : int, optional
+        Stop after so many validations in a row without a new best one.
+    log_every : int, optional
+        Steps between rows of the history; by default there are 200 in a run.
+    callbacks : iterable of callable, optional
+        ``callback(run)`` after each step; by default `colorkit.progress.progress()`.
+    folder : path, optional
+        Where last.pt, best.pt and history.csv go. With `resume` the run in it goes on, if its
+        arguments and `config` (numbers, strings, lists) were the same.
+    precision : {"auto", "float32", "bf16", "float64"}
+        As in `colorkit.device.pick_precision`.
+    """
+    arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": lr, "betas": tuple(betas)}
+    arguments |= {"schedule": schedule, "seed": seed, "patience": patience, "precision": precision}
+    arguments |= config or {}
+    precision = pick_precision(pick_device(device), precision)
+    model.to(precision.device, precision.dtype, memory_format=precision.layout).train()
+    network, weights = distributed.wrap(model), [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr, betas, fused=True)
+    parts = {"model": model, "optimizer": optimizer}
+    run = Run(model, steps, parts, arguments, folder and Path(folder))
+    run.take_up(resume)
+    callbacks = [progress()] if callbacks is None else callbacks
+    losses = loss if isinstance(loss, Mapping) else {0: loss}
+    log_every, check_every = log_every or max(1, steps // 200), max(1, steps // 10)
+    window: list[dict[str, Tensor]] = []  # loss and norm of the gradient since the last row
+    with distributed.stop_signal() as asked:
+        for batch in batches(data, run):
+            torch.manual_seed(seed + 1_000_003 * run.step + distributed.rank())
+            for group in optimizer.param_groups:
+                group["lr"] = lr * SCHEDULES[schedule](run.step, steps)
+            loss = losses[max(first for first in losses if first <= run.step)]
+            optimizer.zero_grad()
+            with precision.autocast():
+                value = loss(network, precision.place(batch))
+            if isinstance(value, tuple):  # the wrapped network averages over the processes
+                weight = distributed.all_reduce(value[1].detach().clone())
+                value = value[0] * (distributed.world_size() / weight)
+            value.backward()
+            norm = nn.utils.clip_grad_norm_(weights, 1.0)
+            window.append({"loss": value.detach(), "norm": norm})
+            if precision.device.type == "cpu":  # reading numbers would make a GPU wait
+                means(window[-1:], run)
+            optimizer.step()
+            run.step += 1
+            run.stopped = "finished" if run.step == steps else "interrupted" if asked() else ""
+            checking = validation is not None and (run.step % check_every == 0 or run.step == steps)
+            if run.stopped or checking or run.step % log_every == 0:
+                row = {"lr": optimizer.param_groups[0]["lr"]} | means(window, run)
+                if checking:
+                    row["validation"] = validate(model, metric or loss, validation, precision)
+                run.record(row)
+                window.clear()
+            for callback in callbacks:
+                callback(run)
+    model.eval()
+    return run
+
+
+@dataclass
+class Run:
+    """A run as it stands: what callbacks see, and what `fit` returns.
+
+    A row of the history has step, epoch, lr, loss, norm (of the gradient; both are means since the
+    row before), seconds, and validation where it was measured; ``pandas.DataFrame(run.history)`` is
+    a table of them. ``stopped`` is "finished", "early stop" or "interrupted" at the end.
+    """
+
+    model: nn.Module
+    steps: int
+    parts: dict[str, nn.Module | torch.optim.Optimizer]  # all that has a state
+    arguments: dict
+    folder: Path | None = None
+    step: int = 0
+    epoch: int = 0
+    stopped: str = ""
+    history: list[dict] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)  # those of colorkit.gan
+    saved: int = 0  # step of the last checkpoint
+    begun: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        schedule = self.arguments["schedule"]
+        if self.steps < 1 or schedule not in SCHEDULES:
+            names = ", ".join(SCHEDULES)
+            raise ValueError(
+                f"steps is 1 or more and schedule one of {names}, not {self.steps}, {schedule!r}"
+            )
+
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """The lowest validation and its step."""
+        checks = [(row["validation"], row["step"]) for row in self.history if "validation" in row]
+        return min(checks, default=None)
+
+    def record(self, row: dict) -> None:
+        """Add a row to the history; stop early and write checkpoints where that is due."""
+        seconds = round(time.monotonic() - self.begun, 3)
+        self.history.append({"step": self.step, "epoch": self.epoch} | row | {"seconds": seconds})
+        if self.best and (patience := self.arguments["patience"]):
+            later = sum("validation" in x and x["step"] > self.best[1] for x in self.history)
+            if later >= patience and not self.stopped:
+                self.stopped = "early stop"
+        waited = self.step - self.saved >= max(1, min(500, self.steps // 10))
+        if self.folder is None or not (self.stopped or waited):
+            return
+        self.saved = self.step
+        if distributed.is_main():
+            state = {name: part.state_dict() for name, part in self.parts.items()}
+            names = ("arguments", "history", "warnings", "stopped")
+            torch.save(state | {x: getattr(self, x) for x in names}, file := io.BytesIO())
+            if self.best and self.best[1] == self.step:
+                write_whole(self.folder / "best.pt", file.getvalue())
+            write_whole(self.folder / "last.pt", file.getvalue())
+            write_whole(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
+
+    def take_up(self, resume: bool) -> None:
+        """Go on from the folder's last checkpoint, if there is one."""
+        if self.folder is None or not (path := self.folder / "last.pt").exists():
+            return
+        if not resume:
+            raise ValueError(f"{self.folder} holds a run: pass resume=True, or take another folder")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            was, now = state["arguments"], self.arguments
+            others = [x for x in {**was, **now} if was.get(x) != now.get(x)]
+            for name, part in self.parts.items() if not others else ():
+                part.load_state_dict(state[name])
+        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise ValueError(f"{path} is damaged, or of another model: {error}") from error
+        if others:
+            changes = (f"{x} was {was.get(x)!r}, is now {now.get(x)!r}" for x in others)
+            raise ValueError(f"{path} is of another run: {'; '.join(changes)}")
+        self.history, self.warnings = state["history"], state["warnings"]
+        self.stopped = state["stopped"].replace("interrupted", "")
+        self.step = self.saved = self.history[-1]["step"]
+        self.begun -= self.history[-1]["seconds"]
+
+
+def batches(data: Data, run: Run) -> Iterator[Batch]:
+    """Epoch after epoch, from the run's step on, until it stops."""
+    while not run.stopped:
+        first = run.step
+        run.epoch, start = divmod(first, max(1, len(data)))
+        for batch in data(run.epoch, start):
+            yield batch
+            if run.stopped:
+                return
+        if run.step == first:
+            raise ValueError(f"data gave no batch in epoch {run.epoch}: is the batch too large?")
+
+
+class Diverged(RuntimeError):
+    """A loss or a gradient is no number any more."""
+
+
+def means(window: list[dict[str, Tensor]], run: Run) -> dict[str, float]:
+    """The mean of each measure over the last steps and all processes; all have to be numbers."""
+    table = torch.stack([torch.stack(list(measures.values())) for measures in window]).float()
+    table = distributed.all_reduce(table.detach()).cpu() / distributed.world_size()
+    for step, values in enumerate(table.tolist(), run.step - len(table) + 1):
+        if not math.isfinite(sum(values)):
+            seen = ", ".join(f"{n} {x:g}" for n, x in zip(window[0], values, strict=True))
+            raise Diverged(
+                f"no number in step {step}: {seen}. Look at that batch, or lower lr; the last "
+                f"checkpoint is of step {run.saved}"
+            )
+    return dict(zip(window[0], table.mean(0).tolist(), strict=True))
+
+
+@torch.no_grad()
+def validate(model: nn.Module, loss: Loss, data: Data, precision: Precision) -> float:
+    """The mean loss over epoch 0 of data, in which each picture counts the same."""
+    sums = torch.zeros(2, dtype=torch.float64)
+    with evaluating(model), precision.autocast():
+        for batch in data(0, 0):
+            if count := len(batch[0]):  # the share of a process may be empty
+                value = loss(model, precision.place(batch))
+                pair = value if isinstance(value, tuple) else (value * count, count)
+                sums += torch.tensor([float(x) for x in pair])
+    total, weight = distributed.all_reduce(sums).tolist()
+    return total / weight
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """From 1/25 up over 30% of the steps and down to 1/250,000 (L. N. Smith, 2018)."""
+    top = 0.3 * steps - 1
+    if step <= top:
+        return half_cosine(1 / 25, 1.0, step / top)
+    return half_cosine(1.0, 1 / 25e4, (step - top) / max(1, steps - 1 - top))
+
+
+def half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+SCHEDULES = {
+    "cosine": lambda step, steps: half_cosine(1.0, 0.0, step / steps),
+    "one-cycle": one_cycle,
+    "constant": lambda step, steps: 1.0,
+}
