@@ -1,33 +1,125 @@
 """The command line: ``colorkit ...``.
 
-A command is an entry point of the group ``colorkit.commands`` in pyproject.toml, so that the course
-adds its own where it is installed, and the library need not know it.
+``train`` is here. Further commands are entry points of the group ``colorkit.commands`` in
+pyproject.toml: the course adds its own where it is installed, and the library need not know it.
 """
 
 import os
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
+MODELS = {
+    "cnn": "DilatedCNN",
+    "encoder-decoder": "EncoderDecoder",
+    "unet": "UNet",
+    "zhang": "ZhangNet",
+}
 
 
 class Commands(click.Group):
-    """A group whose commands are entry points, loaded when they are asked for."""
+    """A group with further commands that are entry points, loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(entry_points(group="colorkit.commands").names)
+        return sorted({*self.commands, *entry_points(group="colorkit.commands").names})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         found = entry_points(group="colorkit.commands", name=name)
-        return next(iter(found)).load() if found else None
+        return self.commands.get(name) or (next(iter(found)).load() if found else None)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="colorkit")
 def colorkit() -> None:
     """Learn deep learning by giving gray photographs their colours back."""
+
+
+@colorkit.command(context_settings={"show_default": True})
+@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes.")
+@click.option("--model", type=click.Choice([*MODELS, "resnet18", "resnet50"]), default="unet")
+@click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
+@click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
+@click.option("--loss", type=click.Choice(["l2", "l1", "classes"]), default="l2")
+@click.option(
+    "--lam",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    help="Of classes: the smaller, the more do rare colours weigh; 0.5 in the paper.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=20)
+@click.option("--batch", type=click.IntRange(1), default=32, help="Of all processes together.")
+@click.option("--lr", type=float, default=1e-3)
+@click.option(
+    "--schedule", type=click.Choice(["cosine", "one-cycle", "constant"]), default="cosine"
+)
+@click.option("--patience", type=click.IntRange(1), help="Stop after so many worse validations.")
+@click.option("--seed", type=int, default=0)
+@click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if any.")
+@click.option("--device", help="cpu, cuda or mps; the fastest, if not given.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "float32", "bf16", "float64"]), default="auto"
+)
+def train(
+    store, folder, model, width, weights, loss, lam, epochs, batch, resume, device, **options
+) -> None:  # fmt: skip
+    """Train a model on a prepared STORE; Ctrl-C stops it and keeps what was learned.
+
+    Ten times in a run the loss on the split "val" is measured: best.pt holds the best weights.
+
+    Several processes: torchrun --nproc-per-node 2 -m colorkit train STORE
+    """
+    from colorkit import bins, distributed, losses, models
+    from colorkit.batches import Batches
+    from colorkit.data.store import Store
+    from colorkit.device import pick_device, seed_everything
+    from colorkit.fit import fit
+    from colorkit.progress import closing
+
+    if (weights and not model.startswith("resnet")) or (lam < 1 and loss != "classes"):
+        raise click.UsageError("--weights is for a ResNet, --lam for --loss classes")
+    if loss == "classes" and model in ("cnn", "encoder-decoder"):
+        raise click.UsageError(f"--loss classes is for unet, zhang and ResNets, not {model}")
+    config = {"store": str(store), "model": model, "width": width, "weights": weights}
+    config |= {"loss": loss, "lam": lam, "batch": batch}
+    pictures, folder = Store(store), folder or Path("runs", f"{model}-{loss}-{store.name}")
+    with distributed.process_group(pick_device(device)):
+        seed_everything(options["seed"])
+        if model.startswith("resnet"):
+            size = {} if width is None else {"width": width}
+            net = models.ResNetColorizer(int(model[6:]), weights, **size)
+        else:
+            net = getattr(models, MODELS[model])(*([] if width is None else [width]))
+        data = Batches(pictures, batch, seed=options["seed"], device=device)
+        validation = None
+        if len(pictures.rows("val")):
+            validation = Batches(pictures, batch, split="val", in_order=True, device=device)
+        if loss == "classes":
+            net, objective = models.Classifier(net), losses.Classification()
+        else:
+            objective = losses.regression(getattr(losses, loss))
+        metric = objective  # without the weights, so that runs can be compared
+        if lam < 1:
+            prior = bins.estimate_prior(Batches(pictures, batch, in_order=True, device=device))
+            objective = losses.Classification(weights=bins.rebalancing_weights(prior, lam))
+        run = fit(
+            net,
+            objective,
+            data,
+            epochs * len(data),
+            validation=validation,
+            metric=metric,
+            folder=folder,
+            resume=resume,
+            config=config,
+            device=device,
+            **options,
+        )
+        if distributed.is_main():
+            click.echo(f"{folder}: {closing(run)}")
 
 
 def main() -> None:

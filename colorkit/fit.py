@@ -102,10 +102,10 @@ def fit(
             value.backward()
             norm = nn.utils.clip_grad_norm_(weights, 1.0)
             window.append({"loss": value.detach(), "norm": norm})
+            run.step += 1
             if precision.device.type == "cpu":  # reading numbers would make a GPU wait
                 means(window[-1:], run)
             optimizer.step()
-            run.step += 1
             run.stopped = "finished" if run.step == steps else "interrupted" if asked() else ""
             checking = validation is not None and (run.step % check_every == 0 or run.step == steps)
             if run.stopped or checking or run.step % log_every == 0:
@@ -235,10 +235,11 @@ def means(window: list[dict[str, Tensor]], run: Run) -> dict[str, float]:
 def validate(model: nn.Module, loss: Loss, data: Data, precision: Precision) -> float:
     """The mean loss over epoch 0 of data, in which each picture counts the same."""
     sums = torch.zeros(2, dtype=torch.float64)
-    with evaluating(model), precision.autocast():
+    with evaluating(model):
         for batch in data(0, 0):
             if count := len(batch[0]):  # the share of a process may be empty
-                value = loss(model, precision.place(batch))
+                with precision.autocast():
+                    value = loss(model, precision.place(batch))
                 pair = value if isinstance(value, tuple) else (value * count, count)
                 sums += torch.tensor([float(x) for x in pair])
     total, weight = distributed.all_reduce(sums).tolist()

@@ -7,9 +7,9 @@ import torch
 
 from colorkit.bins import annealed_mean
 from colorkit.color import out_of_gamut
+from colorkit.losses import Classification, middle_pixels
 from colorkit.metrics import nearest_bin
 from colorkit.models import Classifier, DilatedCNN, ResNetColorizer, UNet, ZhangNet
-from colorkit.training.objectives import Classification, middle_pixels
 from colorkit.worlds import orchard
 
 TRUNKS = {

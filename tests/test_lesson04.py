@@ -10,11 +10,10 @@ from colorkit import models
 from colorkit.batches import Batches
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
 from colorkit.evaluate import score_models, table
+from colorkit.fit import fit
+from colorkit.losses import Classification
 from colorkit.objects import object_colors
 from colorkit.plots import plt
-from colorkit.training.fit import fit
-from colorkit.training.objectives import Classification
-from colorkit.training.options import Options
 from colorkit.worlds import orchard
 
 BINS = ab_bins()
@@ -80,13 +79,13 @@ def test_weighted_with_the_usual_rule_is_classification(world, base):
 
 
 def test_watching_does_not_change_the_run(world, base):
-    pair, options = (world.L[:16], world.ab[:16]), Options(steps=4, lr=1e-3, seed=1)
+    pair = world.L[:16], world.ab[:16]
     runs = {}
     for name in ("watched", "alone"):
         net = small_net()
-        watch = comparisons.Watch(pair, (world.L[16:24], world.ab[16:24]), every=2)
+        watch = comparisons.Watch(base, pair, (world.L[16:24], world.ab[16:24]), every=2)
         fit(
-            net, base, Batches(pair, 8, seed=1), options,
+            net, base, Batches(pair, 8, seed=1), 4, seed=1,
             callbacks=[watch] if name == "watched" else (),
         )  # fmt: skip
         runs[name] = net.state_dict()

@@ -1,12 +1,16 @@
 """Losses against closed forms, NumPy and scikit-image."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 from torch.nn import functional as F
 
-from colorkit.losses import LOSSES, Switch, l1, l2, loss_by_name, masked_mean, masked_sum, ssim_loss
+from colorkit.losses import discriminator_loss, generator_loss, l1, l2, regression, ssim_loss
+
+CRITERIA = [l2, l1, ssim_loss]
 
 
 @pytest.fixture
@@ -34,56 +38,36 @@ def test_the_best_constant_is_the_mean_for_l2_and_the_median_for_l1():
     assert best_constant(l1, values) == -40
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_an_exact_match_has_no_loss_and_a_finite_gradient(name, pair):
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_an_exact_match_has_no_loss_and_a_finite_gradient(criterion, pair):
     prediction = pair[0].clone().requires_grad_()
-    loss = loss_by_name(name)(prediction, pair[0])
+    loss = criterion(prediction, pair[0])
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert prediction.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_other_shapes_are_refused_instead_of_broadcast(name, pair):
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_other_shapes_are_refused_instead_of_broadcast(criterion, pair):
     with pytest.raises(ValueError, match=r"\(2, 2, 24, 20\) and target \(2, 1, 24, 20\)"):
-        loss_by_name(name)(pair[0], pair[1][:, :1])
+        criterion(pair[0], pair[1][:, :1])
 
 
-def test_masked_mean_divides_by_what_the_mask_holds():
-    values = torch.arange(24.0).view(2, 3, 2, 2)
-    mask = torch.zeros(2, 1, 2, 2, dtype=torch.bool)
-    mask[1, 0, 0, 1] = mask[0, 0, 1, 1] = True
-    chosen = [values[1, c, 0, 1].item() for c in range(3)]
-    chosen += [values[0, c, 1, 1].item() for c in range(3)]
-    assert masked_mean(values, mask).item() == pytest.approx(np.mean(chosen))
-    weights = torch.rand(2, 1, 2, 2)
-    by_hand = np.average(values, weights=weights.expand_as(values))
-    assert masked_mean(values, weights).item() == pytest.approx(by_hand)
-    assert masked_mean(values, 7 * weights).item() == pytest.approx(by_hand)
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_bf16_is_compared_in_float32_also_under_autocast(criterion, pair):
+    prediction = pair[0].bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = criterion(prediction, pair[1])
+    assert mixed.dtype == torch.float32
+    assert mixed.item() == criterion(prediction.float(), pair[1]).item()
 
 
-def test_masked_sums_of_parts_add_up_to_the_whole():
-    values, mask = torch.rand(4, 2, 3, 3), torch.rand(4, 1, 3, 3) > 0.7
-    parts = [masked_sum(values[i], mask[i]) for i in ([0], [1, 2, 3])]
-    total, weight = (sum(p[k] for p in parts) for k in (0, 1))
-    assert (total / weight).item() == pytest.approx(masked_mean(values, mask).item())
-
-
-def test_an_empty_mask_gives_zero_and_what_it_hides_does_no_harm(pair):
-    prediction = pair[0].clone().requires_grad_()
-    nothing = torch.zeros(2, 1, 24, 20)
-    l2(prediction, pair[1], nothing).backward()
-    assert (prediction.grad == 0).all()
-    broken = pair[1].clone()
-    broken[:, :, 0, 0] = torch.nan
-    mask = torch.ones(2, 1, 24, 20)
-    mask[:, :, 0, 0] = 0
-    assert l2(pair[0], broken, mask).isfinite()
-
-
-def test_a_mask_of_another_shape_is_refused(pair):
-    with pytest.raises(ValueError, match=r"need \(2, 1, 24, 20\)"):
-        l2(*pair, torch.ones(2, 2, 24, 20))
+@pytest.mark.parametrize("criterion", [l2, l1])
+def test_the_gradient_keeps_the_order_in_memory(criterion, pair):
+    """Else every convolution's backward pass would have to change it, and rounds differently."""
+    prediction = pair[0].contiguous(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(criterion(prediction, pair[1]), prediction)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_ssim_agrees_with_scikit_image_on_ab_scaled_to_one():
@@ -101,39 +85,39 @@ def test_ssim_agrees_with_scikit_image_on_ab_scaled_to_one():
     assert ssim_loss(x, y).item() == pytest.approx(1 - full.mean(), abs=1e-4)
 
 
-def test_ssim_stays_in_float32_under_autocast(pair):
-    plain = ssim_loss(*pair)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = ssim_loss(*pair)
-    assert mixed.dtype == torch.float32
-    assert mixed.item() == plain.item()
-
-
-def test_losses_of_bf16_predictions_are_computed_in_float32(pair):
-    prediction = pair[0].bfloat16()
-    for loss in LOSSES.values():
-        assert loss(prediction, pair[1]).item() == loss(prediction.float(), pair[1]).item()
-
-
 def test_ssim_refuses_pictures_smaller_than_its_window():
     with pytest.raises(ValueError, match="at least 11 x 11 pixels, got 8 x 20"):
         ssim_loss(torch.zeros(1, 2, 8, 20), torch.zeros(1, 2, 8, 20))
 
 
-def test_a_switch_changes_at_its_epochs():
-    switch = Switch({3: l2, 0: "l1", 5: "ssim"})
-    assert [switch(e) for e in range(7)] == [l1] * 3 + [l2] * 2 + [ssim_loss] * 2
+def test_a_regression_compares_what_the_model_gives():
+    batch = torch.zeros(1, 1, 4, 4), torch.full((1, 2, 4, 4), 3.0)
+    assert regression(l1)(torch.nn.Conv2d(1, 2, 1, bias=False), batch).item() == 3
 
 
-@pytest.mark.parametrize(
-    ("schedule", "message"),
-    [
-        ({1: "l1"}, "no loss for epoch 0"),
-        ({0: "mae"}, "no loss 'mae': take one of l2, l1, ssim"),
-        ({0: "l1", -2: "l2"}, r"got \[-2\]"),
-        ({0: "l1", 1.5: "l2"}, r"got \[1.5\]"),
-    ],
-)
-def test_a_schedule_that_makes_no_sense_is_refused(schedule, message):
-    with pytest.raises(ValueError, match=message):
-        Switch(schedule)
+# Against a discriminator
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.1])
+def test_both_players_losses_are_those_of_the_paper(smooth):
+    generator = torch.Generator().manual_seed(0)
+    true, fake = (torch.randn(3, 1, 5, 5, generator=generator).double() * 2 for _ in range(2))
+    halves = [
+        F.binary_cross_entropy(torch.sigmoid(true), torch.full_like(true, 1 - smooth)),
+        F.binary_cross_entropy(torch.sigmoid(fake), torch.zeros_like(fake)),
+    ]
+    torch.testing.assert_close(discriminator_loss(true, fake, smooth), sum(halves) / 2)
+    torch.testing.assert_close(generator_loss(fake), -torch.sigmoid(fake).log().mean())
+
+
+def test_the_generators_gradient_does_not_vanish_where_the_discriminator_is_sure():
+    logits = torch.tensor([-30.0], requires_grad=True)
+    generator_loss(logits).backward()
+    assert float(logits.grad) == pytest.approx(-1)
+
+
+def test_logits_in_bf16_are_judged_in_float32():
+    logits = torch.zeros(4, dtype=torch.bfloat16)
+    for loss in (discriminator_loss(logits, logits), generator_loss(logits)):
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(math.log(2))

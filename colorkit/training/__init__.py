@@ -1,1 +1,0 @@
-"""Training: one plain loop for every network of the course."""

@@ -1,0 +1,72 @@
+"""``colorkit train STORE``: what it builds, trains, resumes, and says of a wrong choice."""
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from colorkit.cli import colorkit
+from colorkit.data.prepare import prepare
+from colorkit.models import UNet
+from tests.conftest import colourful
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photographs")
+    for i in range(24):
+        colourful(i).save(folder / f"{i:02d}.png")
+    out = tmp_path_factory.mktemp("stores") / "small"
+    return prepare(folder, out, size=32, workers=1, progress=False)[0]
+
+
+def train(store, *arguments):
+    options = ["--device", "cpu", "--precision", "float32", "--batch", "4", "--width", "2"]
+    return CliRunner().invoke(colorkit, ["train", str(store.path), *options, *map(str, arguments)])
+
+
+def test_the_command_trains_writes_and_resumes(store, tmp_path):
+    folder, steps = tmp_path / "run", 3 * (len(store.rows("train")) // 4)
+    done = train(store, "--epochs", 3, "--lr", 0.01, "--folder", folder)
+    assert done.exit_code == 0, done.output
+    assert f"{folder}: step {steps} of {steps}, finished" in done.output
+    assert sorted(p.name for p in folder.iterdir()) == ["best.pt", "history.csv", "last.pt"]
+    frame = pd.read_csv(folder / "history.csv")
+    assert frame.step.iloc[-1] == steps
+    assert f"best validation {frame.validation.min():.4g}" in done.output
+    UNet(2).load_state_dict(torch.load(folder / "best.pt", weights_only=True)["model"])
+    again = ["--epochs", 3, "--lr", 0.01, "--folder", folder]
+    assert "holds a run" in str(train(store, *again).exception)
+    assert train(store, *again, "--resume").exit_code == 0
+    changed = train(store, *again, "--resume", "--loss", "l1").exception
+    assert "loss was 'l2', is now 'l1'" in str(changed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "cnn", "--loss", "l1"],
+        ["--model", "encoder-decoder", "--schedule", "one-cycle"],
+        ["--model", "resnet18", "--weights", "worlds"],
+        ["--model", "zhang", "--loss", "classes", "--lam", "0.5", "--patience", "3"],
+    ],
+)
+def test_each_model_trains(store, tmp_path, options):
+    done = train(store, *options, "--epochs", 1, "--folder", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert "finished" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "worlds"], "--weights is for a ResNet"),
+        (["--lam", "0.5"], "--lam for --loss classes"),
+        (["--model", "cnn", "--loss", "classes"], "is for unet, zhang and ResNets, not cnn"),
+        (["--model", "transformer"], "'transformer' is not one of 'cnn'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(store, options, message):
+    done = train(store, *options)
+    assert done.exit_code == 2
+    assert message in done.output
