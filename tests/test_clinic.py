@@ -80,14 +80,14 @@ def test_logs_of_adversarial_trainings_name_the_fault_with_room():
     assert max(of("lam masks the discriminator", "share")) < 0.1 * min(healthy["share"])
     swapped, won = "labels swapped for the generator", "discriminator has won"
     assert max(of(swapped, "adversarial")) < 0.5 * min(healthy["adversarial"])
-    assert max(of(swapped, "critic_loss")) < 0.5  # both fall, though it is not fooled
+    assert max(of(swapped, "discriminator_loss")) < 0.5  # both fall, though it is not fooled
     assert min(of(won, "adversarial")) > 3 * max(healthy["adversarial"])
     assert 1 - min(of(won, "accuracy")) < 0.5 * (1 - max(healthy["accuracy"]))
     assert min(of(won, "share")) > 0.1  # lam masks nothing here
     dead = "discriminator is never updated"
     assert max(of(dead, "gray")) < 0.65 < min(healthy["gray"])
     untaught, taught = (
-        [abs(x - math.log(2)) for x in of(fault, "critic_loss")] for fault in (dead, HEALTHY)
+        [abs(x - math.log(2)) for x in of(fault, "discriminator_loss")] for fault in (dead, HEALTHY)
     )
     assert max(untaught) < 0.2 * min(taught)
     assert all(0.55 < x < 0.92 for x in healthy["accuracy"])

@@ -166,7 +166,7 @@ def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
 
 
 def test_figures_have_a_panel_each():
-    measured = ("accuracy", "gray", "adversarial", "critic_loss", "share")
+    measured = ("accuracy", "gray", "adversarial", "discriminator_loss", "share")
     fig = figures.gan_curves([{"step": step, **dict.fromkeys(measured, 0.5)} for step in (10, 20)])
     assert len(fig.axes) == 3
     frame = pd.DataFrame({"of the loss": [1.0, 0.1], "of the gradient": [0.9, 0.2]}, [0.1, 1.0])
