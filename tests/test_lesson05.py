@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from colorcourse.exercises import find
 from colorcourse.lesson05 import bears, comparisons, figures
-from colorcourse.lesson05.exercises import adversarial_share
 from colorcourse.lesson05.quiz import Quiz, show_quiz
 from colorkit.color import max_chroma
 from colorkit.losses import l2
@@ -89,8 +89,9 @@ def test_shares_fall_with_lambda_and_leave_no_gradient():
     torch.manual_seed(0)
     generator, discriminator = Net(1), Net(3)
     losses = (lambda logits: nn.functional.softplus(-logits).mean(), l2)
+    share = find("adversarial.lambda_share").reference
     frame = comparisons.shares(
-        generator, discriminator, (world.L, world.ab), losses, (0.001, 0.1, 10.0), adversarial_share
+        generator, discriminator, (world.L, world.ab), losses, (0.001, 0.1, 10.0), share
     )
     for column in frame:
         assert frame[column].is_monotonic_decreasing

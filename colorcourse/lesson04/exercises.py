@@ -27,20 +27,13 @@ def _share(x: Tensor) -> Tensor:
 # --- soft encoding --------------------------------------------------------------------------------
 
 
-def soft_encode(ab: Tensor, bins: Tensor, neighbours: int = 10, sigma: float = 5.0) -> Tensor:
-    """Weights of the pixels ab (M, 2) on the bins (Q, 2): (M, Q), 0 but for the nearest."""
-    sparse = library.soft_encode(ab.T[None, :, :, None], bins, neighbours, sigma)
-    indices, weights = (part[0, :, :, 0].T for part in sparse)
-    return weights.new_zeros(len(ab), len(bins)).scatter(1, indices, weights)
-
-
 def _encode(
     kernel=lambda d, sigma: torch.exp(-(d**2) / (2 * sigma**2)),
     farthest=False,
     normalised=True,
     everywhere=False,
 ) -> Callable:
-    """The encoding with one mistake put in."""
+    """Weights of the pixels ab (M, 2) on the bins (Q, 2): (M, Q); or with one mistake put in."""
 
     def answer(ab, bins, neighbours=10, sigma=5.0):
         d = torch.cdist(ab, bins)
@@ -87,7 +80,7 @@ def _some_bins() -> Tensor:
 # No colour lies as far from its K-th bin as from the next: which of the two to take is free.
 register(Exercise(
     name="classes.soft_encoding", lesson=LESSON, minutes=9,
-    reference=soft_encode, own=(library.soft_encode, library.SoftEncoder),
+    reference=_encode(), own=(library.soft_encode, library.SoftEncoder),
     form=lambda value, args: dense_targets(value, args[1]),
     cases=(
         Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
@@ -226,18 +219,13 @@ register(Exercise(
 # --- the loss -------------------------------------------------------------------------------------
 
 
-def soft_cross_entropy(logits: Tensor, indices: Tensor, z: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the pixels of w times the cross-entropy; weights (Q,) are those of the bins."""
-    targets = library.Targets(indices, z)
-    return library.soft_cross_entropy(logits, targets, library.pixel_weights(targets, weights))
-
-
-def with_gradient(loss: Any, args: tuple) -> Any:
-    """A loss together with its gradient by the logits, where it has one."""
+def with_gradients(loss: Any, args: tuple) -> Any:
+    """A loss together with its gradients by all arguments that ask for one."""
     if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
         return {"the loss": loss}
-    (gradient,) = torch.autograd.grad(loss, args[0], materialize_grads=True)
-    return {"the loss": loss.detach(), "its gradient": gradient}
+    leaves = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    return {"the loss": loss.detach(), "its gradients": gradients}
 
 
 def _log_softmax(logits):
@@ -249,7 +237,7 @@ def _top_weight(weights, logits, indices, z):
 
 
 def _loss(log=_log_softmax, weigh=_top_weight, total=lambda x, w: (w * x).mean()) -> Callable:
-    """The loss with one mistake put in."""
+    """Mean over the pixels of w times the cross-entropy; or with one mistake put in."""
 
     def answer(logits, indices, z, weights):
         loss = -(z * log(logits).gather(1, indices)).sum(1)
@@ -264,10 +252,8 @@ def _rows(x, permuted=True):
 
 def _loss_by_rows(logits_permuted=True, targets_permuted=True) -> Callable:
     def answer(logits, indices, z, weights):
-        x, (i, t) = (
-            _rows(logits, logits_permuted),
-            (_rows(y, targets_permuted) for y in (indices, z)),
-        )
+        x = _rows(logits, logits_permuted)
+        i, t = (_rows(y, targets_permuted) for y in (indices, z))
         loss = -(_log_softmax(x).gather(1, i) * t).sum(1)
         return (_top_weight(weights, x, i, t) * loss).mean()
 
@@ -294,7 +280,7 @@ def _batch(seed: int, scale: float = 4.0, bins: int = 7) -> tuple[Tensor, Tensor
 
 register(Exercise(
     name="classes.cross_entropy", lesson=LESSON, minutes=9,
-    reference=soft_cross_entropy, own=(library.soft_cross_entropy,), form=with_gradient,
+    reference=_loss(), own=(library.soft_cross_entropy,), form=with_gradients,
     cases=(
         Case("a few pixels", lambda: _batch(10)),
         Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),

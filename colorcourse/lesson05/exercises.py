@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colorcourse.exercises import Answer, Case, Exercise, register
+from colorcourse.lesson04.exercises import with_gradients
 from colorcourse.lesson05.clinic import gan_clinic
 from colorkit import losses as library
 from colorkit.models import ImageDiscriminator, PatchDiscriminator
@@ -20,14 +21,6 @@ def _noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def with_gradients(loss: Any, args: tuple) -> Any:
-    """A loss together with its gradients by the first two arguments, where it has any."""
-    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
-        return {"the loss": loss}
-    gradients = torch.autograd.grad(loss, args[:2], allow_unused=True, materialize_grads=True)
-    return {"the loss": loss.detach(), "its gradients": gradients}
-
-
 def _log_of_sigmoid(x: Tensor, label: float) -> Tensor:
     """Cross-entropy of one half, by way of the probability: infinite where that is 0 in float32."""
     p = x.sigmoid()
@@ -38,12 +31,7 @@ def _cross_entropy(x: Tensor, label: float, **how) -> Tensor:
     return F.binary_cross_entropy_with_logits(x, torch.full_like(x, label), **how)
 
 
-# --- the discriminator's loss ----------------------------------------------------------------------------
-
-
-def discriminator_loss(true: Tensor, generated: Tensor, smooth: float = 0.1) -> Tensor:
-    """Cross-entropy of logits: true pictures are 1 - smooth, generated ones 0; mean of the halves."""
-    return library.discriminator_loss(true, generated, smooth)
+# --- the discriminator's loss ---------------------------------------------------------------------
 
 
 def _mean_of_halves(true: Tensor, generated: Tensor) -> Tensor:
@@ -53,7 +41,7 @@ def _mean_of_halves(true: Tensor, generated: Tensor) -> Tensor:
 def _discriminator(
     labels=lambda s: (1 - s, 0.0), half=_cross_entropy, total=_mean_of_halves
 ) -> Callable:
-    """The discriminator's loss with one mistake put in."""
+    """The discriminator's loss, of logits; or with one mistake put in."""
 
     def answer(true, generated, smooth=0.1):
         one, zero = labels(smooth)
@@ -79,7 +67,7 @@ def _logits(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
 
 register(Exercise(
     name="adversarial.discriminator_loss", lesson=LESSON, minutes=6,
-    reference=discriminator_loss, own=OWN_LOSSES, form=with_gradients,
+    reference=_discriminator(), own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few logits", lambda: _logits(1)),
         Case("labels not smoothed", lambda: (*_logits(2), 0.0)),
@@ -130,11 +118,6 @@ register(Exercise(
 # --- the generator's loss -------------------------------------------------------------------------
 
 
-def generator_loss(logits: Tensor, prediction: Tensor, truth: Tensor, lam: float = 0.9) -> Tensor:
-    """-log D(generated) + lam * mean absolute error of ab."""
-    return library.generator_loss(logits) + lam * F.l1_loss(prediction, truth)
-
-
 def _absolute(prediction: Tensor, truth: Tensor) -> Tensor:
     return (prediction - truth).abs().mean()
 
@@ -144,7 +127,7 @@ def _generator(
     pixel=_absolute,
     total=lambda fooled, pixel, lam: fooled + lam * pixel,
 ) -> Callable:
-    """The generator's loss with one mistake put in."""
+    """The generator's loss, -log D and lam times L1; or with one mistake put in."""
 
     def answer(logits, prediction, truth, lam=0.9):
         return total(fooled(logits), pixel(prediction, truth), lam)
@@ -159,7 +142,7 @@ def _generated(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor, Tensor]:
 
 register(Exercise(
     name="adversarial.generator_loss", lesson=LESSON, minutes=5,
-    reference=generator_loss, own=OWN_LOSSES, form=with_gradients,
+    reference=_generator(), own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few patches", lambda: _generated(10)),
         Case("lam = 0.2", lambda: (*_generated(20), 0.2)),
@@ -224,13 +207,8 @@ register(Exercise(
 FIELD, SIDE = 16, 96
 
 
-def patch_discriminator(width: int = 16) -> nn.Sequential:
-    """A discriminator of patches of 16 x 16: L and ab (N, 3, H, W) to logits (N, 1, h, w)."""
-    return _patches(width)
-
-
-def _patches(width: int, strides=(2, 1, 1), first: int = 3, last=(), act=nn.LeakyReLU, **how):
-    """Convolutions 4 x 4, padded by 1."""
+def _patches(width=16, strides=(2, 1, 1), first=3, last=(), act=nn.LeakyReLU, **how):
+    """Convolutions 4 x 4, padded by 1: from L and ab (N, 3, H, W) to logits (N, 1, h, w)."""
     widths = [first, *(width * 2**level for level in range(len(strides) - 1)), 1]
     layers: list[nn.Module] = []
     for level, stride in enumerate(strides):
@@ -320,7 +298,7 @@ class _OfAb(nn.Module):
 
 register(Exercise(
     name="adversarial.patch", lesson=LESSON, minutes=8,
-    reference=patch_discriminator, judge=judge_patches, own=(PatchDiscriminator, ImageDiscriminator),
+    reference=_patches, judge=judge_patches, own=(PatchDiscriminator, ImageDiscriminator),
     wrong=(
         Answer("field of 10", lambda w: _patches(w, (2, 1)), "10 x 10 pixels: too small"),
         Answer("no stride", lambda w: _patches(w, (1, 1, 1)), "10 x 10 pixels: too small. From the last"),
@@ -349,21 +327,12 @@ register(Exercise(
 # --- lambda ---------------------------------------------------------------------------------------
 
 
-def adversarial_share(made: Tensor, adversarial: Tensor, pixel: Tensor, lam: float) -> Tensor:
-    """Norm of the adversarial gradient by `made`, divided by it plus that of lam * pixel."""
-    pull, hold = (
-        torch.autograd.grad(loss, made, retain_graph=True)[0].norm()
-        for loss in (adversarial, pixel)
-    )
-    return pull / (pull + lam * hold)
-
-
 def _gradients(made, adversarial, pixel, keep=True):
     return [torch.autograd.grad(loss, made, retain_graph=keep)[0] for loss in (adversarial, pixel)]
 
 
 def _share_of(share: Callable, **how) -> Callable:
-    """The share with one mistake put in."""
+    """The share by both gradients at `made`; or with one mistake put in."""
 
     def answer(made, adversarial, pixel, lam):
         pull, hold = _gradients(made, adversarial, pixel, **how)
@@ -412,7 +381,7 @@ def and_what_is_left(share: Any, args: tuple) -> dict[str, Any]:
 
 register(Exercise(
     name="adversarial.lambda_share", lesson=LESSON, minutes=7,
-    reference=adversarial_share, form=and_what_is_left, atol=1e-6, rtol=1e-3,
+    reference=_share_of(_by_norm(torch.norm)), form=and_what_is_left, atol=1e-6, rtol=1e-3,
     cases=(
         Case("lam = 0.9", lambda: _small_gan(1, 0.9)),
         Case("lam = 0.05", lambda: _small_gan(2, 0.05)),
@@ -469,13 +438,8 @@ register(Exercise(
 # --- extra: hinge ---------------------------------------------------------------------------------
 
 
-def hinge(true: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-    """The discriminator's hinge loss, mean of its halves, and the generator's, of these logits."""
-    return (F.relu(1 - true).mean() + F.relu(1 + generated).mean()) / 2, -generated.mean()
-
-
 def _hinge(margins=(1.0, 1.0), bend=F.relu, half=2.0, generator=lambda x: -x.mean(), order=1):
-    """Both losses with one mistake put in."""
+    """The hinge losses of the discriminator and of the generator; or with one mistake put in."""
 
     def answer(true, generated):
         high, low = bend(margins[0] - true), bend(margins[1] + generated)
@@ -486,7 +450,7 @@ def _hinge(margins=(1.0, 1.0), bend=F.relu, half=2.0, generator=lambda x: -x.mea
 
 register(Exercise(
     name="adversarial.hinge", lesson=LESSON, minutes=5, core=False,
-    reference=hinge, own=OWN_LOSSES,
+    reference=_hinge(), own=OWN_LOSSES,
     cases=(Case("a few logits", lambda: _logits(50)), Case("others", lambda: _logits(60, 0.7))),
     wrong=(
         Answer("no hinge", _hinge(bend=lambda x: x),
