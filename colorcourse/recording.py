@@ -124,8 +124,8 @@ def judge_numbers(
 
 
 def number_texts(number: Mapping[str, Any]) -> tuple[str, str]:
-    """A judged number and its bounds in words, as in ``("5 ab²", "✗ 0 to 4")``."""
+    """A judged number and its bounds in words, as in ``("5 ab²", "0 to 4 (missed)")``."""
     value, low, high = number["value"], number["low"], number["high"]
     found = f"{value:.4g} {number['unit']}".rstrip() if value is not None else "none, or not finite"
     bounds = "no bounds" if low is None else f"{low:g} to {high:g}"
-    return found, f"{'✓' if number['ok'] else '✗'} {bounds}"
+    return found, bounds if number["ok"] else f"{bounds} (missed)"

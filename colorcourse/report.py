@@ -31,7 +31,7 @@ def tables(results: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The lessons with minutes and memory, and their numbers beside what was expected."""
     lessons, numbers = [], []
     for name, entry in results["lessons"].items():
-        state = "✓ ok" if entry["ok"] else "✗ FAILED"
+        state = "ok" if entry["ok"] else "FAILED"
         lessons.append((name, state, f"{entry['seconds'] / 60:.1f}", entry["peak_mb"]))
         numbers += [(name, key, *number_texts(n)) for key, n in entry["numbers"].items()]
     return (

@@ -117,8 +117,8 @@ def test_the_report_links_every_lesson_and_says_what_failed(course):
 
 def test_the_summary_shows_numbers_beside_their_bounds_and_the_lessons(course):
     lines = [line.split() for line in summary(course[1]).splitlines()]
-    assert ["01_light", "answer", "42", "✓", "41", "to", "43"] in lines
-    assert any(line[:3] == ["00_broken", "✗", "FAILED"] for line in lines)
+    assert ["01_light", "answer", "42", "41", "to", "43"] in lines
+    assert any(line[:2] == ["00_broken", "FAILED"] for line in lines)
     assert " ".join(lines[-1]).startswith("1 of 3 lessons ok")
 
 
