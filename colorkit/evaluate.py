@@ -6,7 +6,6 @@ picture (and the sums of the bins) is kept.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -33,6 +32,20 @@ METRICS = OF_AB | OF_RGB
 """By name, functions of prediction and truth that give what `Score.update` takes. Errors are of ab
 as predicted, pictures are what sRGB can show of it at this L."""
 
+
+def _pixels_within(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    curve = metrics.cumulative_error(ab, truth)
+    pixels = torch.full_like(curve, truth[0, 0].numel())
+    return pixels * curve, pixels
+
+
+def _pictures_within(ab: Tensor, truth: Tensor) -> Tensor:
+    mean = metrics.ab_error(ab, truth).mean((1, 2))
+    return mean[:, None] <= torch.arange(metrics.THRESHOLDS, device=mean.device)
+
+
+CURVES = {"pixels": _pixels_within, "pictures": _pictures_within}
+
 _RESAMPLES, _CHUNK = 2000, 256  # sets of pictures, and how many are drawn at a time
 
 
@@ -42,25 +55,15 @@ class HasColorize(Protocol):
     def colorize(self, L: Tensor) -> Tensor: ...
 
 
-@dataclass
-class Scores:
-    """What one model scored on a set of pictures.
-
-    metrics : Score by name, as asked for.
-    curve : the cumulative error: K = 151 thresholds, the parts are pixels within.
-    mean_error : Euclidean ab error, mean of each picture.
-    """
-
-    metrics: dict[str, Score]
-    curve: Score = field(default_factory=Score)
-    mean_error: Score = field(default_factory=Score)
+Scores = Mapping[str, Mapping[str, Score]]
+"""Model to name of a metric or curve to its score."""
 
 
 def score_models(
     colorizers: Mapping[str, HasColorize],
     batches: Iterable[tuple[Tensor, Tensor]],
     names: Sequence[str] = tuple(METRICS),
-) -> dict[str, Scores]:
+) -> dict[str, dict[str, Score]]:
     """Score models picture by picture, for `table`, `compare` and `error_curves`.
 
     Parameters
@@ -75,21 +78,17 @@ def score_models(
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ValueError(f"no metric {unknown[0]!r}: there are {', '.join(METRICS)}")
-    scores = {model: Scores({name: Score() for name in names}) for model in colorizers}
+    scores = {model: {name: Score() for name in (*names, *CURVES)} for model in colorizers}
     for L, truth in batches:
         real = lab_to_rgb(join_lab(L, truth))
         for model, colorizer in colorizers.items():
-            ab, own = _colors(model, colorizer, L), scores[model]
+            ab = _colors(model, colorizer, L)
             rgb = lab_to_rgb(join_lab(L, fit_gamut(L, ab)))
-            for name, score in own.metrics.items():
-                pair = (ab, truth) if name in OF_AB else (rgb, real)
-                value = METRICS[name](*pair)
+            for name, score in scores[model].items():
+                pair = (rgb, real) if name in OF_RGB else (ab, truth)
+                value = (METRICS | CURVES)[name](*pair)
                 score.update(*value if isinstance(value, tuple) else (value,))
-            curve = metrics.cumulative_error(ab, truth)
-            pixels = torch.full_like(curve, truth[0, 0].numel())
-            own.curve.update(pixels * curve, pixels)
-            own.mean_error.update(metrics.ab_error(ab, truth).mean((1, 2)))
-    if not all(len(own.curve) for own in scores.values()):
+    if not all(len(own["pixels"]) for own in scores.values()):
         raise ValueError("no picture was evaluated: were the batches used up before?")
     return scores
 
@@ -106,9 +105,12 @@ def _colors(model: str, colorizer: HasColorize, L: Tensor) -> Tensor:
     return ab.to(L.device, torch.float32)
 
 
-def table(scores: Mapping[str, Scores]) -> pd.DataFrame:
+def table(scores: Scores) -> pd.DataFrame:
     """Models x metrics, from `score_models`."""
-    rows = {model: {k: v.value() for k, v in own.metrics.items()} for model, own in scores.items()}
+    rows = {
+        model: {name: score.value() for name, score in own.items() if name in METRICS}
+        for model, own in scores.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
@@ -136,19 +138,10 @@ def paired_difference(
 ) -> Difference:
     """a - b with a 95% interval, resampling pictures and keeping pairs together.
 
-    Overlap of two separate intervals says little: pictures differ more than models do, and that
-    part cancels in pairs. The interval is the percentile bootstrap's, of 2,000 resampled sets:
-    B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
-
-    Parameters
-    ----------
-    a, b : Score, or (N,) numbers
-        Of the same pictures in the same order; numbers are averaged.
-
-    Raises
-    ------
-    ValueError
-        If a and b have other numbers of pictures, fewer than 2, or a number is not finite.
+    Both are of the same pictures in the same order: scores, or (N,) finite numbers, which are
+    averaged. Overlap of two separate intervals says little: pictures differ more than models do,
+    and that part cancels in pairs. The interval is the percentile bootstrap's, of 2,000 resampled
+    sets: B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
     Examples
     --------
@@ -183,27 +176,20 @@ def _as_score(values: Score | Tensor | Sequence[float]) -> Score:
     return score
 
 
-def compare(scores: Mapping[str, Scores], a: str, b: str) -> pd.DataFrame:
+def compare(scores: Scores, a: str, b: str) -> pd.DataFrame:
     """a - b in every metric that was scored: a row each, with difference, low and high."""
-    mine, other = scores[a].metrics, scores[b].metrics
-    rows = {name: paired_difference(mine[name], other[name])._asdict() for name in mine}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+    names = [name for name in scores[a] if name in METRICS]
+    rows = {name: paired_difference(scores[a][name], scores[b][name]) for name in names}
+    return pd.DataFrame(rows, index=Difference._fields).T.rename_axis("metric")
 
 
-def error_curves(scores: Mapping[str, Scores], of: str = "pixels") -> pd.DataFrame:
+def error_curves(scores: Scores, of: str = "pixels") -> pd.DataFrame:
     """Cumulative error: which share lies within 0, 1, ..., 150 ab units; a column a model.
 
     Shares are of all "pixels", by their Euclidean error, or of "pictures", by their mean error.
     """
-    thresholds = torch.arange(metrics.THRESHOLDS)
-    curves = {}
-    for model, own in scores.items():
-        if of == "pixels":
-            within, pixels = own.curve.joined()
-            curves[model] = within.sum(0) / pixels.sum(0)
-        elif of == "pictures":
-            curves[model] = (own.mean_error.joined()[0] <= thresholds).double().mean(0)
-        else:
-            raise ValueError(f'of must be "pixels" or "pictures", got {of!r}')
-    index = pd.Index(thresholds.numpy(), name="threshold")
-    return pd.DataFrame({model: curve.numpy() for model, curve in curves.items()}, index)
+    if of not in CURVES:
+        raise ValueError(f'of must be "pixels" or "pictures", got {of!r}')
+    sums = {model: [x.sum(0) for x in own[of].joined()] for model, own in scores.items()}
+    curves = {model: (within / count).numpy() for model, (within, count) in sums.items()}
+    return pd.DataFrame(curves).rename_axis("threshold")

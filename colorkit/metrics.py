@@ -17,8 +17,6 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 THRESHOLDS = 151
 """Thresholds of the cumulative error: 0, 1, ..., 150 ab units, both ends included."""
 
-_SSIM_WINDOW = 11
-
 
 def ab_error(ab: Tensor, truth: Tensor) -> Tensor:
     """Euclidean distance in the ab plane at each pixel: float64 (N, H, W).
@@ -119,7 +117,7 @@ def ssim(rgb: Tensor, truth: Tensor) -> Tensor:
     Z. Wang et al., IEEE Transactions on Image Processing 13 (2004).
     """
     _check(rgb, truth, 3)
-    if min(rgb.shape[2:]) < _SSIM_WINDOW:
+    if min(rgb.shape[2:]) < 11:
         raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*rgb.shape[2:],)}")
     rgb, truth = _unit(rgb), _unit(truth)
     with torch.autocast(rgb.device.type, enabled=False):
@@ -182,9 +180,7 @@ class Score:
 
     def value(self) -> float:
         """The value of the set; NaN where nothing counts."""
-        parts, weights = (x.sum(0) for x in self.joined())
-        counts = weights > 0
-        return (torch.where(counts, parts / weights, 0).sum() / counts.sum()).item()
+        return self.resampled(torch.ones(1, len(self))).item()
 
     def resampled(self, times: Tensor) -> Tensor:
         """The value of resampled sets: float64 (R,) for times (R, N), how often each picture is in.
