@@ -53,7 +53,7 @@ from colorkit.color import (
     rgb_to_lab,
     split_lab,
 )
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 from colorkit.device import seed_everything
 from colorkit.plots import picture_grid, picture_row, show
 

@@ -43,7 +43,7 @@ from colorcourse.lesson02.clinic import mended_logs, print_program, training_cli
 from colorcourse.lesson02.figures import activation_grid, snapshot_scrubber, truth_beside
 from colorcourse.lesson02.overfit import Conv, activations, perturb, random_crops
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 from colorkit.device import pick_device, seed_everything
 from colorkit.plots import loss_curves, picture_grid, show
 

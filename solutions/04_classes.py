@@ -50,8 +50,7 @@ from colorkit import bins as ab_classes
 from colorkit import models, objects
 from colorkit.batches import Batches
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from colorkit.data.photographs import BUNDLED, photograph
-from colorkit.data.pictures import lesson_pictures
+from colorkit.data.pictures import BUNDLED, lesson_pictures, photograph
 from colorkit.device import pick_device, seed_everything
 from colorkit.evaluate import compare, error_curves, paired_difference, score_models, table
 from colorkit.fit import fit

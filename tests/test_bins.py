@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from colorkit import bins as cb
 from colorkit.bins import SoftEncoder, Targets, ab_bins, soft_cross_entropy, soft_encode
 from colorkit.color import rgb_to_lab
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 
 # The published list, pts_in_hull.npy: for each a the first and the last b, ten apart.
 PUBLISHED = {

@@ -10,7 +10,7 @@ from colorcourse.lesson02 import clinic as lesson02
 from colorcourse.lesson02.clinic import mended_logs, training_clinic
 from colorcourse.lesson03.clinic import data_clinic
 from colorcourse.lesson05.clinic import gan_clinic
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 from colorkit.plots import plt
 
 SEEDS = range(2)

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from colorkit.data import download
-from colorkit.data.cards import Remote, find_card
+from colorkit.data.cards import find_card
 from colorkit.data.download import fetch, unpack
 
 
@@ -78,7 +78,7 @@ def impatient(monkeypatch):
 
 
 def card_of(url: str, checksum: str = ""):
-    file = Remote(url, checksum=checksum, unpack=".", marker="faces")
+    file = {"url": url, "checksum": checksum, "unpack": ".", "marker": "faces"}
     return replace(find_card("imdbwiki"), name="toy", size_mb=0.5, unpacked_mb=1, files=(file,))
 
 

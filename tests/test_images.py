@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from colorkit.data.images import ImageError, open_image
 from colorkit.data.images import decode as decode_opened
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 
 
 def decode(path) -> np.ndarray:

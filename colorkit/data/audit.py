@@ -5,13 +5,13 @@ import multiprocessing
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -27,26 +27,13 @@ from colorkit.files import write_whole
 CRASHED = "unreadable", "its data crashes the decoder: remove it or save it anew"
 # What duplicates are told by; mean chroma, share of near-gray pixels, pixels in 12 sectors of hue.
 FACTS = np.dtype([("print", verdicts.FINGERPRINT), ("colours", np.float32, 14)])
-
-
-class Seen(NamedTuple):
-    """What was seen of n pictures: verdict and reason of each, and `FACTS` (n,)."""
-
-    verdicts: list[tuple[str, str]]
-    facts: np.ndarray
-
-
-def parts_of(source: Source) -> dict[int, Source]:
-    """The source in parts of 128, by the number of the first picture of each."""
-    n = len(source)
-    return {k: source.select(range(k, min(k + 128, n))) for k in range(0, n, 128)}
+Seen = tuple[list[tuple[str, str]], np.ndarray]  # of n pictures verdict and reason, FACTS (n,)
 
 
 def joined(seen: dict[int, Seen]) -> Seen:
     """What was seen of all parts, given by the number of the first picture of each."""
-    parts = [seen[start] for start in sorted(seen)]
-    found = [verdict for part in parts for verdict in part.verdicts]
-    return Seen(found, np.concatenate([part.facts for part in parts]))
+    found, facts = zip(*(seen[start] for start in sorted(seen)), strict=True)
+    return list(chain(*found)), np.concatenate(facts)
 
 
 def inspect(
@@ -88,7 +75,7 @@ def inspect(
                 array.write(squares[i])
             array.flush()
             os.fsync(array.fileno())
-    return Seen(found, facts)
+    return found, facts
 
 
 def square_of(name: str, item: object, size: int, min_side: int) -> Image.Image:
@@ -110,25 +97,25 @@ def square_of(name: str, item: object, size: int, min_side: int) -> Image.Image:
 
 
 def look(
-    parts: dict[int, Source], workers: int | None, **options: object
+    source: Source, workers: int | None, done: Container[int] = (), **options: object
 ) -> Iterator[tuple[int, Seen]]:
-    """Inspect parts of a source and give what was seen of each, as they are done, in any order.
+    """Inspect parts of 128 pictures: the first one's number and what was seen, in any order.
 
-    By default in a process for each core, but for a few hundred pictures in this one alone.
-    The options are those of `inspect`.
+    Parts whose number is in `done` are passed over; the options are those of `inspect`. By default
+    there is a process for each core, but for a few hundred pictures this one alone.
     """
-    work = partial(inspect, **options)
+    work, n = partial(inspect, **options), len(source)
+    parts = {k: source.select(range(k, min(k + 128, n))) for k in range(0, n, 128) if k not in done}
     if workers is None:
         mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         workers = mine if len(parts) > 4 else 1
-    done = ((start, work(start, part)) for start, part in parts.items())
+    found = ((start, work(start, part)) for start, part in parts.items())
     if workers > 1:
-        done = _in_processes(work, parts, workers)
-    total = sum(map(len, parts.values()))
-    with tqdm(total=total, unit=" pictures", disable=None) as bar:  # none in a file
-        for start, seen in done:
+        found = _in_processes(work, parts, workers)
+    with tqdm(total=sum(map(len, parts.values())), unit=" pictures", disable=None) as bar:
+        for start, seen in found:
             yield start, seen
-            bar.update(len(seen.facts))
+            bar.update(len(seen[0]))
 
 
 def _in_processes(
@@ -155,7 +142,7 @@ def _in_processes(
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         for start, part in list(todo.items())[:workers]:
-            seen = Seen([CRASHED], np.zeros(1, FACTS))
+            seen = [CRASHED], np.zeros(1, FACTS)
             if len(part) > 1:
                 ones = {start + i: part.select([i]) for i in range(len(part))}
                 seen = joined(dict(_in_processes(work, ones, 1)))
@@ -177,17 +164,13 @@ class Report:
     """Verdict and reason of each file of a source, in order; of near-duplicates the first stays."""
 
     def __init__(self, source: Source, seen: Seen) -> None:
-        self.source, self.verdicts, self.facts = source, list(seen.verdicts), seen.facts
-        fine = np.array(self.kept(), int)
-        self.colours = seen.facts["colours"][fine].astype(float)
-        original = verdicts.duplicates(seen.facts["print"][fine])
+        self.source, (self.verdicts, self.facts) = source, seen
+        fine = np.flatnonzero([verdict == OK for verdict, _ in self.verdicts])
+        self.colours = self.facts["colours"][fine].astype(float)
+        original = verdicts.duplicates(self.facts["print"][fine])
         for k in np.flatnonzero(original >= 0):
             reason = f"nearly the same as {source.names[fine[original[k]]]}"
             self.verdicts[fine[k]] = verdicts.DUPLICATE, reason
-
-    def kept(self) -> list[int]:
-        """Numbers of the pictures that are ok."""
-        return [i for i, (verdict, _) in enumerate(self.verdicts) if verdict == OK]
 
     def counts(self) -> dict[str, int]:
         """Pictures by verdict, in the order in which verdicts are judged."""
@@ -202,8 +185,8 @@ class Report:
     def table(self) -> str:
         """Counts with shares of the whole, then the colours of the pictures that may stay."""
         total = len(self.verdicts)
-        lines = [f"{v:<13}{n:>11,}{n / total:>8.1%}" for v, n in self.counts().items()]
-        lines += [f"{'total':<13}{total:>11,}", ""]
+        rows = [*self.counts().items(), ("total", total)]
+        lines = [*(f"{v:<13}{n:>11,}{n / total:>8.1%}" for v, n in rows), ""]
         if not len(self.colours):
             return "\n".join([*lines, "no picture left: nothing to say about colours"])
         chroma, near_gray = self.colours[:, :2].mean(0)
@@ -255,5 +238,5 @@ def audit(
 ) -> Report:
     """Look at every file of a folder, without writing anything; see `inspect` and `look`."""
     source = folder if isinstance(folder, Source) else open_source(folder)
-    seen = look(parts_of(source), workers, size=size, min_side=min_side)
+    seen = look(source, workers, size=size, min_side=min_side)
     return Report(source, joined(dict(seen)))

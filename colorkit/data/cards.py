@@ -1,6 +1,8 @@
 """Cards of datasets: where each comes from, what its licence allows, and how it is read.
 
-A card is a TOML file in ``datasets/``, which is also shipped inside the package.
+A card is a TOML file in ``datasets/``, which is also shipped inside the package. Its ``[[files]]``
+have a url, the checksum that was published ("md5:..." or "sha256:...") or an empty one, and below
+the dataset's folder the place `to` put them, to `unpack` them, and a `marker`: what is there then.
 """
 
 import os
@@ -12,21 +14,6 @@ from colorkit.data.sources import ArrayItem, FileItem, Source, open_source
 
 _INSIDE = Path(__file__).parent / "datasets"  # in a wheel; else in the checkout
 FOLDER = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "datasets"
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file to be fetched into the folder `to`, an archive to be unpacked in the folder `unpack`.
-
-    Both lie below the dataset's; `marker` is what is there afterwards. The checksum is "md5:..." or
-    "sha256:..." as published; without one it is recorded at the first download.
-    """
-
-    url: str
-    to: str = "."
-    checksum: str = ""
-    unpack: str = ""
-    marker: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,7 @@ class Card:
     bias: str
     profile: str
     unpacked_mb: float = 0
-    files: tuple[Remote, ...] = ()
+    files: tuple[dict[str, str], ...] = ()
     torchvision: dict = field(default_factory=dict)
     folder: str = "."
     identity: str | None = None
@@ -65,10 +52,9 @@ class Card:
         keys = ("source", "licence", "allows", "citation", "pictures", "classes", "splits", "bias")
         lines = [f"{self.name}: {self.title}"]
         lines += [f"{key + ':':<12}{getattr(self, key)}" for key in (*keys, "profile")]
-        if self.kind != "made":
-            lines.append(f"{'download:':<12}{size_text(self.size_mb)}")
+        lines.append(f"{'download:':<12}{size_text(self.size_mb)}")
         for file in self.files:
-            lines.append(f"{'checksum:':<12}{file.checksum or 'recorded at first download'}")
+            lines.append(f"{'checksum:':<12}{file['checksum'] or 'recorded at first download'}")
         return "\n".join(lines + (["", self.instructions()] if self.by_hand else []))
 
 
@@ -90,8 +76,7 @@ def cards() -> dict[str, Card]:
     for path in FOLDER.glob("*.toml"):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-            files = tuple(Remote(**file) for file in content.pop("files", ()))
-            found.append(Card(name=path.stem, files=files, **content))
+            found.append(Card(name=path.stem, **content))
         except (ValueError, TypeError) as error:  # TOMLDecodeError is a ValueError
             raise ValueError(f"the card {path}: {error}") from error
     return {card.name: card for card in sorted(found, key=lambda c: (c.kind != "made", c.name))}

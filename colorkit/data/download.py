@@ -37,9 +37,12 @@ def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = pri
     with locked(root):
         record = root / "fetched.json"  # SHA-256 of what was fetched, by address
         sums = json.loads(record.read_bytes()) if record.exists() else {}
-        names = {file: file.url.rpartition("/")[2] for file in card.files}
-        places = {file: root / (file.marker or f"{file.to}/{name}") for file, name in names.items()}
-        missing = [file for file, p in places.items() if file.url not in sums or not p.exists()]
+        missing = []
+        for file in card.files:
+            name = file["url"].rpartition("/")[2]
+            place = root / file.get("marker", f"{file.get('to', '.')}/{name}")
+            if file["url"] not in sums or not place.exists():
+                missing.append(file)
         if missing:
             needed, free = card.size_mb + card.unpacked_mb, shutil.disk_usage(root).free / 1e6
             say(
@@ -53,14 +56,15 @@ def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = pri
                     "make room, or set COLORKIT_DATA to a folder on a larger disk"
                 )
         for file in missing:
-            recorded = f"sha256:{sums[file.url]}" if file.url in sums else None
-            archive = download(card.name, file.url, root / file.to, file.checksum or recorded)
-            if not (file.checksum or recorded):
-                say(f"no checksum is published for {names[file]}: recorded what arrived")
-            sums[file.url] = pooch.file_hash(archive)
-            if file.unpack:
+            url = file["url"]
+            known = file["checksum"] or (f"sha256:{sums[url]}" if url in sums else None)
+            archive = download(card.name, url, root / file.get("to", "."), known)
+            if known is None:
+                say(f"no checksum is published for {archive.name}: recorded what arrived")
+            sums[url] = pooch.file_hash(archive)
+            if "unpack" in file:
                 limit = card.unpacked_mb * 2e6 or 20 * archive.stat().st_size
-                unpack(archive, root / file.unpack, limit)
+                unpack(archive, root / file["unpack"], limit)
                 archive.unlink()
             write_whole(record, json.dumps(sums, indent=1))
     return root

@@ -148,7 +148,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "srgb" in (source.profile.profile_description or "").lower():
                 return None
-        to = "RGBA" if mode == "RGBA" else "RGB"
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, to)
+        srgb, to = ImageCms.createProfile("sRGB"), "RGBA" if mode == "RGBA" else "RGB"
+        return ImageCms.buildTransform(source, srgb, mode, to)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""The pictures that a lesson trains and tests on: a made world, or photographs of one's own."""
+"""The pictures of the lessons: photographs one by one, a made world or a store in three parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +7,42 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
 from colorkit.color import rgb_to_lab, split_lab
+from colorkit.data.images import decode, explained, open_image
 from colorkit.data.store import Store
 from colorkit.worlds import WORLDS, World
 
+BUNDLED = ("astronaut", "chelsea", "coffee", "rocket")
 Pair = tuple[Tensor, Tensor]
+
+
+def photograph(name: str | Path, size: int | None = None) -> Tensor:
+    """A photograph as an RGB picture, uint8 (1, 3, H, W).
+
+    `name` is one of scikit-image's own ("astronaut", "chelsea", "coffee", "rocket"; no download) or
+    the path of an image file. With a size, its centre square is resized to that many pixels.
+    """
+    path = Path(name).expanduser()
+    if str(name) in BUNDLED:
+        from skimage import data
+
+        rgb = torch.from_numpy(getattr(data, name)())
+    elif path.is_file():
+        with explained(path), open_image(path) as image:
+            rgb = torch.from_numpy(np.array(decode(image)))
+    else:
+        raise FileNotFoundError(
+            f"there is no photograph {str(name)!r}: give the path of an image file, or one of "
+            f"{', '.join(BUNDLED)} (looked in {Path.cwd()})"
+        )
+    rgb = rgb.permute(2, 0, 1)[None].contiguous()
+    if size is None:
+        return rgb
+    side = min(rgb.shape[-2:])
+    square = v2.functional.center_crop(rgb, [side, side])
+    return v2.functional.resize(square, [size, size], antialias=True)
 
 
 @dataclass(frozen=True)
@@ -41,12 +71,6 @@ def lesson_pictures(
     The source is the name of a made world, or the folder of a store; a store may hold fewer, and
     its photographs have the size that they were prepared in. `held_out` are validation's and test's
     each.
-
-    Examples
-    --------
-    >>> pictures = lesson_pictures("orchard", train=4, held_out=2, size=32)
-    >>> [tuple(ab.shape) for L, ab in (pictures.train, pictures.val, pictures.test)]
-    [(4, 2, 32, 32), (2, 2, 32, 32), (2, 2, 32, 32)]
     """
     counts = {"train": train, "val": held_out, "test": held_out}
     if str(source) in WORLDS:

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from colorkit.data.audit import FACTS, Report, Seen, joined, look, parts_of
+from colorkit.data.audit import FACTS, Report, Seen, joined, look
 from colorkit.data.sources import Source, open_source
 from colorkit.data.store import FORMAT, INDEX, LOG, MANIFEST, PICTURES, SPLITS, Store
+from colorkit.data.verdicts import OK
 from colorkit.files import locked, write_whole
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -42,13 +43,8 @@ def prepare(
     if that had finished it. `size` is the side of the squares, 8 to 1,024. `split` gives the shares
     of train, val and test, or "keep" keeps the source's own. The others are as in `audit`.
 
-    Raises
-    ------
-    ValueError
-        For settings that make no sense or are not those of the store in `out`, a folder with other
-        files, or if no picture is left.
-    OSError
-        If the disk is full: what was done stays, and the same command goes on.
+    A ValueError names what makes no sense, or is not as in the store that is there; an OSError says
+    that the disk is full: what was done stays, and the same command goes on.
     """
     out = Path(out)
     if not 8 <= size <= 1024:
@@ -61,8 +57,7 @@ def prepare(
             raise ValueError(f"{out} holds other files ({foreign[0]}, ...): give a new folder")
     source = source if isinstance(source, Source) else open_source(source)
     settings = {"size": size, "min_side": min_side, "split": split, "seed": seed}
-    stamps = [item.stamp() for item in source.items]
-    work = _hash([FORMAT, size, min_side, source.names, stamps])
+    work = _hash([FORMAT, size, min_side, source.names, [i.stamp() for i in source.items]])
     columns = source.labels, source.groups, source.splits, source.classes
     fingerprint = _hash([work, settings, columns])
     out.mkdir(parents=True, exist_ok=True)
@@ -78,15 +73,14 @@ def prepare(
             return store, None
         try:
             seen, length = _resume(out, work.encode(), (len(source), size, size, 3))
-            todo = {k: part for k, part in parts_of(source).items() if k not in seen}
             with open(out / LOG, "r+b") as log:
                 log.truncate(length)
                 log.seek(length)
                 options = {"size": size, "min_side": min_side, "file": str(out / PICTURES)}
-                for start, found in look(todo, workers, **options):
-                    seen[start] = found
-                    facts = base64.b64encode(found.facts).decode()
-                    log.write(b"\n" + json.dumps([start, found.verdicts, facts]).encode())
+                for start, (verdicts, facts) in look(source, workers, set(seen), **options):
+                    seen[start] = verdicts, facts
+                    line = json.dumps([start, verdicts, base64.b64encode(facts).decode()])
+                    log.write(b"\n" + line.encode())
                     log.flush()
                     os.fsync(log.fileno())
             return _finish(out, Report(source, joined(seen)), settings, fingerprint)
@@ -117,7 +111,7 @@ def _resume(out: Path, head: bytes, shape: tuple[int, ...]) -> tuple[dict[int, S
         except ValueError:  # half-written when the run was killed
             break
         facts = np.frombuffer(base64.b64decode(facts), FACTS)
-        seen[start] = Seen([tuple(verdict) for verdict in verdicts], facts)
+        seen[start] = [tuple(verdict) for verdict in verdicts], facts
         length += 1 + len(line)
     return seen, length
 
@@ -155,8 +149,8 @@ def _finish(out: Path, report: Report, settings: dict, fingerprint: str) -> tupl
     """Write the small files, then the manifest, which makes a store of the folder."""
     left_out = pd.DataFrame(report.records()).query("verdict != 'ok'").to_csv(index=False)
     write_whole(out / "audit.csv", left_out.encode("utf-8", "surrogateescape"))
-    kept = report.kept()
-    if not len(kept):
+    kept = [i for i, (verdict, _) in enumerate(report.verdicts) if verdict == OK]
+    if not kept:
         counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts().items())
         raise ValueError(f"no picture is left ({counts}): see {out / 'audit.csv'}")
     part = report.source.select(kept)

@@ -122,10 +122,8 @@ def open_source(path: str | Path, identity: str | None = None, labels: str = "fo
     expression whose first group, searched in the name, is the identity.
     """
     root = Path(path)
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: no such folder, and no dataset of that name")
     if not root.is_dir():
-        raise NotADirectoryError(f"{root} is a file: give the folder that holds the pictures")
+        raise FileNotFoundError(f"{root}: no such folder of pictures, and no dataset of that name")
     names = sorted(_walk(root))
     if not names:
         raise ValueError(f"{root} is empty: give a folder that holds pictures")
@@ -163,9 +161,8 @@ def _find_pairs(root: Path, names: list[str]) -> Source | None:
     L is (N, H, W) in gray*.npy or l*.npy; ab is (n, H, W, 2) in one or several ab*.npy that follow
     each other in the order of their numbers: ab1.npy, ab2.npy, ..., ab10.npy.
     """
-    arrays = [name for name in names if name.lower().endswith(".npy")]
-    light = [n for n in arrays if re.match(r"(gray|grey|l)", Path(n).name.lower())]
-    colour = [n for n in arrays if Path(n).name.lower().startswith("ab")]
+    light = [n for n in names if re.fullmatch(r"(.*/)?(gray|grey|l)[^/]*\.npy", n, re.IGNORECASE)]
+    colour = [n for n in names if re.fullmatch(r"(.*/)?ab[^/]*\.npy", n, re.IGNORECASE)]
     colour.sort(key=lambda n: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", n)])
     if not light or not colour:
         return None

@@ -24,13 +24,8 @@ class Store:
     """Open a prepared store; no picture is read.
 
     Pictures have `size` x `size` pixels; `labels`, int32 (N,), are numbers in `classes`, or -1.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is no store, or was not finished.
-    ValueError
-        If another version wrote it, or a file is missing or has another size.
+    A FileNotFoundError says that it is no store or was not finished, a ValueError that it is
+    damaged or of another version.
     """
 
     def __init__(self, path: str | Path) -> None:
