@@ -17,7 +17,7 @@ from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.clinic import training_clinic
 from colorcourse.lesson02.overfit import Conv, arithmetic, fit
-from colorkit.data.photographs import photograph
+from colorkit.data.pictures import photograph
 from colorkit.models.cnn import DilatedCNN, group
 from colorkit.models.colorizer import AB_SCALE
 
