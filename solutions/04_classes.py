@@ -644,7 +644,7 @@ def small_classifier(seed=cfg.seed):
 unweighted, swept = Classification(bins), {}
 for name, (lam, rule) in rules.items():
     seed = cfg.seed + (name == "B")  # another start than the row of lambda 0.5
-    objective = comparisons.Weighted(unweighted, rebalance(small_prior, lam), rule)
+    objective = comparisons.weighted(unweighted, rebalance(small_prior, lam), rule)
     net = small_classifier(seed)
     swept[name] = train(net, objective, small.train, cfg.small_steps, seed)
 sweep = comparisons.rare_and_common(swept, small.test, small_prior, bins)

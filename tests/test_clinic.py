@@ -130,7 +130,7 @@ def test_an_unknown_run_is_refused_with_those_that_there_are():
 
 def test_broken_programs_differ_from_the_healthy_one_in_one_line():
     healthy = lesson02.program(HEALTHY)
-    for fault, (number, _) in lesson02.BROKEN.items():
+    for fault, (number, *_) in lesson02.BROKEN.items():
         pairs = zip(healthy, lesson02.program(fault), strict=True)
         assert [n for n, (a, b) in enumerate(pairs, 1) if a != b] == [number]
 

@@ -71,7 +71,7 @@ def test_weights_that_were_reshaped_are_not_those_of_the_pixels(world):
 
 def test_weighted_with_the_usual_rule_is_classification(world, base):
     weights, net, batch = torch.linspace(0.5, 2, len(BINS)), small_net(), (world.L, world.ab)
-    ours = comparisons.Weighted(base, weights)(net, batch)
+    ours = comparisons.weighted(base, weights)(net, batch)
     usual = Classification(BINS, weights)(net, batch)
     assert ours.item() == pytest.approx(usual.item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(ours, net.head.bias)

@@ -30,10 +30,7 @@ def _gray_ramp(steps: int = 16, high: float = 1.0) -> torch.Tensor:
 
 
 def _linearize_with_cut(cut: float):
-    def linearize(srgb):
-        return torch.where(srgb <= cut, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-    return linearize
+    return lambda x: torch.where(x <= cut, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def _linearize_by_index(srgb):
@@ -272,9 +269,8 @@ def _scaled_to_gamut(L, ab, steps: int, whole_picture: bool = False):
 
 
 def _by_table(L, ab):
-    scales = torch.linspace(1, 0, 801)
     scale = torch.zeros_like(L)
-    for s in reversed(scales):
+    for s in torch.linspace(0, 1, 801):
         scale = torch.where(color.out_of_gamut(L, s * ab), scale, s.expand_as(scale))
     return color.lab_to_rgb(color.join_lab(L, scale * ab))
 
@@ -307,17 +303,9 @@ def judge_decode(answer) -> str | None:
         return (
             f"RGB leaves [0, 1]: yours goes from {low:.2f} to {high:.2f}. The colour is not safe."
         )
-    return _known_decoder(rgb, L, ab) or _measured_decoder(rgb, L, ab)
-
-
-def _known_decoder(rgb, L, ab) -> str | None:
     for mistake in WRONG_DECODERS:
         if torch.allclose(rgb, mistake.answer(L, ab), atol=2e-3):
             return mistake.hint
-    return None
-
-
-def _measured_decoder(rgb, L, ab) -> str | None:
     got_L, got_ab = color.split_lab(color.rgb_to_lab(rgb.float().clamp(0, 1)))
     if (moved := (got_L - L).abs().max().item()) > 0.25:
         return f"L moved, by up to {moved:.1f}. Only the chroma may give way."

@@ -30,27 +30,22 @@ PROGRAM = (
     "    look(net, L, ab, prediction, loss)",
     "    optimizer.step()",
 )
-BROKEN = {  # fault to the number of the broken line, from 1, and that line
-    "zero_grad forgotten": (8, "# optimizer.zero_grad()"),
-    "target scaled, prediction not": (7, "loss = mse_loss(prediction, ab / 110)"),
+BROKEN = {  # fault: number of the broken line, from 1; that line; where it shows in a log
+    "zero_grad forgotten": (8, "# optimizer.zero_grad()",
+        "its gradient norm: how it changes from the first step to the last"),
+    "target scaled, prediction not": (7, "loss = mse_loss(prediction, ab / 110)",
+        "its tiny loss together with the range of its prediction"),
     "optimizer of another model": (
-        4,
-        "optimizer = Adam(net.parameters(), lr=5e-3); net = DilatedCNN(kernels=16)",
-    ),
-    "a and b swapped": (2, "L, ab = lab[:, :1], lab[:, [2, 1]]"),
-    "learning rate too high": (4, "optimizer = Adam(net.parameters(), lr=5)"),
-    "NHWC read as NCHW": (1, "lab = rgb_to_lab(picture.view(1, 3, *picture.shape[1:3]))"),
-    "ReLU on the output": (6, "prediction = net(L).relu()"),
-}
-SYMPTOMS = {
-    "ReLU on the output": "the lowest value of its prediction",
-    "a and b swapped": "the colours of its batch, beside the photograph's",
-    "learning rate too high": "the highest loss of its run",
-    "zero_grad forgotten": "its gradient norm: how it changes from the first step to the last",
-    "optimizer of another model": "the share of its weights that changed",
-    "target scaled, prediction not": "its tiny loss together with the range of its prediction",
-    "NHWC read as NCHW": "its batch: is that the photograph?",
-}
+        4, "optimizer = Adam(net.parameters(), lr=5e-3); net = DilatedCNN(kernels=16)",
+        "the share of its weights that changed"),
+    "a and b swapped": (2, "L, ab = lab[:, :1], lab[:, [2, 1]]",
+        "the colours of its batch, beside the photograph's"),
+    "learning rate too high": (4, "optimizer = Adam(net.parameters(), lr=5)",
+        "the highest loss of its run"),
+    "NHWC read as NCHW": (1, "lab = rgb_to_lab(picture.view(1, 3, *picture.shape[1:3]))",
+        "its batch: is that the photograph?"),
+    "ReLU on the output": (6, "prediction = net(L).relu()", "the lowest value of its prediction"),
+}  # fmt: skip
 
 
 def program(fault: str, mended: tuple[int, str] | None = None) -> list[str]:
@@ -59,8 +54,8 @@ def program(fault: str, mended: tuple[int, str] | None = None) -> list[str]:
     >>> program("ReLU on the output")[5], program("healthy")[5]
     ('    prediction = net(L).relu()', '    prediction = net(L)')
     """
-    lines = list(PROGRAM)
-    for number, line in filter(None, (BROKEN.get(fault), mended)):
+    lines, broken = list(PROGRAM), BROKEN.get(fault)
+    for number, line in filter(None, (broken and broken[:2], mended)):
         if not isinstance(number, int) or not 1 <= number <= len(lines):
             raise ValueError(f"there is no line {number!r}: lines are numbered 1 to {len(lines)}")
         indent = "    " if PROGRAM[number - 1].startswith(" ") else ""
@@ -201,7 +196,7 @@ def draw(axes, log: Log) -> None:
 
 training_clinic = Clinic(
     runs=dict(zip("ABCDEFG", BROKEN, strict=True)),
-    symptoms=SYMPTOMS,
+    symptoms={fault: shows for fault, (*_, shows) in sorted(BROKEN.items())},
     run=run,
     diagnosis=diagnosis,
     rows={"loss": 1.2, "gradient norm": 1.2, "batch": 1.2, "prediction": 1.2},

@@ -686,7 +686,7 @@ def diagnosis(**entries: tuple[str, int, str]) -> dict[str, tuple[str, int, str]
     """Fault, number of the line and the line as it should be for each run, but for those given."""
     right = {}
     for letter, fault in training_clinic.runs.items():
-        number, _ = clinic.BROKEN[fault]
+        number, *_ = clinic.BROKEN[fault]
         right[letter] = fault, number, clinic.PROGRAM[number - 1].strip()
     return right | entries
 

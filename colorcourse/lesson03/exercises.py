@@ -389,14 +389,11 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum((1, 2, 3)) / count.clamp_min(1)
 
 
-def _masked(seed: int, empty: bool = False) -> Callable[[], tuple[Tensor, Tensor]]:
-    def args() -> tuple[Tensor, Tensor]:
-        mask = _noise(3, 1, 6, 5, seed=seed) > 0.3
-        if empty:
-            mask[1] = False
-        return _noise(3, 1, 6, 5, seed=seed + 1, scale=10) + 20, mask
-
-    return args
+def _masked(seed: int, empty: bool = False) -> tuple[Tensor, Tensor]:
+    mask = _noise(3, 1, 6, 5, seed=seed) > 0.3
+    if empty:
+        mask[1] = False
+    return _noise(3, 1, 6, 5, seed=seed + 1, scale=10) + 20, mask
 
 
 def _masked_loop(values: Tensor, mask: Tensor) -> Tensor:
@@ -407,7 +404,10 @@ def _masked_loop(values: Tensor, mask: Tensor) -> Tensor:
 register(Exercise(
     name="networks.masked_mean", lesson=LESSON, minutes=4, core=False,
     reference=masked_mean,
-    cases=(Case("three pictures", _masked(1)), Case("an empty mask", _masked(5, empty=True))),
+    cases=(
+        Case("three pictures", lambda: _masked(1)),
+        Case("an empty mask", lambda: _masked(5, empty=True)),
+    ),
     wrong=(
         Answer("over all pixels", lambda v, m: (v * m).mean((1, 2, 3)),
                "Divide by the pixels of the mask, not by all."),
@@ -431,21 +431,17 @@ def _ssim(shift=128.0, scale=255.0, span=1.0, flip=True) -> Callable:
     return answer
 
 
-def _colour_pair(seed: int, noise: float) -> Callable[[], tuple[Tensor, Tensor]]:
-    def args() -> tuple[Tensor, Tensor]:
-        rough = _noise(2, 2, 4, 4, seed=seed, scale=30)
-        truth = F.interpolate(rough, (24, 24), mode="bilinear")
-        return truth + _noise(2, 2, 24, 24, seed=seed + 1, scale=noise), truth
-
-    return args
+def _colour_pair(seed: int, noise: float) -> tuple[Tensor, Tensor]:
+    truth = F.interpolate(_noise(2, 2, 4, 4, seed=seed, scale=30), (24, 24), mode="bilinear")
+    return truth + _noise(2, 2, 24, 24, seed=seed + 1, scale=noise), truth
 
 
 register(Exercise(
     name="networks.ssim_loss", lesson=LESSON, minutes=6, core=False,
     reference=losses.ssim_loss, atol=1e-4,
     cases=(
-        Case("noisy colours", _colour_pair(1, 10.0)),
-        Case("nearly the same", _colour_pair(4, 1.0)),
+        Case("noisy colours", lambda: _colour_pair(1, 10.0)),
+        Case("nearly the same", lambda: _colour_pair(4, 1.0)),
     ),
     wrong=(
         Answer("not turned round", _ssim(flip=False), "SSIM is high where pictures are alike"),

@@ -12,6 +12,7 @@ from colorkit.data.pictures import Pair
 from colorkit.evaluate import HasColorize, score_models, table
 from colorkit.losses import Classification, middle_pixels
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
+from colorkit.models.colorizer import evaluating
 
 
 def dense_targets(targets: object, bins: Tensor) -> object:
@@ -41,12 +42,8 @@ def rare_and_common(
     columns = ["colorfulness_ratio", "auc_rebalanced"]
     frame = table(score_models(models, zip(L.split(50), ab.split(50), strict=True), columns))
     for name, model in models.items():
-        near = torch.cat(
-            [
-                ab_error(model.colorize(x), y) <= 10
-                for x, y in zip(L.split(50), ab.split(50), strict=True)
-            ]
-        ).double()
+        guess = torch.cat([model.colorize(part).to(ab) for part in L.split(50)])
+        near = (ab_error(guess, ab) <= 10).double()
         frame.loc[name, "rare"] = near[seldom].mean().item()
         frame.loc[name, "common"] = near[~seldom].mean().item()
     return frame[["rare", "common", "colorfulness_ratio", "auc_rebalanced"]]
@@ -69,12 +66,9 @@ class Watch:
         if run.step % self.every:
             return
         net, entropy, device = run.model, {}, next(run.model.parameters()).device
-        net.eval()
-        with torch.no_grad():
+        with evaluating(net), torch.no_grad():
             for name, pair in self.pairs.items():
-                L, ab = (plane.to(device) for plane in pair)
-                entropy[name] = float(self.loss(net, (L, ab)))
-        net.train()
+                entropy[name] = float(self.loss(net, tuple(plane.to(device) for plane in pair)))
         L, ab = self.pairs["unseen"]
         guess = net.colorize(L)
         scores = {
@@ -104,23 +98,17 @@ def reshaped_weights(targets: Targets, weights: Tensor) -> Tensor:
     return weights.to(rows)[rows.argmax(1)].view(count, 1, *size)
 
 
-class Weighted:
-    """An objective with weights (Q,) of the bins, and a rule to make weights of pixels of them.
+def weighted(base: Classification, weights: Tensor, rule: Callable = pixel_weights) -> Callable:
+    """A loss with weights (Q,) of the bins, and a rule to make weights of pixels of them.
 
     ``rule(targets, weights)`` gives (N, 1, H, W). The table of the soft encoding, which takes a
     second to make, is that of `base`.
     """
 
-    def __init__(
-        self,
-        base: Classification,
-        weights: Tensor,
-        rule: Callable[[Targets, Tensor], Tensor] = pixel_weights,
-    ) -> None:
-        self.encoder, self.weights, self.rule = base.encoder, weights, rule
-
-    def __call__(self, model: nn.Module, batch: Pair) -> Tensor:
+    def loss(model: nn.Module, batch: Pair) -> Tensor:
         L, ab = batch
         logits = model(L)
-        targets = self.encoder(middle_pixels(ab, logits.shape[2:]))
-        return soft_cross_entropy(logits, targets, self.rule(targets, self.weights))
+        targets = base.encoder(middle_pixels(ab, logits.shape[2:]))
+        return soft_cross_entropy(logits, targets, rule(targets, weights))
+
+    return loss

@@ -377,22 +377,6 @@ register(Exercise(
 # --- extra: calibration ---------------------------------------------------------------------------
 
 
-def reliability(predicted: Tensor, happened: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each bin of predicted probabilities: their mean, and the share that happened, (B,) each.
-
-    predicted and happened (bool) are (M,), edges (B + 1,) rise: a bin holds its lower edge, the
-    last one its upper edge too. NaN where a bin is empty.
-
-    >>> p, happened = torch.tensor([0.1, 0.3, 0.9]), torch.tensor([False, True, True])
-    >>> reliability(p, happened, torch.tensor([0, 0.5, 1.0]))
-    (tensor([0.2000, 0.9000]), tensor([0.5000, 1.0000]))
-    """
-    number = torch.bucketize(predicted, edges[1:-1], right=True)
-    rows = F.one_hot(number, len(edges) - 1).to(predicted)
-    rows = rows * ((predicted >= edges[0]) & (predicted <= edges[-1]))[:, None]
-    return rows.T @ predicted / rows.sum(0), rows.T @ happened.to(predicted) / rows.sum(0)
-
-
 def split_nan(value: Any, args: tuple) -> Any:
     """Two results with NaN as numbers and a mask: NaN is a right answer here."""
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -412,7 +396,10 @@ def _reliable(
     closed=True,
     pair=lambda mean, share: (mean, share),
 ) -> Callable:
-    """The reliability, in a loop over the bins, with one mistake put in."""
+    """Mean prediction and share that happened, (B,) each, in the bins between edges (B + 1,).
+
+    NaN where a bin is empty; or with one mistake put in.
+    """
 
     def answer(predicted, happened, edges):
         out = torch.full((2, len(edges) - 1), empty)
@@ -436,7 +423,7 @@ def _forecast(seed: int, low: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
 
 register(Exercise(
     name="classes.calibration", lesson=LESSON, minutes=6, core=False,
-    reference=reliability, form=split_nan,
+    reference=_reliable(), form=split_nan,
     cases=(
         Case("five bins", lambda: _forecast(50)),
         Case("empty bins", lambda: _forecast(60, low=0.45)),

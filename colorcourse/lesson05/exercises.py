@@ -270,30 +270,10 @@ def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
     return None
 
 
-class _Patches(nn.Module):
-    """Right: no padding, batch norm, ReLU, and the only stride in the second layer from 3 x 3."""
-
-    def __init__(self, width: int = 16) -> None:
-        super().__init__()
-        self.a = nn.Conv2d(3, width, 2, 1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.b = nn.Conv2d(width, width, 3, 2)
-        self.c = nn.Conv2d(width, width, 4)
-        self.d = nn.Conv2d(width, 1, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.d(F.relu(self.c(F.relu(self.b(F.relu(self.norm(self.a(x))))))))
-
-
-class _OfAb(nn.Module):
-    """Wrong: takes L, and does not look at it."""
-
-    def __init__(self, width: int = 16) -> None:
-        super().__init__()
-        self.layers = _patches(width, first=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x[:, 1:])
+def _blind(discriminator: nn.Sequential) -> nn.Sequential:
+    """It takes L, and does not look at it."""
+    discriminator[0].weight.data[:, 0] = 0
+    return discriminator
 
 
 register(Exercise(
@@ -312,16 +292,21 @@ register(Exercise(
         Answer("sigmoid", lambda w: _patches(w, last=[nn.Sigmoid()]), "there is a sigmoid"),
         Answer("tanh", lambda w: _patches(w, last=[nn.Tanh()]), "between -1 and 1"),
         Answer("ab alone", lambda w: _patches(w, first=2), "does not take L and ab together"),
-        Answer("L not used", _OfAb, "L has no influence"),
+        Answer("L not used", lambda w: _blind(_patches(w)), "L has no influence"),
         Answer("all channels", lambda w: _patches(w)[:-1], "It gives 16 channels"),
         Answer("linear", lambda w: _patches(w, act=nn.Identity), "It is linear"),
     ),
-    right=(Answer("other layers, same field", _Patches),
-           Answer("ReLU, no bias", lambda w: _patches(w, act=nn.ReLU, bias=False)),
-           Answer("stride in the second layer of five",
-                  lambda w: nn.Sequential(nn.Conv2d(3, w, 4, 2), nn.ELU(), nn.Conv2d(w, w, 3),
-                                          nn.ELU(), nn.Conv2d(w, w, 3), nn.ELU(),
-                                          nn.Conv2d(w, 1, 3)))),
+    right=(
+        Answer("ReLU, no bias", lambda w: _patches(w, act=nn.ReLU, bias=False)),
+        Answer("no padding, batch norm, stride in the second layer",
+               lambda w: nn.Sequential(
+                   nn.Conv2d(3, w, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU(),
+                   nn.Conv2d(w, w, 3, 2), nn.ReLU(), nn.Conv2d(w, w, 4), nn.ReLU(), nn.Conv2d(w, 1, 4))),
+        Answer("four layers, stride in the first",
+               lambda w: nn.Sequential(
+                   nn.Conv2d(3, w, 4, 2), nn.ELU(), nn.Conv2d(w, w, 3), nn.ELU(),
+                   nn.Conv2d(w, w, 3), nn.ELU(), nn.Conv2d(w, 1, 3))),
+    ),
 ))  # fmt: skip
 
 # --- lambda ---------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Predicted or original? A quiz of pairs of the same picture, with its score."""
 
 import html
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import matplotlib.pyplot as plt
@@ -16,17 +15,9 @@ from colorkit.plots import figure_html, picture_row
 
 @dataclass
 class Quiz:
-    """Pairs of the same picture, one with its own colours, one with predicted ones.
+    """Pairs (original, predicted) of the same picture, RGB (1, 3, H, W); `seed` shuffles sides."""
 
-    Parameters
-    ----------
-    pairs : sequence of (Tensor, Tensor)
-        RGB (1, 3, H, W) each: original, predicted.
-    seed : int
-        Decides which stands at the left.
-    """
-
-    pairs: Sequence[tuple[Tensor, Tensor]]
+    pairs: list[tuple[Tensor, Tensor]]
     seed: int = 0
     answers: list[bool] = field(default_factory=list)  # right or wrong, one a pair
 
@@ -36,7 +27,6 @@ class Quiz:
 
     @property
     def done(self) -> bool:
-        """Whether all pairs are answered."""
         return len(self.answers) == len(self.pairs)
 
     def shown(self) -> tuple[Tensor, Tensor]:
@@ -53,24 +43,19 @@ class Quiz:
             raise ValueError(f"all {len(self.pairs)} pairs are answered")
         self.answers.append((predicted == "right") == self.original_left[len(self.answers)])
 
-    def score(self) -> tuple[int, int, float, float]:
-        """Right answers, answers, and the 95% interval of the share of right ones (Wilson's)."""
-        right, count = sum(self.answers), len(self.answers)
-        interval = binomtest(right, count).proportion_ci(method="wilson")
-        return right, count, float(interval.low), float(interval.high)
-
     def verdict(self) -> str:
-        """The score in words."""
-        right, count, low, high = self.score()
+        """The score in words, with the 95% interval of the share of right answers (Wilson's)."""
+        right, count = sum(self.answers), len(self.answers)
+        low, high = binomtest(right, count).proportion_ci(method="wilson")
         told = "You can tell them apart." if low > 0.5 else "That may be guessing."
         told = "You are fooled: you take the predicted ones for true." if high < 0.5 else told
         return f"{right} of {count} right; the share lies in {low:.0%} to {high:.0%}. {told}"
 
 
-def quiz_pairs(L: Tensor, ab: Tensor, made: Tensor, count: int = 20) -> list[tuple[Tensor, Tensor]]:
-    """Pairs (original, predicted) of the first pictures: L (N, 1, H, W), the abs (N, 2, H, W)."""
-    true, guess = (lab_to_rgb(join_lab(L, x.to(L))).clamp(0, 1) for x in (ab, made))
-    return list(zip(true[:count].split(1), guess[:count].split(1), strict=True))
+def quiz_pairs(L: Tensor, ab: Tensor, made: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Pairs (original, predicted) of L (N, 1, H, W) with both ab (N, 2, H, W)."""
+    true, guess = (lab_to_rgb(join_lab(L, x.to(L))).split(1) for x in (ab, made))
+    return list(zip(true, guess, strict=True))
 
 
 def show_quiz(quiz: Quiz) -> None:
@@ -86,32 +71,25 @@ def show_quiz(quiz: Quiz) -> None:
         side: ipywidgets.Button(description=f"{side} is predicted") for side in ("left", "right")
     }
 
-    def draw() -> str:
-        left, right = quiz.shown()
-        alt = f"Pair {len(quiz.answers) + 1}: the same picture twice, in two colourings."
-        figure = picture_row({"left": left, "right": right}, 2.6)
-        try:
-            return figure_html(figure, alt)
-        finally:
-            plt.close(figure)  # else Jupyter shows it once more, below the cell
-
     def redraw() -> None:
-        words.value = html.escape(
-            quiz.verdict() if quiz.done else f"pair {len(quiz.answers) + 1} of {len(quiz.pairs)}"
-        )
-        picture.value = "" if quiz.done else draw()
         for button in buttons.values():
             button.disabled = quiz.done
+        if quiz.done:
+            words.value, picture.value = html.escape(quiz.verdict()), ""
+            return
+        number = len(quiz.answers) + 1
+        words.value = f"pair {number} of {len(quiz.pairs)}"
+        figure = picture_row(dict(zip(("left", "right"), quiz.shown(), strict=True)), 2.6)
+        alt = f"Pair {number}: the same picture twice, in two colourings."
+        picture.value = figure_html(figure, alt)
+        plt.close(figure)  # else Jupyter shows it once more, below the cell
 
-    def on_click(side: str) -> Callable:
-        def react(_: object) -> None:
-            quiz.answer(side)
-            redraw()
+    def react(button: ipywidgets.Button) -> None:
+        quiz.answer("left" if button is buttons["left"] else "right")
+        redraw()
 
-        return react
-
-    for side, button in buttons.items():
-        button.on_click(on_click(side))
+    for button in buttons.values():
+        button.on_click(react)
     redraw()
     box = ipywidgets.VBox([words, picture, ipywidgets.HBox(list(buttons.values()))])
     bundle = dict(box._repr_mimebundle_())
