@@ -30,7 +30,7 @@ def seed_everything(seed: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Precision:
-    """How a network computes on its device: its dtype, bf16 in the forward pass or not, layout."""
+    """How a network computes on its device: dtype, bf16 in the forward pass or not, layout."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -38,11 +38,11 @@ class Precision:
     layout: torch.memory_format = torch.contiguous_format
 
     def autocast(self) -> torch.autocast:
-        """A context in which the forward pass runs; it does nothing where bf16 is off."""
+        """A context for the forward pass, which does nothing where bf16 is off."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def place(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The tensors on the device, pictures in dtype and layout; whole numbers stay such."""
+        """The tensors on the device, in dtype and layout; whole numbers stay such."""
         moved = (
             x.to(self.device, self.dtype if x.is_floating_point() else None, non_blocking=True)
             for x in batch
@@ -51,12 +51,11 @@ class Precision:
 
 
 def pick_precision(device: torch.device, precision: str = "auto") -> Precision:
-    """The precision of that name on a device.
+    """The precision of that name: auto, float32, bf16 or float64.
 
-    "auto" is what the environment variable COLORKIT_PRECISION says, else bf16 on CUDA with bf16
-    units and on CPUs with AMX or AVX512-BF16; elsewhere bf16 is emulated and slower. The layout is
-    channels_last there too, and on CPUs whose convolutions are oneDNN's, where a U-Net trains
-    about 1.2 times as fast with it (`python -m benchmarks training`).
+    "auto" is what the environment variable COLORKIT_PRECISION says, else bf16 where the device
+    multiplies it. The layout is channels_last there too, and on CPUs with AVX, whose convolutions
+    are oneDNN's: a U-Net trains about 1.2 times as fast with it (`python -m benchmarks training`).
     """
     if precision == "auto":
         precision = os.environ.get("COLORKIT_PRECISION", "auto")
@@ -66,26 +65,20 @@ def pick_precision(device: torch.device, precision: str = "auto") -> Precision:
             f"not {precision!r}"
         )
     fast = has_fast_bf16(device)
+    onednn = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    onednn = onednn and torch.backends.cpu.get_cpu_capability().startswith("AVX")
     return Precision(
         device,
         torch.float64 if precision == "float64" else torch.float32,
         fast if precision == "auto" else precision == "bf16",
-        torch.channels_last if fast or _has_onednn(device) else torch.contiguous_format,
+        torch.channels_last if fast or onednn else torch.contiguous_format,
     )
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+    """Whether the device multiplies bf16 itself: CUDA with bf16 units, CPUs with AMX or AVX512."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
     # The names are private in some versions of torch: a missing one means no.
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-
-
-def _has_onednn(device: torch.device) -> bool:
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    return device.type == "cpu" and any(getattr(torch.cpu, x, lambda: False)() for x in probes)

@@ -59,10 +59,9 @@ def fit(
     schedule : {"cosine", "one-cycle", "constant"}
     seed : int
         Of dropout and whatever else draws from torch while training; data have their own.
-    validation, metric
+    validation, metric, patience
         Ten times in a run: the mean of the metric, by default the loss, over epoch 0 of these data.
-    patience : int, optional
-        Stop after so many validations in a row without a new best one.
+        The run stops after so many in a row without a new best one.
     log_every : int, optional
         Steps between rows of the history; by default there are 200 in a run.
     callbacks : iterable of callable, optional
@@ -70,12 +69,12 @@ def fit(
     folder : path, optional
         Where last.pt, best.pt and history.csv go. With `resume` the run in it goes on, if its
         arguments and `config` (numbers, strings, lists) were the same.
-    precision : {"auto", "float32", "bf16", "float64"}
-        As in `colorkit.device.pick_precision`.
+    device, precision
+        As in `colorkit.device`.
     """
     arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": lr, "betas": tuple(betas)}
     arguments |= {"schedule": schedule, "seed": seed, "patience": patience, "precision": precision}
-    arguments |= config or {}
+    arguments |= {"weights": sum(p.numel() for p in model.parameters()), **(config or {})}
     precision = pick_precision(pick_device(device), precision)
     model.to(precision.device, precision.dtype, memory_format=precision.layout).train()
     network, weights = distributed.wrap(model), [p for p in model.parameters() if p.requires_grad]
@@ -91,8 +90,8 @@ def fit(
         for batch in batches(data, run):
             torch.manual_seed(seed + 1_000_003 * run.step + distributed.rank())
             for group in optimizer.param_groups:
-                group["lr"] = lr * SCHEDULES[schedule](run.step, steps)
-            loss = losses[max(first for first in losses if first <= run.step)]
+                group["lr"] = lr * rate_share(schedule, run.step, steps)
+            loss = losses[max((first for first in losses if first <= run.step), default=0)]
             optimizer.zero_grad()
             with precision.autocast():
                 value = loss(network, precision.place(batch))
@@ -106,8 +105,8 @@ def fit(
             if precision.device.type == "cpu":  # reading numbers would make a GPU wait
                 means(window[-1:], run)
             optimizer.step()
-            run.stopped = "finished" if run.step == steps else "interrupted" if asked() else ""
-            checking = validation is not None and (run.step % check_every == 0 or run.step == steps)
+            run.stopped = "finished" if run.step >= steps else "interrupted" if asked() else ""
+            checking = validation is not None and (run.step % check_every == 0 or run.step >= steps)
             if run.stopped or checking or run.step % log_every == 0:
                 row = {"lr": optimizer.param_groups[0]["lr"]} | means(window, run)
                 if checking:
@@ -142,14 +141,6 @@ class Run:
     saved: int = 0  # step of the last checkpoint
     begun: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        schedule = self.arguments["schedule"]
-        if self.steps < 1 or schedule not in SCHEDULES:
-            names = ", ".join(SCHEDULES)
-            raise ValueError(
-                f"steps is 1 or more and schedule one of {names}, not {self.steps}, {schedule!r}"
-            )
-
     @property
     def best(self) -> tuple[float, int] | None:
         """The lowest validation and its step."""
@@ -158,12 +149,11 @@ class Run:
 
     def record(self, row: dict) -> None:
         """Add a row to the history; stop early and write checkpoints where that is due."""
-        seconds = round(time.monotonic() - self.begun, 3)
-        self.history.append({"step": self.step, "epoch": self.epoch} | row | {"seconds": seconds})
+        row["seconds"] = round(time.monotonic() - self.begun, 3)
+        self.history.append({"step": self.step, "epoch": self.epoch} | row)
         if self.best and (patience := self.arguments["patience"]):
             later = sum("validation" in x and x["step"] > self.best[1] for x in self.history)
-            if later >= patience and not self.stopped:
-                self.stopped = "early stop"
+            self.stopped = self.stopped or ("early stop" if later >= patience else "")
         waited = self.step - self.saved >= max(1, min(500, self.steps // 10))
         if self.folder is None or not (self.stopped or waited):
             return
@@ -179,21 +169,23 @@ class Run:
 
     def take_up(self, resume: bool) -> None:
         """Go on from the folder's last checkpoint, if there is one."""
+        distributed.all_reduce(torch.zeros(1))  # waits for the process that writes
         if self.folder is None or not (path := self.folder / "last.pt").exists():
             return
+        for left in self.folder.glob("*.tmp"):  # by a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         if not resume:
             raise ValueError(f"{self.folder} holds a run: pass resume=True, or take another folder")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             was, now = state["arguments"], self.arguments
-            others = [x for x in {**was, **now} if was.get(x) != now.get(x)]
-            for name, part in self.parts.items() if not others else ():
-                part.load_state_dict(state[name])
         except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{path} is damaged, or of another model: {error}") from error
-        if others:
+            raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
+        if others := [x for x in {**was, **now} if was.get(x) != now.get(x)]:
             changes = (f"{x} was {was.get(x)!r}, is now {now.get(x)!r}" for x in others)
             raise ValueError(f"{path} is of another run: {'; '.join(changes)}")
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
         self.history, self.warnings = state["history"], state["warnings"]
         self.stopped = state["stopped"].replace("interrupted", "")
         self.step = self.saved = self.history[-1]["step"]
@@ -220,15 +212,15 @@ class Diverged(RuntimeError):
 def means(window: list[dict[str, Tensor]], run: Run) -> dict[str, float]:
     """The mean of each measure over the last steps and all processes; all have to be numbers."""
     table = torch.stack([torch.stack(list(measures.values())) for measures in window]).float()
-    table = distributed.all_reduce(table.detach()).cpu() / distributed.world_size()
-    for step, values in enumerate(table.tolist(), run.step - len(table) + 1):
-        if not math.isfinite(sum(values)):
-            seen = ", ".join(f"{n} {x:g}" for n, x in zip(window[0], values, strict=True))
+    table = distributed.all_reduce(table).cpu() / distributed.world_size()
+    rows = [dict(zip(window[0], values, strict=True)) for values in table.tolist()]
+    for step, row in enumerate(rows, run.step - len(rows) + 1):
+        if not math.isfinite(sum(row.values())):
             raise Diverged(
-                f"no number in step {step}: {seen}. Look at that batch, or lower lr; the last "
-                f"checkpoint is of step {run.saved}"
+                f"step {step} gave {row}: look at that batch, or lower lr; "
+                f"the last checkpoint is of step {run.saved}"
             )
-    return dict(zip(window[0], table.mean(0).tolist(), strict=True))
+    return {name: sum(row[name] for row in rows) / len(rows) for name in window[0]}
 
 
 @torch.no_grad()
@@ -246,9 +238,15 @@ def validate(model: nn.Module, loss: Loss, data: Data, precision: Precision) -> 
     return total / weight
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """From 1/25 up over 30% of the steps and down to 1/250,000 (L. N. Smith, 2018)."""
-    top = 0.3 * steps - 1
+def rate_share(schedule: str, step: int, steps: int) -> float:
+    """Share of the learning rate at a step: half a cosine, one cycle (L. N. Smith, 2018), or 1."""
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return half_cosine(1.0, 0.0, step / steps)
+    if schedule != "one-cycle":
+        raise ValueError(f"the schedule is cosine, one-cycle or constant, not {schedule!r}")
+    top = 0.3 * steps - 1  # up from 1/25, and down to 1/250,000
     if step <= top:
         return half_cosine(1 / 25, 1.0, step / top)
     return half_cosine(1.0, 1 / 25e4, (step - top) / max(1, steps - 1 - top))
@@ -256,10 +254,3 @@ def one_cycle(step: int, steps: int) -> float:
 
 def half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-SCHEDULES = {
-    "cosine": lambda step, steps: half_cosine(1.0, 0.0, step / steps),
-    "one-cycle": one_cycle,
-    "constant": lambda step, steps: 1.0,
-}

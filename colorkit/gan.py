@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from colorkit import distributed
 from colorkit.device import pick_device, pick_precision
-from colorkit.fit import SCHEDULES, Data, Run, batches, means
+from colorkit.fit import Data, Run, batches, means, rate_share
 from colorkit.losses import accuracy, discriminator_loss, generator_loss, l1
 from colorkit.models.colorizer import evaluating
 from colorkit.progress import progress
@@ -91,7 +91,7 @@ def fit_gan(
     def update(player: str) -> Tensor:
         """A step of the player's optimizer; the norm of its gradient, which is clipped to 1."""
         for group in optimizers[player].param_groups:
-            group["lr"] = rates[player] * SCHEDULES[schedule](run.step, steps)
+            group["lr"] = rates[player] * rate_share(schedule, run.step, steps)
         norm = nn.utils.clip_grad_norm_(networks[player].parameters(), 1.0)
         optimizers[player].step()
         optimizers[player].zero_grad()
@@ -136,7 +136,7 @@ def fit_gan(
                     "discriminator_loss": loss.detach(),
                     "accuracy": accuracy(true, generated),
                     "share": pull.norm() / (pull.norm() + hold.norm()).clamp_min(1e-30),
-                    "variety": spread(fake) / spread(ab).clamp_min(1e-6),
+                    "variety": spread(fake.detach()) / spread(ab).clamp_min(1e-6),
                 }
             )
             run.step += 1

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,7 +29,7 @@ class Bar:
     def __call__(self, run) -> None:
         if self.bar is None:
             self.bar = tqdm(total=run.steps, initial=run.step - 1, unit="step", dynamic_ncols=True)
-        if new_row(run):
+        if ends_row(run):
             self.bar.set_postfix_str(summary(run.history[-1]), refresh=False)
         self.bar.update()
         if run.stopped:
@@ -42,13 +43,13 @@ class Lines:
 
     def __call__(self, run) -> None:
         tenth = 10 * run.step // run.steps
-        if new_row(run) and (tenth > self.shown or run.stopped):
+        if ends_row(run) and (tenth > self.shown or run.stopped):
             self.shown = tenth
             print(f"step {run.step:>6} of {run.steps}: {summary(run.history[-1])}", flush=True)
 
 
 class LivePlot:
-    """Curves of loss and validation and, if given, pictures, drawn anew while the model trains.
+    """Curves, and if given pictures, that are drawn anew while the model trains.
 
     Parameters
     ----------
@@ -63,11 +64,9 @@ class LivePlot:
         self.handle, self.drawn = None, -float("inf")
 
     def __call__(self, run) -> None:
-        if new_row(run) and (run.stopped or time.monotonic() - self.drawn >= self.seconds):
-            self.draw(run)
-
-    def draw(self, run) -> None:
         """Show the figure, in the place of the one before."""
+        if not ends_row(run) or (not run.stopped and time.monotonic() < self.drawn + self.seconds):
+            return
         from IPython.display import HTML, display
 
         from colorkit.plots import figure_html, plt
@@ -83,54 +82,37 @@ class LivePlot:
         self.drawn = time.monotonic()
 
     def figure(self, run):
-        """The curves, and below them the truth and the model's colours."""
+        """Loss, validation and a GAN's accuracy; below them the truth and the model's colours."""
+        from colorkit.color import join_lab, lab_to_rgb
         from colorkit.plots import draw_picture, plt
 
-        pictures = sample_pictures(run.model, self.samples) if self.samples else []
-        heights = [3, 1.7, 1.7] if pictures else [3]
+        heights = [3, 1.7, 1.7] if self.samples else [3]
+        columns = len(self.samples[0]) if self.samples else 1
         figure = plt.figure(figsize=(9, sum(heights)), layout="constrained")
-        grid = figure.add_gridspec(len(heights), max(1, len(pictures)), height_ratios=heights)
-        draw_curves(figure.add_subplot(grid[0, :]), run)
-        for column, (truth, guess) in enumerate(pictures):
-            draw_picture(figure.add_subplot(grid[1, column]), truth, "" if column else "truth")
-            draw_picture(figure.add_subplot(grid[2, column]), guess, "" if column else "model")
+        grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+        ax, frame = figure.add_subplot(grid[0, :]), pd.DataFrame(run.history).set_index("step")
+        ax.plot(frame.loss, color="#4477aa", lw=1.2, label="loss (training)")
+        if run.best:
+            ax.plot(frame.validation.dropna(), "o-", color="#cc3311", ms=4, label="validation")
+            ax.plot(run.best[1], run.best[0], "o", ms=10, mfc="none", mec="#cc3311", label="best")
+        if "accuracy" in frame:
+            right = ax.twinx()
+            right.plot(frame.accuracy, color="#228833", lw=1.2)
+            right.set(ylim=(0, 1), ylabel="discriminator's accuracy (green)")
+        ax.set(xlabel="step", xlim=(0, run.steps), title=closing(run))
+        ax.set_yscale("log" if frame.loss.min() > 0 else "linear")
+        ax.legend(loc="upper right", fontsize=9)
+        if self.samples:
+            L, ab = (plane.cpu().float() for plane in self.samples)
+            for row, name, colours in ((1, "truth", ab), (2, "model", run.model.colorize(L))):
+                for column, picture in enumerate(lab_to_rgb(join_lab(L, colours)).split(1)):
+                    draw_picture(
+                        figure.add_subplot(grid[row, column]), picture, name if column == 0 else ""
+                    )
         return figure
 
 
-def draw_curves(ax, run) -> None:
-    """Loss and validation over steps, with the best validation marked, and a GAN's accuracy."""
-    curves = {
-        name: [(row["step"], row[name]) for row in run.history if name in row]
-        for name in ("loss", "validation", "accuracy")
-    }
-    ax.plot(*zip(*curves["loss"], strict=True), color="#4477aa", lw=1.2, label="loss (training)")
-    if run.best:
-        style = {"color": "#cc3311", "marker": "o", "ms": 4, "lw": 1.5}
-        ax.plot(*zip(*curves["validation"], strict=True), **style, label="validation")
-        ax.plot(*run.best[::-1], "o", ms=10, mfc="none", mec="#cc3311", label="best")
-    if min(value for name in ("loss", "validation") for _, value in curves[name]) > 0:
-        ax.set_yscale("log")
-    ax.set(xlabel="step", xlim=(0, run.steps), title=closing(run))
-    ax.grid(alpha=0.3)
-    ax.legend(loc="upper right", fontsize=9)
-    if curves["accuracy"]:
-        right = ax.twinx()
-        right.plot(*zip(*curves["accuracy"], strict=True), color="#228833", lw=1.2)
-        right.axhline(0.5, color="#228833", lw=0.8, ls=":")
-        right.set(ylim=(0, 1))
-        right.set_ylabel("discriminator's accuracy", color="#228833")
-
-
-def sample_pictures(model, samples: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Truth and the model's colours as RGB (1, 3, H, W), for each sample."""
-    from colorkit.color import join_lab, lab_to_rgb
-
-    L, ab = (plane.cpu().float() for plane in samples)
-    rgb = [lab_to_rgb(join_lab(L, colours)).split(1) for colours in (ab, model.colorize(L))]
-    return list(zip(*rgb, strict=True))
-
-
-def new_row(run) -> bool:
+def ends_row(run) -> bool:
     """Whether the step that was just done ended with a row of the history."""
     return bool(run.history) and run.history[-1]["step"] == run.step
 

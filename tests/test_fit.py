@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from colorkit.batches import Batches
-from colorkit.fit import SCHEDULES, Diverged, fit
+from colorkit.fit import Diverged, fit, rate_share
 from tests.training_demo import (
     Crash,
     Net,
@@ -75,7 +75,7 @@ def test_one_cycle_is_torchs(steps):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
     theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=steps)
     for step in range(steps):
-        share = SCHEDULES["one-cycle"](step, steps)
+        share = rate_share("one-cycle", step, steps)
         assert 0.3 * share == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         theirs.step()
@@ -261,7 +261,7 @@ def test_another_run_is_not_taken_up(tmp_path):
         train(tmp_path, steps=10, lr=0.5)
     with pytest.raises(ValueError, match="store was None, is now 'b'"):
         train(tmp_path, steps=10, config={"store": "b"})
-    with pytest.raises(ValueError, match=r"(?s)last\.pt .*another model: .*first\.weight"):
+    with pytest.raises(ValueError, match=r"last\.pt .*weights was 182, is now 122"):
         train(tmp_path, steps=10, model=Net(width=4))
 
 
@@ -293,7 +293,9 @@ def test_a_loss_that_is_no_number_is_reported_and_leaves_the_weights(tmp_path):
         return mse(model, batch) * (math.nan if len(calls) == 9 else 1)
 
     calls, model = [], Net()
-    with pytest.raises(Diverged, match=r"step 9: loss nan.*lower lr.*checkpoint is of step 8"):
+    with pytest.raises(
+        Diverged, match=r"step 9 gave .*'loss': nan.*lower lr.*checkpoint is of step 8"
+    ):
         fit(model, fails, Batches(pictures(), 6), 20, folder=tmp_path, callbacks=(), device="cpu")
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -304,15 +306,14 @@ def test_a_gradient_that_is_no_number_is_reported_before_it_spoils_the_weights()
             return (super().forward(L) * 0).square().sqrt()  # finite; its gradient is not
 
     model = Root()
-    with pytest.raises(Diverged, match=r"step 1: loss [\d.]+, norm nan"):
+    with pytest.raises(Diverged, match=r"step 1 gave .*'loss': [\d.]+, 'norm': nan"):
         train(steps=3, model=model)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
 def test_arguments_that_make_no_sense_are_refused():
     for wrong, message in [
-        ({"steps": 0}, "steps is 1 or more.*not 0"),
-        ({"schedule": "linear"}, "cosine, one-cycle, constant, not 10, 'linear'"),
+        ({"schedule": "linear"}, "cosine, one-cycle or constant, not 'linear'"),
         ({"precision": "fp16"}, "not 'fp16'"),
         ({"model": Net().requires_grad_(False)}, "empty parameter list"),
     ]:

@@ -139,7 +139,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
         def forward(self, L, ab):
             return super().forward(L, ab) * math.nan
 
-    with pytest.raises(Diverged, match="discriminator_loss nan"):
+    with pytest.raises(Diverged, match="'discriminator_loss': nan"):
         train_gan(discriminator=Broken(2))
     with pytest.raises(ValueError, match=r"'G', 'D' and 'GD', not \(\) and \('GG',\)"):
         train_gan(turns=("GG",))

@@ -63,15 +63,14 @@ def test_the_plot_shows_the_curves_and_the_pictures(samples):
     assert list(loss.get_ydata()) == [row["loss"] for row in run.history]
     assert len(shown) == 4
     plt.close(figure)
-    (truth, guess), _ = progress.sample_pictures(run.model, samples)
-    assert truth.shape == guess.shape == (1, 3, 8, 8)
-    assert (truth - pictures(2)[:1].float() / 255).abs().max() < 1e-3
+    truth = torch.from_numpy(shown[0].images[0].get_array()).movedim(-1, 0)
+    assert (truth - pictures(2)[0].float() / 255).abs().max() < 5e-3
 
 
 def test_of_a_gan_the_discriminators_accuracy_is_shown():
     run = train_gan(steps=12)
     figure = progress.LivePlot().figure(run)
-    assert "discriminator's accuracy" in [ax.get_ylabel() for ax in figure.axes]
+    assert any("discriminator's accuracy" in ax.get_ylabel() for ax in figure.axes)
     assert "discriminator's accuracy" in progress.summary(run.history[-1])
     plt.close(figure)
 
