@@ -26,16 +26,21 @@ pytestmark = pytest.mark.skipif(
 
 
 def torchrun(*command):
-    """Run a module in two processes."""
+    """Start a module in two processes."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
+    return subprocess.Popen(
         [*start, "--nproc-per-node", "2", "-m", *map(str, command)], cwd=ROOT,
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+
+
+def train_command(folder):
+    """What trains on the store of a folder, the same in one process and in two."""
+    options = ["train", folder / "store", "--model", "cnn", "--width", 4, "--batch", 4]
+    options += ["--epochs", 5, "--device", "cpu", "--precision", "float64"]
+    return [str(option) for option in options]
 
 
 def equal(folder, other):
@@ -53,9 +58,17 @@ def equal(folder, other):
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """The folder in which two processes trained."""
+    """The folder in which two processes trained, by a script and by the command."""
     folder = tmp_path_factory.mktemp("two")
-    torchrun("tests.training_ddp", folder)
+    (folder / "photographs").mkdir()
+    for i in range(24):
+        colourful(i).save(folder / "photographs" / f"{i:02d}.png")
+    prepare(folder / "photographs", folder / "store", size=32, workers=1)
+    command = ["colorkit", *train_command(folder), "--folder", folder / "command"]
+    for process in (torchrun("tests.training_ddp", folder), torchrun(*command)):
+        said = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, said
+    assert said.count(", finished, ") == 1
     return folder
 
 
@@ -70,19 +83,10 @@ def test_twenty_steps_of_two_processes_are_those_of_one(both, tmp_path, name):
     assert equal(both / name, tmp_path)
 
 
-def test_the_command_trains_in_two_processes_as_in_one(tmp_path):
-    (tmp_path / "photographs").mkdir()
-    for i in range(24):
-        colourful(i).save(tmp_path / "photographs" / f"{i:02d}.png")
-    store = prepare(tmp_path / "photographs", tmp_path / "store", size=32, workers=1,
-                    progress=False)[0]  # fmt: skip
-    options = ["train", store.path, "--model", "cnn", "--width", 4, "--batch", 4, "--epochs", 5]
-    options = [str(x) for x in (*options, "--device", "cpu", "--precision", "float64")]
-    said = torchrun("colorkit", *options, "--folder", tmp_path / "two")
-    one = CliRunner().invoke(colorkit, [*options, "--folder", str(tmp_path / "one")])
+def test_the_command_trains_in_two_processes_as_in_one(both, tmp_path):
+    one = CliRunner().invoke(colorkit, [*train_command(both), "--folder", str(tmp_path)])
     assert one.exit_code == 0, one.output
-    assert equal(tmp_path / "one", tmp_path / "two")
-    assert said.count("finished") == 1
+    assert equal(both / "command", tmp_path)
 
 
 def test_a_mean_of_means_would_have_been_another_run():

@@ -17,7 +17,7 @@ def store(tmp_path_factory):
     for i in range(24):
         colourful(i).save(folder / f"{i:02d}.png")
     out = tmp_path_factory.mktemp("stores") / "small"
-    return prepare(folder, out, size=32, workers=1, progress=False)[0]
+    return prepare(folder, out, size=32, workers=1)[0]
 
 
 def train(store, *arguments):
