@@ -1,4 +1,4 @@
-"""Colour against scikit-image, the published CIEDE2000 pairs, and dense scans of the gamut."""
+"""Colour against scikit-image, the published CIEDE2000 pairs, and bisections of the gamut."""
 
 import math
 
@@ -61,56 +61,38 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def sharma_pairs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The pairs as a batch of 34 pictures of one pixel, float64, and their differences."""
-    rows = torch.tensor(np.array([row.split() for row in SHARMA.strip().split("\n")], dtype=float))
-    assert len(rows) == 34
-    return rows[:, :3, None, None], rows[:, 3:6, None, None], rows[:, 6]
-
-
-def as_lab(L: torch.Tensor, ab: torch.Tensor) -> np.ndarray:
-    """(P, 3) float64 for scikit-image."""
-    return torch.cat([L, ab], 1).double().movedim(1, -1).reshape(-1, 3).numpy()
-
-
 def linear_light(lab: np.ndarray) -> np.ndarray:
-    """Linear sRGB by scikit-image's own functions, unclipped."""
+    """Linear sRGB (..., 3) by scikit-image's own functions, unclipped."""
     return colorconv._lab2xyz(lab, "D65", "2")[0] @ colorconv.rgb_from_xyz.T
 
 
-def rays(L: torch.Tensor, hue: torch.Tensor, chroma: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Rays (P,) as pictures of P pixels, float64: L (1, 1, 1, P) and ab (1, 2, 1, P)."""
+def beyond(L: np.ndarray, hue: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """How far linear light leaves [0, 1], by scikit-image."""
+    ab = chroma * np.cos(hue), chroma * np.sin(hue)
+    linear = linear_light(np.stack(np.broadcast_arrays(L, *ab), -1))
+    return np.maximum(-linear, linear - 1).max(-1)
+
+
+def pixels(L: torch.Tensor, hue: torch.Tensor, chroma: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Colours (P,) as a picture of P pixels: L (1, 1, 1, P) and ab (1, 2, 1, P)."""
     ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()])
     return L.view(1, 1, 1, -1), ab.view(1, 2, 1, -1)
-
-
-def scanned(L: float, hue: float, limit: float, tolerance: float) -> tuple[float, float]:
-    """First exit and last inside chroma of a ray, by a scan in steps of limit / 20,000."""
-    chroma = np.linspace(0, limit, 20_001)
-    lab = np.stack([np.full_like(chroma, L), chroma * np.cos(hue), chroma * np.sin(hue)], -1)
-    linear = linear_light(lab)
-    inside = ((linear >= -tolerance) & (linear <= 1 + tolerance)).all(-1)
-    first = chroma[np.argmin(inside)] if not inside.all() else limit
-    return first, chroma[inside].max()
 
 
 # Conversion -----------------------------------------------------------------------------------
 
 
-def test_every_8_bit_colour_agrees_with_scikit_image_and_comes_back():
-    green, blue = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
-    rgb = np.stack([np.zeros_like(green), green, blue], -1).astype(np.uint8)
-    worst, changed = 0.0, 0
-    for red in range(256):
-        rgb[..., 0] = red
-        ours = torch.from_numpy(rgb).permute(2, 0, 1)[None]
-        lab = color.rgb_to_lab(ours)
-        difference = lab[0].permute(1, 2, 0).numpy() - sk.rgb2lab(rgb)
-        worst = max(worst, float(np.abs(difference).max()))
-        back = (color.lab_to_rgb(lab) * 255).round().to(torch.uint8)
-        changed += int((back != ours).sum())
-    assert worst < 2e-3
-    assert changed == 0
+def test_8_bit_colours_agree_with_scikit_image_come_back_and_are_inside():
+    levels = torch.arange(0, 256, 5, dtype=torch.uint8)
+    colours = torch.cartesian_prod(levels, levels, torch.arange(256, dtype=torch.uint8))
+    colours = colours.T.reshape(1, 3, 52 * 52, 256)
+    lab = color.rgb_to_lab(colours)
+    expected = sk.rgb2lab(colours[0].permute(1, 2, 0).numpy())
+    np.testing.assert_allclose(lab[0].permute(1, 2, 0).numpy(), expected, atol=2e-3)
+    assert torch.equal((color.lab_to_rgb(lab) * 255).round().to(torch.uint8), colours)
+    L, ab = color.split_lab(lab)
+    assert not color.out_of_gamut(L, ab).any()
+    assert torch.equal(color.fit_gamut(L, ab), ab)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -123,7 +105,12 @@ def test_float_pictures_give_what_bytes_give(picture, kind):
 def test_layouts_and_batches_give_the_same(picture):
     expected = color.rgb_to_lab(picture)
     batch = torch.cat([picture, picture.flip(-1)]).contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(color.rgb_to_lab(batch), torch.cat([expected, expected.flip(-1)]))
+    both = color.rgb_to_lab(batch)
+    torch.testing.assert_close(both, torch.cat([expected, expected.flip(-1)]))
+    assert both.is_contiguous()
+    many = color.rgb_to_lab(picture.expand(5, -1, -1, -1))  # more than fit into a part
+    torch.testing.assert_close(many, expected.expand(5, -1, -1, -1))
+    torch.testing.assert_close(color.lab_to_rgb(many)[3:4], color.lab_to_rgb(expected))
     torch.testing.assert_close(
         color.rgb_to_lab(picture[..., 3:-2:2]), expected[..., 3:-2:2], atol=1e-4, rtol=0
     )
@@ -131,36 +118,25 @@ def test_layouts_and_batches_give_the_same(picture):
     assert color.lab_to_rgb(expected[..., :0]).shape == (1, 3, 200, 0)
 
 
-def test_gradients_do_not_change_the_values(picture):
-    rgb = (picture.float() / 255).requires_grad_()
-    lab = color.rgb_to_lab(rgb)
-    torch.testing.assert_close(lab.detach(), color.rgb_to_lab(picture), atol=1e-3, rtol=0)
-    back = color.lab_to_rgb(lab)
-    torch.testing.assert_close(back, rgb, atol=1e-5, rtol=0)
-
-
 def test_decoding_agrees_with_scikit_image_and_clips(generator):
-    lab = torch.rand(1, 3, 100, 100, generator=generator)
-    lab = lab * torch.tensor([100.0, 120, 120]).view(3, 1, 1) - torch.tensor([0, 60, 60.0]).view(
-        3, 1, 1
-    )
-    theirs = linear_light(lab[0].permute(1, 2, 0).double().numpy())
-    valid = torch.from_numpy((theirs >= 0).all(-1) & (theirs <= 1).all(-1))
-    expected = torch.from_numpy(sk.lab2rgb(lab[0].permute(1, 2, 0).numpy())).movedim(-1, 0)
-    ours = color.lab_to_rgb(lab)
-    torch.testing.assert_close(ours[0][:, valid], expected[:, valid].float(), atol=1e-4, rtol=0)
-    free = color.lab_to_rgb(lab, clip=False)
+    lab = torch.rand(1, 100, 100, 3, generator=generator) * torch.tensor([100.0, 120, 120])
+    lab = lab - torch.tensor([0, 60.0, 60])
+    linear = linear_light(lab.double().numpy())
+    valid = torch.from_numpy((linear >= 0).all(-1) & (linear <= 1).all(-1))
+    expected = torch.from_numpy(sk.lab2rgb(lab.numpy()))
+    ours = color.lab_to_rgb(lab.movedim(-1, 1))
+    torch.testing.assert_close(ours.movedim(1, -1)[valid], expected[valid], atol=1e-4, rtol=0)
+    free = color.lab_to_rgb(lab.movedim(-1, 1), clip=False)
     assert free.min() < -0.01
     torch.testing.assert_close(free.clamp(0, 1), ours)
-    tracked = color.lab_to_rgb(lab.clone().requires_grad_(), clip=False)
-    torch.testing.assert_close(tracked.detach(), free, atol=2e-5, rtol=0)
 
 
 def test_gamma_both_ways():
     bytes_ = torch.arange(256, dtype=torch.uint8)
     encoded = bytes_.double().numpy() / 255
     expected = np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
-    np.testing.assert_allclose(color.linearize(bytes_).numpy(), expected, atol=1e-6)
+    for given in (bytes_, torch.from_numpy(encoded)):
+        np.testing.assert_allclose(color.linearize(given).numpy(), expected, atol=1e-6)
     back = color.delinearize(torch.from_numpy(expected))
     np.testing.assert_allclose(back.numpy(), encoded, atol=1e-6)
 
@@ -175,16 +151,18 @@ def test_split_and_join_are_inverse(picture):
 # Gradients ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("formula", [color._rgb_to_lab, color._linearize, color._delinearize])
-def test_gradients_are_the_derivative_in_rgb(formula, generator):
-    rgb = torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64)
-    rgb[..., :2] *= 0.01  # the straight pieces too
-    assert torch.autograd.gradcheck(formula, rgb.requires_grad_())
-
-
-def test_gradients_are_the_derivative_in_lab(generator):
-    lab = torch.rand(1, 3, 4, 4, generator=generator, dtype=torch.float64) * 60 + 5
-    assert torch.autograd.gradcheck(color._lab_to_linear, lab.requires_grad_())
+def test_gradients_are_the_derivatives_of_scikit_images_functions(generator):
+    rgb = torch.rand(1, 8, 8, 3, generator=generator) * 0.9 + 0.05
+    rgb[:, :2] = 0.002 + 0.03 * rgb[:, :2]  # the straight pieces too
+    lab = torch.from_numpy(sk.rgb2lab(rgb.double().numpy())).float()
+    cases = (color.rgb_to_lab, sk.rgb2lab, rgb, 1e-6), (color.lab_to_rgb, sk.lab2rgb, lab, 1e-4)
+    for ours, theirs, x, step in cases:
+        weights, way = (torch.rand(1, 8, 8, 3, generator=generator) for _ in range(2))
+        given = x.clone().requires_grad_()
+        (ours(given.movedim(-1, 1)).movedim(1, -1) * weights).sum().backward()
+        ahead, behind = (theirs((x.double() + s * step * way).numpy()) for s in (1, -1))
+        expected = ((ahead - behind) / (2 * step) * weights.numpy()).sum(-1)
+        np.testing.assert_allclose((given.grad * way).sum(-1).numpy(), expected, rtol=5e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.04045, 1.0, 0.0031308])
@@ -200,14 +178,10 @@ def test_gradients_are_finite_at_black_white_and_the_joints(value):
     assert (lab.grad != 0).any()
 
 
-@pytest.mark.parametrize("t", [216 / 24389, 8.0])
-def test_gradients_at_the_joint_of_f(t):
-    L = torch.tensor([t if t > 1 else 8.0, 0.0, 0.0]).view(1, 3, 1, 1).requires_grad_()
-    color.lab_to_rgb(L).sum().backward()
-    assert L.grad.isfinite().all()
-    x = torch.tensor([t], dtype=torch.float64, requires_grad=True)
-    color._f(x).backward()
-    assert x.grad.item() == pytest.approx(t ** (-2 / 3) / 3, rel=1e-6)
+def test_where_two_pieces_meet_the_gradient_is_that_of_one():
+    at = torch.tensor([8 - 1e-3, 8.0, 8 + 1e-3]).view(1, 1, 1, 3).requires_grad_()  # L of f's joint
+    color.lab_to_rgb(torch.cat([at, torch.zeros(1, 2, 1, 3)], 1), clip=False).sum().backward()
+    torch.testing.assert_close(at.grad, at.grad[..., :1].expand_as(at), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("difference", [color.delta_e76, color.ciede2000])
@@ -235,94 +209,100 @@ def test_gradients_of_differences_are_the_derivative(difference, generator):
 
 
 def test_ciede2000_gives_the_published_34_pairs():
-    one, other, expected = sharma_pairs()
-    ours = color.ciede2000(one, other)
+    rows = torch.tensor(np.array([row.split() for row in SHARMA.strip().split("\n")], dtype=float))
+    ours = color.ciede2000(rows[:, :3, None, None], rows[:, 3:6, None, None])
     assert ours.shape == (34, 1, 1, 1)
     assert ours.dtype == torch.float64
-    torch.testing.assert_close(ours.flatten(), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours.flatten(), rows[:, 6], atol=1e-4, rtol=0)
 
 
-def test_ciede2000_is_symmetric_and_takes_a_batch(generator):
+def test_differences_are_symmetric_and_scikit_images(generator):
     one, other = torch.rand(2, 3, 3, 20, 30, generator=generator, dtype=torch.float64).unbind(0)
     scale = torch.tensor([100.0, 200, 200], dtype=torch.float64).view(3, 1, 1)
     shift = torch.tensor([0.0, 100, 100], dtype=torch.float64).view(3, 1, 1)
     one, other = one * scale - shift, other * scale - shift
-    ours = color.ciede2000(one, other)
-    torch.testing.assert_close(ours, color.ciede2000(other, one), atol=1e-12, rtol=0)
-    theirs = sk.deltaE_ciede2000(one.movedim(1, -1).numpy(), other.movedim(1, -1).numpy())
     # scikit-image adds 360 degrees to the mean hue where the paper subtracts them: 6e-6 apart
-    np.testing.assert_allclose(ours[:, 0].numpy(), theirs, atol=2e-5)
-    single = color.ciede2000(one.float(), other.float())
-    assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), ours, atol=2e-3, rtol=0)
-
-
-def test_delta_e76_is_the_distance(generator):
-    one, other = (torch.rand(2, 2, 3, 5, 7, generator=generator).double() * 80).unbind(0)
-    theirs = sk.deltaE_cie76(one.movedim(1, -1).numpy(), other.movedim(1, -1).numpy())
-    np.testing.assert_allclose(color.delta_e76(one, other)[:, 0].numpy(), theirs, atol=1e-12)
-    assert color.delta_e76(one.float(), other.float()).dtype == torch.float32
+    for ours, theirs, apart in (
+        (color.ciede2000, sk.deltaE_ciede2000, 2e-5),
+        (color.delta_e76, sk.deltaE_cie76, 1e-12),
+    ):
+        found = ours(one, other)
+        torch.testing.assert_close(found, ours(other, one), atol=1e-12, rtol=0)
+        expected = theirs(one.movedim(1, -1).numpy(), other.movedim(1, -1).numpy())
+        np.testing.assert_allclose(found[:, 0].numpy(), expected, atol=apart)
+        single = ours(one.float(), other.float())
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), found, atol=2e-3, rtol=0)
 
 
 # The gamut ------------------------------------------------------------------------------------
 
 
-def test_every_8_bit_colour_is_inside_and_stays_bit_for_bit():
-    levels = torch.cat([torch.arange(0, 256, 5), torch.tensor([1, 2, 254])]).to(torch.uint8)
-    rgb = torch.cartesian_prod(levels, levels, levels).T.reshape(1, 3, 1, -1)
-    L, ab = color.split_lab(color.rgb_to_lab(rgb))
-    assert not color.out_of_gamut(L, ab).any()
-    assert torch.equal(color.fit_gamut(L, ab), ab)
+def test_a_million_colours_are_fitted(generator):
+    """Inside, at most 0.5 short of the largest chroma by bisection, unchanged if they were."""
+    L = torch.rand(4, 1, 500, 500, generator=generator) * 100
+    ab = torch.rand(4, 2, 500, 500, generator=generator) * 300 - 150
+    before = L.clone(), ab.clone()
+    fitted = color.fit_gamut(L, ab)
+    assert torch.equal(L, before[0])
+    assert torch.equal(ab, before[1])
+    assert fitted.dtype == torch.float32
+    outside = color.out_of_gamut(L, ab)
+    assert 0.5 < outside.float().mean() < 0.99
+    assert not color.out_of_gamut(L, fitted).any()
+    assert torch.equal(fitted[~outside.expand_as(ab)], ab[~outside.expand_as(ab)])
+    cross = fitted[:, 0] * ab[:, 1] - fitted[:, 1] * ab[:, 0]
+    assert (cross.abs() <= 1e-5 * torch.hypot(*ab.unbind(1)).square()).all()
+    assert torch.equal(color.fit_gamut(L, fitted), fitted)
+
+    light, a, b, new_a, new_b = (x.double().numpy() for x in (
+        L[:, 0], *ab.unbind(1), *fitted.unbind(1)
+    ))  # fmt: skip
+    off = beyond(light, np.arctan2(b, a), np.hypot(a, b))
+    clear = np.abs(off - 1e-4) > 1e-6
+    assert (outside[:, 0].numpy() == (off > 1e-4))[clear].all()
+    chroma, hue = np.hypot(new_a, new_b), np.arctan2(new_b, new_a)
+    assert beyond(light, hue, chroma).max() < 1e-4 + 1e-6
+    some = np.flatnonzero(outside[:, 0])[::10]
+    light, hue, low, high = (x.ravel()[some] for x in (light, hue, chroma, np.hypot(a, b)))
+    start = low
+    for _ in range(14):
+        middle = (low + high) / 2
+        inside = beyond(light, hue, middle) <= 1e-4
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    assert (low - start).max() < 0.5
 
 
-def test_out_of_gamut_agrees_with_scikit_image(generator):
-    L = torch.rand(2, 1, 60, 70, generator=generator) * 100
-    ab = torch.rand(2, 2, 60, 70, generator=generator) * 200 - 100
-    linear = linear_light(as_lab(L, ab)).reshape(2, 60, 70, 3)
-    beyond = np.maximum(-linear, linear - 1).max(-1)
-    clear = np.abs(beyond - color.GAMUT_TOLERANCE) > 1e-5
-    ours = color.out_of_gamut(L, ab)[:, 0].numpy()
-    assert (ours == (beyond > color.GAMUT_TOLERANCE))[clear].all()
+KINDS = {  # L, hue in degrees, and chroma, from and to
+    "anywhere": ((0.5, 0, 0), (99.5, 360, 200)),
+    "yellow": ((92.5, 97, 60), (98.5, 106, 150)),
+    "blue": ((20, 270, 20), (45, 320, 180)),
+    "dark": ((0.01, 0, 0), (9, 360, 60)),
+    "light": ((98, 0, 0), (99.99, 360, 60)),
+}
 
 
-def ray_sets(kind: str, generator: torch.Generator, count: int = 200) -> torch.Tensor:
-    """L, hue, chroma (3, P) float64: all over Lab, or near yellow, blue, black or white."""
-    unit = torch.rand(3, count, generator=generator, dtype=torch.float64)
-    low, high = {
-        "anywhere": ((0.5, 0, 0), (99.5, 360, 200)),
-        "yellow": ((92.5, 97, 60), (98.5, 106, 150)),
-        "blue": ((20, 270, 20), (45, 320, 180)),
-        "dark": ((0.01, 0, 0), (9, 360, 60)),
-        "light": ((98, 0, 0), (99.99, 360, 60)),
-    }[kind]
-    low, high = (torch.tensor(x, dtype=torch.float64)[:, None] for x in (low, high))
+@pytest.mark.parametrize("kind", KINDS)
+def test_scans_of_rays_find_the_same_edges(kind, generator):
+    """The largest chroma up to the given one, and the first exit, in steps of 1/4000."""
+    low, high = (torch.tensor(x, dtype=torch.float64)[:, None] for x in KINDS[kind])
+    unit = torch.rand(3, 80, generator=generator, dtype=torch.float64)
     L, hue, chroma = low + unit * (high - low)
-    return torch.stack([L, torch.deg2rad(hue), chroma])
-
-
-@pytest.mark.parametrize("kind", ["anywhere", "yellow", "blue", "dark", "light"])
-def test_fit_gamut_takes_the_largest_chroma_inside(kind, generator):
-    L, hue, chroma = ray_sets(kind, generator)
-    fitted = color.fit_gamut(*rays(L, hue, chroma))[0, :, 0]
-    ours = torch.hypot(*fitted)
-    L, hue, chroma = L.tolist(), hue.tolist(), chroma.tolist()
-    for i in range(len(L)):
-        step = chroma[i] / 20_000
-        least = scanned(L[i], hue[i], chroma[i], 0.9e-4)[1]
-        most = scanned(L[i], hue[i], chroma[i], 1.01e-4)[1]
-        assert least - step - 1e-5 <= ours[i] <= most + step + 1e-5, (L[i], hue[i], chroma[i])
-
-
-@pytest.mark.parametrize("kind", ["anywhere", "yellow", "blue", "dark", "light"])
-def test_max_chroma_is_the_first_exit(kind, generator):
-    L, hue, _ = ray_sets(kind, generator)
-    ours = color.max_chroma(L, hue)
-    assert ours.dtype == torch.float64
-    L, hue = L.tolist(), hue.tolist()
-    for i in range(len(L)):
-        least = scanned(L[i], hue[i], 140.0, 0.9e-4)[0]
-        most = scanned(L[i], hue[i], 140.0, 1.01e-4)[0]
-        assert least - 0.0071 <= ours[i] <= most + 0.0071, (L[i], hue[i])
+    hue = torch.deg2rad(hue)
+    fitted = torch.hypot(*color.fit_gamut(*pixels(L, hue, chroma))[0, :, 0]).numpy()
+    first = color.max_chroma(L, hue).numpy()
+    L, hue, share = L.numpy()[:, None], hue.numpy()[:, None], np.linspace(0, 1, 4001)
+    steps = share * chroma.numpy()[:, None]
+    off = beyond(L, hue, steps)
+    least = np.where(off <= 0.9e-4, steps, 0).max(1)
+    most = np.where(off <= 1.01e-4, steps, 0).max(1) + chroma.numpy() / 4000
+    assert (fitted >= least - 0.5).all()
+    assert (fitted <= most + 1e-5).all()
+    steps = 140 * share
+    off = beyond(L, hue, steps)
+    least, most = (steps[(off > bound).argmax(1)] for bound in (0.9e-4, 1.01e-4))
+    assert (first >= least - 0.036).all()
+    assert (first <= most + 1e-5).all()
 
 
 def test_near_yellow_both_parts_of_a_ray_are_found():
@@ -332,37 +312,18 @@ def test_near_yellow_both_parts_of_a_ray_are_found():
         indexing="ij",
     )
     L, hue = L.flatten(), hue.flatten()
-    limit = torch.full_like(L, 140.0)
-    outer = torch.hypot(*color.fit_gamut(*rays(L, hue, limit))[0, :, 0])
+    outer = torch.hypot(*color.fit_gamut(*pixels(L, hue, torch.full_like(L, 140)))[0, :, 0])
     inner = color.max_chroma(L, hue)
     twice = outer > inner + 1
     assert twice.sum() > 20  # rays that leave and enter again
     L, hue, inner, outer = L[twice], hue[twice], inner[twice], outer[twice]
     # just below the outer end: inside, so nothing changes
-    L_, ab = rays(L, hue, outer - 1e-3)
+    L_, ab = pixels(L, hue, outer - 1e-3)
     assert torch.equal(color.fit_gamut(L_, ab), ab)
     # just outside the inner end: back to the inner end, not to the outer
-    fitted = torch.hypot(*color.fit_gamut(*rays(L, hue, inner + 0.02))[0, :, 0])
+    fitted = torch.hypot(*color.fit_gamut(*pixels(L, hue, inner + 0.02))[0, :, 0])
     assert (fitted <= inner + 0.021).all()
-    assert (fitted >= inner - 1e-6).all()
-
-
-def test_fit_gamut_keeps_hue_and_lands_inside(generator):
-    L = torch.rand(2, 1, 100, 100, generator=generator) * 100
-    ab = torch.rand(2, 2, 100, 100, generator=generator) * 300 - 150
-    L_before, ab_before = L.clone(), ab.clone()
-    fitted = color.fit_gamut(L, ab)
-    assert torch.equal(L, L_before)
-    assert torch.equal(ab, ab_before)
-    assert fitted.dtype == torch.float32
-    outside = color.out_of_gamut(L, ab)
-    assert 0.5 < outside.float().mean() < 1
-    assert not color.out_of_gamut(L, fitted).any()
-    assert torch.equal(fitted[~outside.expand_as(ab)], ab[~outside.expand_as(ab)])
-    assert (torch.hypot(*fitted.unbind(1)) <= torch.hypot(*ab.unbind(1))).all()
-    cross = fitted[:, 0] * ab[:, 1] - fitted[:, 1] * ab[:, 0]
-    assert (cross.abs() <= 1e-5 * torch.hypot(*ab.unbind(1)).square()).all()
-    assert torch.equal(color.fit_gamut(L, fitted), fitted)
+    assert (fitted >= inner - 0.5).all()
 
 
 def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits(generator):
@@ -376,11 +337,26 @@ def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits(generator):
     assert (clipped - L).abs().max() > 5  # what fitting is for
 
 
+def test_gradients_flow_to_the_hue_and_where_nothing_is_cut_to_the_chroma():
+    L = torch.full((1, 1, 1, 3), 50.0)
+    chroma = torch.tensor([20.0, 120, 0], requires_grad=True)
+    hue = torch.full((3,), 0.4, requires_grad=True)
+    ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()]).view(1, 2, 1, 3)
+    fitted = color.fit_gamut(L, ab)
+    kept = fitted.detach()[0, :, 0].norm(dim=0)
+    (fitted * torch.stack([hue.cos(), hue.sin()]).detach().view(1, 2, 1, 3)).sum().backward()
+    torch.testing.assert_close(chroma.grad, torch.tensor([1.0, 0, 1]), atol=1e-4, rtol=0)
+    across = torch.stack([-hue.sin(), hue.cos()]).detach().view(1, 2, 1, 3)
+    ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()]).view(1, 2, 1, 3)
+    (turn,) = torch.autograd.grad((color.fit_gamut(L, ab) * across).sum(), hue)
+    torch.testing.assert_close(turn, kept, atol=1e-3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("L", [0.0, 100.0])
 def test_black_and_white_have_no_chroma(L):
     lightness, ab = torch.full((1, 1, 1, 2), L), torch.tensor([[[[30.0, -5]], [[4, 90]]]])
     assert (color.fit_gamut(lightness, ab) == 0).all()
-    assert color.max_chroma(L, 1.0) == 0
+    assert color.max_chroma(torch.tensor(L), torch.tensor(1.0)) == 0
 
 
 def test_rays_along_the_axes_and_huge_chromas():
@@ -389,9 +365,8 @@ def test_rays_along_the_axes_and_huge_chromas():
     fitted = color.fit_gamut(L, ab)
     assert not color.out_of_gamut(L, fitted).any()
     hue = torch.tensor([0, math.pi, math.pi / 2, -math.pi / 2, math.pi / 4])
-    torch.testing.assert_close(
-        torch.hypot(*fitted.unbind(1)).flatten(), color.max_chroma(60.0, hue), atol=1e-3, rtol=0
-    )
+    short = color.max_chroma(L.flatten(), hue) - torch.hypot(*fitted.unbind(1)).flatten()
+    assert (short.abs() < 0.5).all()
 
 
 def test_shares_of_max_chroma_are_inside(generator):
@@ -411,16 +386,14 @@ def test_shares_of_max_chroma_are_inside(generator):
 @pytest.mark.parametrize(
     ("rgb", "error", "says"),
     [
-        (np.zeros((2, 2, 3)), TypeError, "torch tensor"),
+        (np.zeros((2, 2, 3)), TypeError, "torch tensor.*ndarray"),
         (torch.zeros(3, 4, 4), ValueError, r"\(3, 4, 4\).*x\[None\]"),
         (torch.zeros(1, 4, 4, 3), ValueError, "movedim"),
-        (torch.zeros(1, 1, 4, 4), ValueError, r"\(1, 1, 4, 4\)"),
         (torch.zeros(1, 3, 4, 4, dtype=torch.int64), TypeError, "int64"),
-        (torch.full((1, 3, 4, 4), 255.0), ValueError, "255.*divide by 255"),
-        (torch.full((1, 3, 4, 4), -1.0), ValueError, "-1.*normalised"),
-        (torch.full((1, 3, 4, 4), 1.01), ValueError, "1.01.*clamp"),
-        (torch.full((1, 3, 4, 4), float("nan")), ValueError, "NaN"),
-        (torch.full((1, 3, 4, 4), float("inf")), ValueError, "finite"),
+        (torch.full((1, 3, 4, 4), 255.0), ValueError, "divide bytes by 255.*255"),
+        (torch.full((1, 3, 4, 4), -1.0), ValueError, "normalisation.*-1"),
+        (torch.full((1, 3, 4, 4), float("nan")), ValueError, "nan"),
+        (torch.full((1, 3, 4, 4), float("inf")), ValueError, "inf"),
     ],
 )
 def test_pictures_that_are_refused(rgb, error, says):
@@ -435,46 +408,32 @@ def test_rounding_beyond_the_range_is_accepted():
     color.lab_to_rgb(color.rgb_to_lab(white))
 
 
-def test_lab_that_is_refused():
-    lab = torch.full((1, 3, 2, 2), 50.0)
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda lab: color.lab_to_rgb(lab * 3), r"\[0, 100\].*150"),
+        (lambda lab: color.lab_to_rgb(lab * math.nan), "nan"),
+        (lambda lab: color.delta_e76(lab, lab[..., :1]), "agree"),
+        (lambda lab: color.ciede2000(lab, lab * math.nan), "finite"),
+        (lambda lab: color.join_lab(lab[:, :1], lab[:, 1:, :1]), "agree"),
+        (lambda lab: color.delinearize(lab * math.inf), "finite"),
+        (lambda lab: color.fit_gamut(lab[:, :1] - 51, lab[:, 1:]), r"\[0, 100\].*-1"),
+        (lambda lab: color.fit_gamut(lab[:, :1], lab[:, 1:] * math.nan), "finite"),
+        (lambda lab: color.fit_gamut(lab[:, 1:], lab[:, 1:]), r"\(1, 2, 2, 2\)"),
+        (lambda lab: color.out_of_gamut(lab[:, :1] * math.nan, lab[:, 1:]), "nan"),
+        (lambda lab: color.out_of_gamut(lab[:, :1], lab[:, 1:, :1]), "agree"),
+        (lambda lab: color.max_chroma(lab + 70, lab), r"\[0, 100\].*120"),
+        (lambda lab: color.max_chroma(lab, lab * math.nan), "finite"),
+    ],
+)
+def test_lab_that_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call(torch.full((1, 3, 2, 2), 50.0))
+
+
+def test_bytes_are_no_lab():
     with pytest.raises(TypeError, match="uint8"):
-        color.lab_to_rgb(lab.to(torch.uint8))
-    with pytest.raises(ValueError, match=r"\[0, 100\].*150"):
-        color.lab_to_rgb(lab * 3)
-    with pytest.raises(ValueError, match="NaN"):
-        color.lab_to_rgb(torch.full_like(lab, math.nan))
-    with pytest.raises(ValueError, match="differ"):
-        color.delta_e76(lab, lab[..., :1])
-    with pytest.raises(ValueError, match="agree"):
-        color.join_lab(lab[:, :1], lab[..., :1][:, 1:])
-    with pytest.raises(ValueError, match="NaN"):
-        color.ciede2000(lab, lab * math.nan)
-    with pytest.raises(ValueError, match="NaN"):
-        color.delinearize(torch.tensor([math.nan]))
-
-
-@pytest.mark.parametrize("function", [color.fit_gamut, color.out_of_gamut])
-def test_gamut_arguments_that_are_refused(function):
-    L, ab = torch.full((1, 1, 2, 2), 50.0), torch.zeros(1, 2, 2, 2)
-    with pytest.raises(ValueError, match=r"\[0, 100\].*-1"):
-        function(L * 0 - 1, ab)
-    with pytest.raises(ValueError, match=r"\[0, 100\].*101"):
-        function(L * 0 + 101, ab)
-    with pytest.raises(ValueError, match="NaN"):
-        function(L, ab * math.nan)
-    with pytest.raises(ValueError, match="NaN"):
-        function(L * math.nan, ab)
-    with pytest.raises(ValueError, match="agree"):
-        function(L, ab[..., :1])
-    with pytest.raises(ValueError, match=r"\(1, 2, 2, 2\)"):
-        function(ab, ab)
-
-
-def test_max_chroma_refuses_other_lightness():
-    with pytest.raises(ValueError, match=r"\[0, 100\].*120"):
-        color.max_chroma(120.0, 0.0)
-    with pytest.raises(ValueError, match="NaN"):
-        color.max_chroma(50.0, math.nan)
+        color.lab_to_rgb(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
 
 
 # Photographs and compilers --------------------------------------------------------------------

@@ -5,7 +5,7 @@ sRGB, nothing is ever clipped, and L decides nothing about which mode was drawn.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -40,16 +40,6 @@ class Kind:
             )
 
 
-@cache
-def _line(hue: float, share: float) -> np.ndarray:
-    """ab as a + bi at each step of lightness: complex64 (STEPS + 2,)."""
-    lightness = torch.linspace(0, 100, STEPS + 1, dtype=torch.float64)
-    angle = torch.tensor(np.deg2rad(hue), dtype=torch.float64)
-    chroma = share * max_chroma(lightness, angle.expand_as(lightness)).double().numpy()
-    line = chroma * np.exp(1j * np.deg2rad(hue))
-    return np.append(line, line[-1]).astype(np.complex64)
-
-
 class Palette:
     """The modes of all kinds of a world in one table, to colour whole chunks at once.
 
@@ -66,17 +56,28 @@ class Palette:
         self.probs = np.zeros((len(kinds), self.most))
         for row, kind in zip(self.probs, kinds, strict=True):
             row[: len(kind.probs)] = kind.probs
-        table = np.stack([_line(mode.hue, mode.share) for mode in self.modes])
-        self._table = table.ravel()
-        self._rise = np.append(np.diff(self._table), np.complex64(0))
 
     def number(self, name: str) -> int:
         """The number of the kind called `name`."""
         return self.names.index(name)
+
+    @cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """ab as a + bi of each mode at each step of lightness, and how it rises to the next.
+
+        complex64 (modes * (STEPS + 2),), the last step of a mode twice.
+        """
+        lightness = torch.linspace(0, 100, STEPS + 1, dtype=torch.float64)
+        hues = np.deg2rad([mode.hue for mode in self.modes])[:, None]
+        shares = np.array([mode.share for mode in self.modes])[:, None]
+        lines = shares * max_chroma(lightness, torch.from_numpy(hues)).numpy() * np.exp(1j * hues)
+        table = np.append(lines, lines[:, -1:], axis=1).astype(np.complex64).ravel()
+        return table, np.append(np.diff(table), np.complex64(0))
 
     def ab(self, lightness: np.ndarray, mode: np.ndarray) -> np.ndarray:
         """Colours a + bi of modes at lightnesses of the same shape: complex64."""
         steps = lightness * np.float32(STEPS / 100)
         below = np.clip(steps, 0, STEPS).astype(np.int32)
         spot = mode * np.int32(STEPS + 2) + below
-        return self._table.take(spot) + self._rise.take(spot) * (steps - below.astype(np.float32))
+        table, rise = self._table
+        return table.take(spot) + rise.take(spot) * (steps - below.astype(np.float32))
