@@ -104,7 +104,7 @@ def train(
         metric = objective  # without the weights, so that runs can be compared
         if lam < 1:
             prior = bins.estimate_prior(Batches(pictures, batch, in_order=True, device=device))
-            objective = losses.Classification(weights=bins.rebalancing_weights(prior, lam))
+            objective = losses.Classification(weights=bins.rebalancing_weights(prior.p, lam))
         run = fit(
             net,
             objective,
