@@ -6,7 +6,7 @@ picture (and the sums of the bins) is kept.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from torch import Tensor
 from colorkit import metrics
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 from colorkit.metrics import Score
+from colorkit.models.colorizer import Colorizer
 
 OF_AB = {
     "mse": metrics.mse,  # ab², lower is better
@@ -49,18 +50,12 @@ CURVES = {"pixels": _pixels_within, "pictures": _pictures_within}
 _RESAMPLES, _CHUNK = 2000, 256  # sets of pictures, and how many are drawn at a time
 
 
-class HasColorize(Protocol):
-    """A colorizer: anything that gives ab (N, 2, H, W) for L (N, 1, H, W)."""
-
-    def colorize(self, L: Tensor) -> Tensor: ...
-
-
 Scores = Mapping[str, Mapping[str, Score]]
 """Model to name of a metric or curve to its score."""
 
 
 def score_models(
-    colorizers: Mapping[str, HasColorize],
+    colorizers: Mapping[str, Colorizer],
     batches: Iterable[tuple[Tensor, Tensor]],
     names: Sequence[str] = tuple(METRICS),
 ) -> dict[str, dict[str, Score]]:
@@ -93,7 +88,7 @@ def score_models(
     return scores
 
 
-def _colors(model: str, colorizer: HasColorize, L: Tensor) -> Tensor:
+def _colors(model: str, colorizer: Colorizer, L: Tensor) -> Tensor:
     with torch.no_grad():
         ab = colorizer.colorize(L)
     expected = (L.shape[0], 2, *L.shape[2:])
@@ -142,11 +137,6 @@ def paired_difference(
     averaged. Overlap of two separate intervals says little: pictures differ more than models do,
     and that part cancels in pairs. The interval is the percentile bootstrap's, of 2,000 resampled
     sets: B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
-
-    Examples
-    --------
-    >>> paired_difference([3.0, 5.0, 8.0, 9.0], [1.0, 3.0, 6.0, 7.0])
-    Difference(difference=2.0, low=2.0, high=2.0)
     """
     a, b = _as_score(a), _as_score(b)
     count = len(a)

@@ -23,11 +23,6 @@ def ab_error(ab: Tensor, truth: Tensor) -> Tensor:
 
     In float64, because a distance that is a whole number must not fall beyond its threshold by
     rounding. Raises ValueError if shapes differ or are not (N, 2, H, W), or a value is NaN.
-
-    Examples
-    --------
-    >>> ab_error(torch.zeros(1, 2, 1, 1), torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)).item()
-    5.0
     """
     _check(ab, truth, 2)
     return _double(ab).sub_(_double(truth)).square_().sum(1).sqrt_()
@@ -57,11 +52,6 @@ def auc(ab: Tensor, truth: Tensor) -> Tensor:
     """Raw AuC: the mean of the cumulative error over its 151 thresholds.
 
     R. Zhang, P. Isola, A. A. Efros, "Colorful image colorization", ECCV 2016, section 3.1.
-
-    Examples
-    --------
-    >>> auc(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)).item()
-    1.0
     """
     return cumulative_error(ab, truth).mean(1)
 
@@ -73,12 +63,8 @@ def auc_by_bin(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     of its bin in that set. That is the mean over occupied bins of the mean in each: divide sums
     by counts, both added up over the pictures, and average over the bins with a count, as `Score`
     does. The bins are the 23 x 23 of `ab_grid`: every sRGB colour has the same nearest centre
-    there as among Zhang's 313, which are those that lie in or near the gamut.
-
-    Returns
-    -------
-    tuple of Tensor
-        float64 (N, 529) each: sum over the bin's pixels of their own AuC, number of pixels.
+    there as among Zhang's 313, which are those that lie in or near the gamut. Both results are
+    float64 (N, 529): the sum over a bin's pixels of their own AuC, and how many they are.
     """
     error = ab_error(ab, truth).flatten(1)
     area = (THRESHOLDS - error.ceil()).clamp_min(0) / THRESHOLDS  # thresholds that hold the pixel
@@ -90,13 +76,7 @@ def auc_by_bin(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ab_grid(step: float = 10, limit: float = 110) -> Tensor:
-    """Centres of a square grid in the ab plane, a first: float32 (Q, 2).
-
-    Examples
-    --------
-    >>> ab_grid().shape
-    torch.Size([529, 2])
-    """
+    """Centres of a square grid in the ab plane, a first: float32 (Q, 2), 529 by default."""
     line = step * torch.arange(-math.floor(limit / step), math.floor(limit / step) + 1.0)
     return torch.cartesian_prod(line, line)
 
@@ -149,14 +129,6 @@ class Score:
     run over pictures and the mean over those k whose weight is not 0. With K = 1 and weights of 1
     it is the mean over pictures; with bins as k it is a macro-average; with the truth's
     colorfulness as weight it is a ratio. So all metrics can be resampled by picture in one way.
-
-    Examples
-    --------
-    >>> score = Score()
-    >>> score.update(torch.tensor([1.0, 2.0]))
-    >>> score.update(torch.tensor([6.0]))
-    >>> score.value()
-    3.0
     """
 
     batches: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)

@@ -34,7 +34,7 @@ class Feedback:
     def __init__(self, state: State, name: str, message: str):
         self.state, self.name, self.message = state, name, message
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         label = "" if self.state == "info" else f" {self.state}."
         return f"{STYLE[self.state][0]} {self.name}:{label} {self.message}"
 
@@ -50,9 +50,6 @@ class Feedback:
             f'<code style="color:inherit;background:none">{html.escape(self.name)}</code> '
             f"{label}{body}</div>"
         )
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": str(self)}
 
 
 def tell(state: State, name: str, message: str) -> None:

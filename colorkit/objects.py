@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from colorkit.evaluate import HasColorize
+from colorkit.models.colorizer import Colorizer
 from colorkit.worlds import World
 
 
@@ -59,21 +59,12 @@ class ObjectColors:
 
 
 def object_colors(
-    world: World, colorizers: Mapping[str, HasColorize], *, several: bool = True
+    world: World, colorizers: Mapping[str, Colorizer], *, several: bool = True
 ) -> ObjectColors:
     """The colours that models give the things of a world, beside truth and oracle.
 
-    Parameters
-    ----------
-    world : World
-    colorizers : mapping of str to colorizer
-    several : bool
-        Leave out things that can have one colour only.
-
-    Returns
-    -------
-    ObjectColors
-        Of the things with enough visible pixels to be scored; grounds, stems and leaves are none.
+    Of the things with enough visible pixels to be scored; grounds, stems and leaves are none. With
+    `several` those are left out that can have one colour only.
     """
     if world not in _KNOWN:
         _KNOWN[world] = _things(world)

@@ -74,11 +74,6 @@ def draw_picture(ax, picture: Tensor, title: str = "") -> None:
     ax.axis("off")
 
 
-def picture_row(pictures: Mapping[str, Tensor], height: float = 2.3) -> Figure:
-    """Pictures side by side under their titles, as in :func:`picture_grid`."""
-    return picture_grid([pictures], height)
-
-
 def picture_grid(rows: Sequence[Mapping[str, Tensor]], height: float = 2.3) -> Figure:
     """Rows of pictures, each a mapping of titles to pictures as :func:`draw_picture` takes them.
 
@@ -96,16 +91,14 @@ def picture_grid(rows: Sequence[Mapping[str, Tensor]], height: float = 2.3) -> F
     return fig
 
 
-def colour_alone(L: Tensor, ab: Tensor) -> Tensor:
-    """RGB of ab (N, 2, H, W) where every pixel has the mean of L (N, 1, H, W): colour alone.
-
-    What sRGB cannot show there is brought inside the gamut.
-    """
-    return _fitted(L.mean(dim=(2, 3), keepdim=True).expand_as(L), ab)
-
-
-def _fitted(L: Tensor, ab: Tensor) -> Tensor:
+def fitted_rgb(L: Tensor, ab: Tensor) -> Tensor:
+    """RGB of L (N, 1, H, W) and ab (N, 2, H, W), brought inside the gamut."""
     return lab_to_rgb(join_lab(L, fit_gamut(L, ab.to(L))))
+
+
+def colour_alone(L: Tensor, ab: Tensor) -> Tensor:
+    """RGB of ab (N, 2, H, W) where every pixel has the mean of L (N, 1, H, W): colour alone."""
+    return fitted_rgb(L.mean(dim=(2, 3), keepdim=True).expand_as(L), ab)
 
 
 def colorings(
@@ -121,7 +114,7 @@ def colorings(
     L is (N, 1, H, W), `planes` maps names to ab (N, 2, H, W); `height` of a picture is in inches.
     N `titles` stand over the columns; `outlines`, bool (N, 1, H, W), show what to look at in each.
     """
-    rows = {"L": L} | {name: _fitted(L, ab) for name, ab in planes.items()}
+    rows = {"L": L} | {name: fitted_rgb(L, ab) for name, ab in planes.items()}
     size = (height * L.shape[-1] / L.shape[-2] * len(L) + 0.4, height * len(rows))
     fig, axes = plt.subplots(len(rows), len(L), figsize=size, squeeze=False, layout="constrained")
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
@@ -133,29 +126,6 @@ def colorings(
             -0.06, 0.5, name, rotation=90, va="center", ha="right", fontsize=9,
             transform=row[0].transAxes,
         )  # fmt: skip
-    return fig
-
-
-def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
-    """Rows of colour patches at L = 62, a column an object.
-
-    `ab` maps the label of a row to colours (M, 2). M `titles` stand over the columns; the same one
-    twice in a row is written once.
-    """
-    rows = torch.stack(list(ab.values())).movedim(-1, 0)[None].float()  # (1, 2, rows, M)
-    rgb = _fitted(torch.full_like(rows[:, :1], 62.0), rows)
-    count = rows.shape[-1]
-    fig, ax = plt.subplots(figsize=(9.5, 0.55 * len(ab) + 0.5), layout="constrained")
-    ax.imshow(rgb[0].movedim(0, -1).clamp(0, 1).numpy(), interpolation="nearest", aspect="auto")
-    ax.set_yticks(range(len(ab)), list(ab), fontsize=9)
-    ax.set_xticks([])
-    ax.hlines([k + 0.5 for k in range(len(ab) - 1)], -0.5, count - 0.5, color="white", lw=3)
-    ax.vlines([k + 0.5 for k in range(count - 1)], -0.5, len(ab) - 0.5, color="white", lw=0.7)
-    for k, title in enumerate(titles):
-        if k == 0 or titles[k - 1] != title:
-            ax.text(k - 0.5, -0.62, title, fontsize=9, va="bottom")
-            ax.axvline(k - 0.5, color="white", lw=4)
-    ax.spines[:].set_visible(False)
     return fig
 
 

@@ -55,7 +55,7 @@ from colorkit.color import (
 )
 from colorkit.data.pictures import photograph
 from colorkit.device import seed_everything
-from colorkit.plots import picture_grid, picture_row, show
+from colorkit.plots import picture_grid, show
 
 cfg = settings("01_lab", profile)
 generator = seed_everything(cfg.seed)
@@ -110,7 +110,7 @@ titles = ["yours" if photo else "astronaut", *names[1:]]
 rgb = torch.cat([photograph(name, cfg.size) for name in names])
 print(tuple(rgb.shape), rgb.dtype)
 show(
-    picture_row({title: rgb[i] for i, title in enumerate(titles)}),
+    picture_grid([{title: rgb[i] for i, title in enumerate(titles)}]),
     alt="The four photographs: an astronaut in orange, a ginger cat, a cup of coffee, a rocket.",
 )
 
@@ -184,8 +184,8 @@ reveal("lab.checkerboard", nearest, f"Byte 128 sends out only {light[128]:.2f} o
 
 board = (torch.arange(64).view(-1, 1) + torch.arange(64)).remainder(2).float() * 255
 grays = {str(v): torch.full((3, 64, 64), float(v)) for v in (128, byte)}
-fig = picture_row(
-    {"checkerboard": board.expand(3, 64, 64) / 255} | {k: g / 255 for k, g in grays.items()}
+fig = picture_grid(
+    [{"checkerboard": board.expand(3, 64, 64) / 255} | {k: g / 255 for k, g in grays.items()}]
 )
 show(fig, alt="A fine checkerboard beside the grays 128 and 188: from afar it looks like 188.")
 

@@ -45,7 +45,7 @@ from torch import nn
 from colorcourse import check, exercise, predict, record, reveal, settings, show_records
 from colorcourse.lesson03.clinic import data_clinic
 from colorcourse.lesson03.failures import boundary_mask, failures
-from colorcourse.lesson03.figures import history_curves, study_curves
+from colorcourse.lesson03.figures import history_curves, study_curves, swatches
 from colorcourse.lesson03.studies import mean_error, memorising, recorded
 from colorkit import models
 from colorkit.batches import Batches
@@ -55,7 +55,7 @@ from colorkit.evaluate import compare, error_curves, score_models, skill_score, 
 from colorkit.fit import fit
 from colorkit.losses import l1, l2, regression, ssim_loss
 from colorkit.objects import object_colors
-from colorkit.plots import colorings, error_figure, show, swatches
+from colorkit.plots import colorings, error_figure, show
 from colorkit.progress import LivePlot
 
 cfg, device = settings("03_networks", profile), pick_device()

@@ -6,6 +6,7 @@ import torch
 
 from colorcourse.lesson01 import figures as first
 from colorcourse.lesson02 import figures as second
+from colorcourse.lesson03 import figures as third
 from colorcourse.lesson03.failures import boundary_mask
 from colorkit.color import out_of_gamut, rgb_to_lab, split_lab
 
@@ -72,3 +73,11 @@ def test_the_boundary_mask_holds_both_sides_of_an_edge_and_no_more():
     expected = torch.zeros(6, 6, dtype=torch.bool)
     expected[2:4, 2:] = expected[2:, 2:4] = True
     assert torch.equal(boundary_mask(kinds)[0, 0], expected)
+
+
+def test_swatches_are_the_colours_and_a_title_is_written_once():
+    ab = torch.tensor([[40.0, 20.0], [-30.0, 30.0], [0.0, 0.0]])
+    (ax,) = third.swatches({"truth": ab, "gray": 0 * ab}, ["apple", "apple", "plum"]).axes
+    rgb = torch.tensor(ax.images[0].get_array()).movedim(-1, 0)[None]
+    assert torch.allclose(rgb_to_lab(rgb)[0, 1:, 0].T, ab, atol=0.1)
+    assert [text.get_text() for text in ax.texts] == ["apple", "plum"]

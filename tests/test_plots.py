@@ -46,7 +46,7 @@ def test_show_stamps_what_stand_ins_made_and_closes_it(undone):
 
 def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
     gray, rgb = torch.full((1, 1, 4, 4), 50.0), torch.zeros(3, 4, 4, dtype=torch.uint8)
-    fig = plots.picture_row({"L": gray, "black": rgb})
+    fig = plots.picture_grid([{"L": gray, "black": rgb}])
     images = [ax.images[0] for ax in fig.axes]
     assert images[0].get_clim() == (0, 100)
     assert images[1].get_array().shape == (4, 4, 3)
@@ -54,7 +54,7 @@ def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
 
 def test_several_pictures_at_once_are_refused():
     with pytest.raises(ValueError, match="one picture"):
-        plots.picture_row({"two": torch.zeros(2, 3, 4, 4)})
+        plots.picture_grid([{"two": torch.zeros(2, 3, 4, 4)}])
 
 
 def test_colour_alone_has_one_lightness_and_the_same_colours():
@@ -73,14 +73,6 @@ def test_colorings_are_a_row_each_below_lightness_within_the_gamut():
     assert [ax.get_title() for ax in fig.axes] == ["one", "two", "", "", "", ""]
     red = torch.tensor(rows[2][1].images[0].get_array()).movedim(-1, 0)[None]
     assert rgb_to_lab(red)[:, :1] == pytest.approx(50, abs=0.1)
-
-
-def test_swatches_are_the_colours_and_a_title_is_written_once():
-    ab = torch.tensor([[40.0, 20.0], [-30.0, 30.0], [0.0, 0.0]])
-    (ax,) = plots.swatches({"truth": ab, "gray": 0 * ab}, ["apple", "apple", "plum"]).axes
-    rgb = torch.tensor(ax.images[0].get_array()).movedim(-1, 0)[None]
-    assert torch.allclose(rgb_to_lab(rgb)[0, 1:, 0].T, ab, atol=0.1)
-    assert [text.get_text() for text in ax.texts] == ["apple", "plum"]
 
 
 def test_curves_are_drawn_at_their_own_pace_with_baselines():

@@ -5,16 +5,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorkit.evaluate import HasColorize
+from colorkit.models import Colorizer
 from colorkit.objects import ObjectColors
 from colorkit.worlds import World
 
 REACH = 2  # pixels to each side of an object's outline
 
 
-def failures(
-    world: World, objects: ObjectColors, name: str, colorizer: HasColorize
-) -> pd.DataFrame:
+def failures(world: World, objects: ObjectColors, name: str, colorizer: Colorizer) -> pd.DataFrame:
     """How badly a model fails on each object, by the five names that failures have.
 
     Returns

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from colorkit.bins import Targets, pixel_weights, soft_cross_entropy
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
-from colorkit.evaluate import HasColorize, score_models, table
+from colorkit.evaluate import score_models, table
 from colorkit.losses import Classification, middle_pixels
 from colorkit.metrics import ab_error, colorfulness, nearest_bin, share_within
+from colorkit.models import Colorizer
 from colorkit.models.colorizer import evaluating
 
 
@@ -27,7 +28,7 @@ def dense_targets(targets: object, bins: Tensor) -> object:
 
 
 def rare_and_common(
-    models: Mapping[str, HasColorize], pair: Pair, prior: Tensor, bins: Tensor, share: float = 0.1
+    models: Mapping[str, Colorizer], pair: Pair, prior: Tensor, bins: Tensor, share: float = 0.1
 ) -> pd.DataFrame:
     """The share of pixels within 10 of the truth, among rare and among other colours.
 

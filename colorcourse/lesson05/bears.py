@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from colorkit.color import max_chroma
-from colorkit.evaluate import HasColorize, paired_difference
+from colorkit.evaluate import paired_difference
+from colorkit.models import Colorizer
 from colorkit.worlds import World
 from colorkit.worlds.bear_scenes import PALETTE, THINGS, bears
 
@@ -57,7 +58,7 @@ def bear_masks(world: World) -> Tensor:
     return masks
 
 
-def factorial(colorizer: HasColorize, pictures: int, size: int, seed: int) -> pd.DataFrame:
+def factorial(colorizer: Colorizer, pictures: int, size: int, seed: int) -> pd.DataFrame:
     """How brown a network makes what is there, in all combinations of the levels of `FACTORS`.
 
     There are so many `pictures` of each combination, `size` pixels wide; those of the same number

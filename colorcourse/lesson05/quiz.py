@@ -10,7 +10,7 @@ from torch import Tensor
 
 from colorkit.color import join_lab, lab_to_rgb
 from colorkit.notebook import in_notebook
-from colorkit.plots import figure_html, picture_row
+from colorkit.plots import figure_html, picture_grid
 
 
 @dataclass
@@ -79,7 +79,7 @@ def show_quiz(quiz: Quiz) -> None:
             return
         number = len(quiz.answers) + 1
         words.value = f"pair {number} of {len(quiz.pairs)}"
-        figure = picture_row(dict(zip(("left", "right"), quiz.shown(), strict=True)), 2.6)
+        figure = picture_grid([dict(zip(("left", "right"), quiz.shown(), strict=True))], 2.6)
         alt = f"Pair {number}: the same picture twice, in two colourings."
         picture.value = figure_html(figure, alt)
         plt.close(figure)  # else Jupyter shows it once more, below the cell
