@@ -61,14 +61,8 @@ def score_models(
 ) -> dict[str, dict[str, Score]]:
     """Score models picture by picture, for `table`, `compare` and `error_curves`.
 
-    Parameters
-    ----------
-    colorizers : mapping of str to colorizer
-        Beside a model put what knows nothing, ``"gray": Gray()``, and what knows all.
-    batches : iterable of (L, ab)
-        L (N, 1, H, W) and the true ab (N, 2, H, W), all pictures that count, each once.
-    names : sequence of str
-        Which of `METRICS`.
+    Beside a model put one that knows nothing, ``"gray": Gray()``, and one that knows all. Batches
+    are L (N, 1, H, W) and the true ab (N, 2, H, W), each picture once; names are of `METRICS`.
     """
     unknown = [name for name in names if name not in METRICS]
     if unknown:

@@ -29,13 +29,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the system lets go of it when the process ends, or is killed.
-
-    Raises
-    ------
-    RuntimeError
-        If another process holds it.
-    """
+    """Hold a folder for this process until it ends or is killed; RuntimeError if another holds it."""
     try:
         held = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:

@@ -90,7 +90,8 @@ def unpack(packed: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def load_weights(layers: int, weights: str | PathLike) -> dict[str, Tensor]:
-    """An `Encoder`'s state dict: "imagenet", downloaded at first use, "worlds", or of a file."""
+    """An `Encoder`'s state dict: "imagenet", torchvision's, downloaded at first use; "worlds", ours
+    of ResNet-18 and width 16, learnt from the labels of made worlds; or that of a file."""
     if weights == "imagenet":
         try:
             state = IMAGENET[layers].get_state_dict(progress=False, check_hash=True)
@@ -115,24 +116,12 @@ def load_weights(layers: int, weights: str | PathLike) -> dict[str, Tensor]:
 class ResNetColorizer(Network):
     """ResNet encoder, decoder of enlarging convolutions: raw L in, raw ab out, any size.
 
-    Parameters
-    ----------
-    layers : {18, 50}
-    weights : "imagenet", "worlds", path or None
-        Of the encoder: torchvision's; ours of ResNet-18 and width 16, learnt from the labels of
-        made worlds (scripts/pretrain.py); a file of a state dict; or random ones.
-    encoder_width : int, optional
-        Channels of the first convolution: 64 if not given, or what the weights have.
-    width : int
-        Channels of the decoder at full size; each size below has twice as many, up to 16 times.
-    frozen : bool
-        Keep the encoder's weights as they are, and its batch norm in evaluation mode always.
-    dropout : float
-        Share of the last features that are left out during training.
-    skips : bool
-        Give the decoder the encoder's features of each size, or only the last ones.
-    memory : FeatureMemory, optional
-        Of a frozen encoder: where the features of training pictures are kept for later epochs.
+    The encoder has 18 or 50 layers and starts from `load_weights`, or from random weights; its
+    first convolution has `encoder_width` channels, 64 if not given, or what the weights have. A
+    `frozen` one keeps its weights, its batch norm in evaluation mode, and in `memory` what it gave
+    for training pictures. The decoder has `width` channels at full size and twice as many at each
+    size below, up to 16 times; with `skips` it gets the encoder's features of each size. `dropout`
+    is the share of the last features that are left out during training.
     """
 
     stride = 32
