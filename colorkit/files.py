@@ -29,7 +29,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process until it ends or is killed; RuntimeError if another holds it."""
+    """Hold a folder until this process ends or is killed; RuntimeError if another one holds it."""
     try:
         held = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
