@@ -107,15 +107,7 @@ def test_intervals_agree_with_scipy():
     reference = bootstrap((a - b,), np.mean, n_resamples=4000, method="percentile", rng=rng)
     assert ours.difference == pytest.approx((a - b).mean())
     np.testing.assert_allclose([*ours[1:]], [*reference.confidence_interval], atol=1.5e-3)
-    assert ours.low > 0
-    alone = [bootstrap((x,), np.mean, n_resamples=999, rng=rng) for x in (a, b)]
-    (low, _), (_, high) = (x.confidence_interval for x in alone)
-    assert low < high  # separate intervals overlap, and would have hidden the difference
-
-
-def test_intervals_are_repeatable_and_signed():
-    a, b = torch.rand(30), torch.rand(30)
-    one, mirrored = paired_difference(a, b), paired_difference(b, a)
+    mirrored, one = paired_difference(b, a), paired_difference(a, b)
     assert one == paired_difference(a, b)
     assert (mirrored.difference, mirrored.low) == pytest.approx((-one.difference, -one.high))
 
