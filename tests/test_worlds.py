@@ -52,11 +52,6 @@ def test_draws_are_uniform_and_streams_and_seeds_independent():
     assert np.abs(off_diagonal).max() < 0.025
 
 
-def test_choice_has_the_probabilities_asked_for():
-    counts = np.bincount(Draws(3, "c", np.arange(20_000)).choice((0.5, 0.2, 0.3)), minlength=3)
-    assert stats.chisquare(counts, 20_000 * np.array([0.5, 0.2, 0.3])).pvalue > 1e-3
-
-
 @names
 @pytest.mark.parametrize("size", [32, 75])
 def test_a_picture_depends_on_seed_and_number_alone(name, size):
@@ -79,6 +74,7 @@ def test_shapes_types_and_ranges(name):
     ):  # fmt: skip
         assert (plane.shape, plane.dtype) == ((5, channels, 48, 48), dtype)
     assert 0 <= world.L.min() < world.L.max() <= 100
+    assert (rgb_to_lab(world.rgb)[:, :1] - world.L).abs().max() < 0.6  # as far as 8 bits allow
     assert world.labels.shape == (5,)
     assert 0 <= int(world.labels.min()) <= int(world.labels.max()) < len(world.label_names)
 
@@ -95,12 +91,6 @@ def test_lightness_is_the_same_bits_whatever_colour_is_drawn(name, monkeypatch):
     second = world.batch(0, 40)
     assert first.L.numpy().tobytes() == second.L.numpy().tobytes()
     assert (first.ab != second.ab).any()
-
-
-@names
-def test_eight_bits_keep_the_lightness(name):
-    batch = make(name, 20, 48).batch(0, 20)
-    assert (rgb_to_lab(batch.rgb)[:, :1] - batch.L).abs().max() < 0.6
 
 
 @names
@@ -169,7 +159,7 @@ def test_tones_have_the_shares_asked_for_and_follow_their_table_given_brightness
 def test_sample_means_are_the_stated_ones(name):
     """Colours as scikit-image reads them from the 8-bit pictures, a mean for each thing."""
     world = make(name, 350, 64, seed=3)
-    palette, off, far = world.palette, {}, {}
+    palette, off = world.palette, {}
     lab = rgb2lab(world.rgb.permute(0, 2, 3, 1).numpy())
     pictures = iter(lab[..., 1] + 1j * lab[..., 2])
     for scene, modes in drawn(world):
@@ -178,25 +168,15 @@ def test_sample_means_are_the_stated_ones(name):
             read = next(pictures)
             for slot in np.flatnonzero(pixels[i] >= 60):
                 own = (scene.owner[i] == slot) & scored[i]
-                if own.sum() < 20 or scene.twin[slot] != slot:
-                    continue
-                number, drawn_mode = scene.kind[i, slot], modes[i, slot]
-                kind = palette.kinds[number]
-                every = palette.first[number] + np.arange(len(kind.modes))
-                ab = palette.ab(scene.lightness[i][own], every[:, None].astype(np.int32))
-                away = (read[own] - ab).mean(1)
-                name_of = kind.modes[drawn_mode].name
-                off.setdefault((kind.name, name_of), []).append(away[drawn_mode])
-                far.setdefault(kind.name, []).append(scene.probs[i, slot, : len(every)] @ away)
+                if own.sum() >= 20 and scene.twin[slot] == slot:
+                    mode = palette.first[scene.kind[i, slot]] + modes[i, slot]
+                    ab = palette.ab(scene.lightness[i][own], np.full(own.sum(), mode, np.int32))
+                    off.setdefault(mode, []).append((read[own] - ab).mean())
     assert len(off) > 15
-    for groups in (off, far):
-        for key, values in groups.items():
-            if len(values) < 10:
-                continue
-            values = np.array(values)
-            for part in (values.real, values.imag):
-                half = stats.t.ppf(0.9995, len(part) - 1) * part.std(ddof=1) / len(part) ** 0.5
-                assert abs(part.mean()) <= half + 0.01, (key, part.mean(), half)
+    for mode, values in off.items():
+        for part in (np.real(values), np.imag(values)) if len(values) >= 10 else ():
+            half = stats.t.ppf(0.9995, len(part) - 1) * part.std(ddof=1) / len(part) ** 0.5
+            assert abs(part.mean()) <= half + 0.01, (palette.modes[mode], part.mean(), half)
 
 
 @names
@@ -218,26 +198,16 @@ def test_posterior_objects_and_oracle_agree_with_the_picture(name):
 
 
 def test_scores_leave_out_soft_edges_and_small_things():
-    world = orchard(30, 64, seed=6)
+    world, soft = orchard(30, 64, seed=6), []
     for i in range(30):
         scene = world.scene(i, i + 1)
         scored = scene.scored()[0]
+        soft.append(scene.soft.mean())
         assert not (scored & scene.soft[0]).any()
         for slot, pixels in enumerate(scene.pixels()[0]):
             if pixels < 60:
                 assert not scored[scene.owner[0] == slot].any()
-
-
-def test_edges_are_blended_in_lightness_and_owned_in_colour():
-    world = orchard(20, 64, seed=8)
-    softs = sum(int(world.scene(i, i + 1).soft.sum()) for i in range(20))
-    assert 0.02 < softs / (20 * 64 * 64) < 0.4
-    ab = world.ab[0].permute(1, 2, 0)
-    found = torch.zeros(64, 64, dtype=torch.bool)
-    for known in world.posterior(0):
-        for colour in known.ab.permute(0, 2, 3, 1):
-            found |= (colour == ab).all(-1)
-    assert found.all()
+    assert 0.02 < np.mean(soft) < 0.4
 
 
 def test_orchard_has_its_kinds_grounds_and_counts():
