@@ -38,7 +38,7 @@ _AT_ONCE = 2**16  # pixels: a few planes of float32 that stay in a CPU's cache
 
 def linearize(srgb: Tensor) -> Tensor:
     """Undo the sRGB gamma: any shape, uint8 or float in [0, 1], to linear light in float32."""
-    _check(srgb, "RGB")
+    check_tensor(srgb, "RGB")
     if srgb.dtype == torch.uint8:
         linear = _LINEAR_OF_BYTE.to(srgb.device).index_select(0, srgb.flatten().int())
         return linear.view(srgb.shape)
@@ -50,14 +50,14 @@ def delinearize(linear: Tensor) -> Tensor:
 
     Values outside [0, 1] are continued: below 0 along the straight piece, above 1 along the power.
     """
-    _check(linear, "linear light")
+    check_tensor(linear, "linear light")
     linear = linear.float()
     return _two_pieces(linear, 0.0031308, lambda x: 1.055 * _power(x, 1 / 2.4) - 0.055, 12.92)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB (N, 3, H, W) to Lab (N, 3, H, W), float32. Differentiable for floats."""
-    _check(rgb, "RGB", 3)
+    check_tensor(rgb, "RGB", 3)
     return _in_parts(_rgb_to_lab, rgb)
 
 
@@ -66,15 +66,15 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
 
     Clipping to [0, 1] changes L of a colour outside sRGB: use `fit_gamut` first to keep it.
     """
-    _check(lab, "Lab", 3)
-    _check(lab[:, :1], "L")
+    check_tensor(lab, "Lab", 3)
+    check_tensor(lab[:, :1], "L")
     rgb = _in_parts(lambda x: delinearize(_lab_to_linear(*x.unbind(1))).movedim(0, 1), lab.float())
     return rgb.clamp(0, 1) if clip else rgb.contiguous()
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
     """Split Lab (N, 3, H, W) into L (N, 1, H, W) and ab (N, 2, H, W), both views."""
-    _check(lab, "Lab", 3)
+    check_tensor(lab, "Lab", 3)
     return lab[:, :1], lab[:, 1:]
 
 
@@ -230,8 +230,8 @@ def max_chroma(L: Tensor, hue: Tensor) -> Tensor:
     0 at L = 0 and L = 100. Every share of it in [0, 1] is a chroma that sRGB can show: unlike
     `fit_gamut`, it leaves out what lies beyond a first exit.
     """
-    _check(L, "L")
-    _check(hue, "a hue")
+    check_tensor(L, "L")
+    check_tensor(hue, "a hue")
     dtype = torch.promote_types(L.dtype, hue.dtype)
     L, hue = torch.broadcast_tensors(L.detach().double(), hue.detach().double())
     cos, sin, fy = hue.cos(), hue.sin(), (L + 16) / 116
@@ -319,7 +319,7 @@ _RANGES = {  # least and most, with room for rounding
 _FINITE = (-1e300, 1e300, "finite (look for a division by 0, or a diverged network)")
 
 
-def _check(x: Tensor, what: str, channels: int | None = None) -> None:
+def check_tensor(x: Tensor, what: str, channels: int | None = None) -> None:
     """Refuse what is no tensor, has another shape or dtype, or holds values that cannot be."""
     kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
     of_bytes = what == "RGB" and kind == torch.uint8
@@ -341,7 +341,7 @@ def _check(x: Tensor, what: str, channels: int | None = None) -> None:
 def _checked(*pair: Tensor, what: tuple[str, str] = ("L", "ab")) -> tuple[Tensor, ...]:
     """Two tensors that agree in N, H and W, in float64 if one of them is, else in float32."""
     for x, name in zip(pair, what, strict=True):
-        _check(x, name, {"L": 1, "ab": 2, "Lab": 3}[name])
+        check_tensor(x, name, {"L": 1, "ab": 2, "Lab": 3}[name])
     one, two = pair
     if one.shape[0] != two.shape[0] or one.shape[2:] != two.shape[2:]:
         raise ValueError(f"{what} must agree in N, H, W, got {[*one.shape]} and {[*two.shape]}")

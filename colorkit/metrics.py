@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from colorkit.color import check_tensor
+
 THRESHOLDS = 151
 """Thresholds of the cumulative error: 0, 1, ..., 150 ab units, both ends included."""
 
@@ -24,13 +26,13 @@ def ab_error(ab: Tensor, truth: Tensor) -> Tensor:
     In float64, because a distance that is a whole number must not fall beyond its threshold by
     rounding. Raises ValueError if shapes differ or are not (N, 2, H, W), or a value is NaN.
     """
-    _check(ab, truth, 2)
+    _check("ab", ab, truth)
     return _double(ab).sub_(_double(truth)).square_().sum(1).sqrt_()
 
 
 def mse(ab: Tensor, truth: Tensor) -> Tensor:
     """Mean squared error over pixels and both channels, in ab²: half the mean squared distance."""
-    _check(ab, truth, 2)
+    _check("ab", ab, truth)
     return (_double(ab) - _double(truth)).square().mean((1, 2, 3))
 
 
@@ -96,7 +98,7 @@ def ssim(rgb: Tensor, truth: Tensor) -> Tensor:
     When L is kept, gray alone scores about 0.92 on natural photographs: read it beside that row.
     Z. Wang et al., IEEE Transactions on Image Processing 13 (2004).
     """
-    _check(rgb, truth, 3)
+    _check("RGB", rgb, truth)
     if min(rgb.shape[2:]) < 11:
         raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*rgb.shape[2:],)}")
     rgb, truth = _unit(rgb), _unit(truth)
@@ -114,7 +116,7 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
     D. Hasler, S. Suesstrunk, "Measuring colourfulness in natural images", SPIE 5007 (2003).
     """
-    _check(rgb, rgb, 3)
+    check_tensor(rgb, "RGB", 3)
     red, green, blue = _double(_unit(rgb)).mul(255).flatten(2).unbind(1)
     opponents = torch.stack([red - green, (red + green) / 2 - blue])  # (2, N, pixels)
     variance = opponents.var(-1, correction=0).sum(0)
@@ -173,27 +175,13 @@ def _double(x: Tensor) -> Tensor:
     return (x.cpu() if x.device.type == "mps" else x).to(torch.float64, copy=True)
 
 
-def _check(x: Tensor, truth: Tensor, channels: int) -> None:
-    if x.shape != truth.shape or x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(
-            f"prediction {tuple(x.shape)} and truth {tuple(truth.shape)} must both be "
-            f"(N, {channels}, H, W)"
-        )
-    for name, values in (("prediction", x), ("truth", truth)):
-        if values.isnan().any():
-            raise ValueError(
-                f"the {name} holds NaN: look for a diverged network or a division by 0"
-            )
+def _check(what: str, x: Tensor, truth: Tensor) -> None:
+    for values in (x, truth):
+        check_tensor(values, what, {"ab": 2, "RGB": 3}[what])
+    if x.shape != truth.shape:
+        raise ValueError(f"prediction {(*x.shape,)} and truth {(*truth.shape,)} differ in shape")
 
 
 def _unit(rgb: Tensor) -> Tensor:
     """RGB as float32 in [0, 1]."""
-    if rgb.dtype == torch.uint8:
-        return rgb.float() / 255
-    rgb = rgb.detach().float()
-    if rgb.numel() and not (rgb.min() >= -1e-4 and rgb.max() <= 1 + 1e-4):
-        raise ValueError(
-            f"a float picture must be in [0, 1], this one spans {rgb.min():.6g} to "
-            f"{rgb.max():.6g}: divide 0..255 by 255, or undo [-1, 1] with (x + 1) / 2"
-        )
-    return rgb
+    return rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb.detach().float()

@@ -121,17 +121,17 @@ def test_metrics_give_one_number_a_picture_and_refuse_nan_and_other_shapes(metri
     alone = torch.cat([metric(ab[0][[i]], ab[1][[i]]) for i in range(3)])
     assert whole.shape == (3,)
     torch.testing.assert_close(whole, alone)
-    with pytest.raises(ValueError, match=r"must both be \(N, 2, H, W\)"):
+    with pytest.raises(ValueError, match=r"\(3, 2, 16, 12\) and truth \(1, 2, 16, 12\) differ"):
         metric(ab[0], ab[1][:1])
     ab[0][1, 0, 3, 3] = torch.nan
-    with pytest.raises(ValueError, match="the prediction holds NaN"):
+    with pytest.raises(ValueError, match="ab must be finite"):
         metric(*ab)
 
 
 def test_pictures_in_another_range_are_refused(pictures):
-    with pytest.raises(ValueError, match=r"spans .*divide 0..255 by 255"):
+    with pytest.raises(ValueError, match=r"RGB must be in \[0, 1\]"):
         metrics.ssim(255 * pictures[0], pictures[1])
-    with pytest.raises(ValueError, match=r"undo \[-1, 1\]"):
+    with pytest.raises(ValueError, match=r"RGB must be in \[0, 1\]"):
         metrics.colorfulness(2 * pictures[0] - 1)
 
 

@@ -50,9 +50,7 @@ class Knowing:
         return torch.stack([self.found[picture_key(x)] for x in L])
 
 
-def test_a_network_that_knows_the_distribution_is_read_right(
-    world, fruits
-):
+def test_a_network_that_knows_the_distribution_is_read_right(world, fruits):
     plain = probabilities.predicted(world, fruits, Knowing(world))
     assert all(abs(float(p.sum()) - 1) < 1e-4 for p in plain)
     # Two colours of a thing may share a bin where it is dark; then one of them gets both.
