@@ -111,15 +111,16 @@ def test_without_a_published_checksum_it_is_recorded_and_compared_later(address,
 
 
 @pytest.mark.parametrize(
-    ("path", "what"),
+    ("path", "checksum", "what"),
     [
-        ("cut", "Connection broken"),
-        ("stall", "timed out"),
-        ("gone", "404"),
+        ("cut", "", "Connection broken"),
+        ("stall", "", "timed out"),
+        ("gone", "", "404"),
+        ("whole3", "md5:" + "0" * 32, "hash of downloaded file"),
     ],
 )
-def test_what_a_bad_server_sends_is_refused_in_one_sentence(address, tmp_path, path, what):
-    card = card_of(f"{address}/{path}.tar.gz")
+def test_what_is_not_right_is_refused_in_one_sentence(address, tmp_path, path, checksum, what):
+    card = card_of(f"{address}/{path}.tar.gz", checksum)
     with pytest.raises(RuntimeError, match=what) as caught:
         fetch(card, tmp_path, lambda _: None)
     assert f"/{path}.tar.gz" in str(caught.value)
@@ -128,21 +129,14 @@ def test_what_a_bad_server_sends_is_refused_in_one_sentence(address, tmp_path, p
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_a_wrong_checksum_leaves_nothing(address, tmp_path):
-    card = card_of(f"{address}/whole3.tar.gz", "md5:" + "0" * 32)
-    with pytest.raises(RuntimeError, match="hash of downloaded file"):
-        fetch(card, tmp_path, lambda _: None)
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
 def test_a_download_that_breaks_once_is_tried_again(address, tmp_path):
     fetch(card_of(f"{address}/once.tar.gz"), tmp_path, lambda _: None)
     assert (tmp_path / "faces").is_dir()
 
 
-def test_no_network_says_what_was_tried_and_what_works_without(tmp_path):
+def test_no_network_says_what_was_tried(tmp_path):
     card = card_of("http://127.0.0.1:9/set.tar.gz")
-    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/set\.tar\.gz .*is there a network"):
+    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/set\.tar\.gz .*refused"):
         fetch(card, tmp_path, lambda _: None)
 
 

@@ -85,8 +85,8 @@ def download(dataset: str, url: str, folder: Path, checksum: str | None) -> Path
         return Path(fetcher.fetch(name, downloader=transfer))
     except (requests.RequestException, ValueError) as error:
         raise RuntimeError(
-            f"{dataset} could not be fetched from {url} ({error}): is there a network? Without it, "
-            "use a made world (colorkit data show orchard) or a folder of your own"
+            f"{dataset} could not be fetched from {url} ({error}); without it, use a made world "
+            "(colorkit data show orchard) or a folder of your own"
         ) from error
 
 
