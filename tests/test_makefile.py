@@ -96,12 +96,13 @@ def test_tests_need_dev_on_top_of_lab_which_it_covers(checkout):
     assert checkout.make("lab")[0] == ["python -m colorkit lab"]
 
 
-def test_a_newer_pyproject_installs_again(checkout):
+def test_a_newer_pyproject_or_constraints_install_again(checkout):
     checkout.make("course")
-    stamp = checkout.folder / ".venv/.lab"
-    later = stamp.stat().st_mtime + 5
+    calls, _, _ = checkout.make("course", "CONSTRAINTS=constraints.txt")
+    assert "--constraint constraints.txt" in calls[0]
+    later = (checkout.folder / ".venv/.lab").stat().st_mtime + 5
     os.utime(checkout.folder / "pyproject.toml", (later, later))
-    calls, _, _ = checkout.make("course")
+    calls, _, _ = checkout.make("course", "CONSTRAINTS=constraints.txt")
     assert calls[0].startswith("python -m pip install")
 
 
@@ -131,25 +132,17 @@ def test_both_packages_must_be_those_of_the_folder(tmp_path, monkeypatch, capsys
     assert capsys.readouterr().out.strip() == str(moved is None)
 
 
-def test_constraints_are_passed_on_also_when_something_else_is_installed(checkout):
-    checkout.make("course")
-    calls, _, _ = checkout.make("course", "CONSTRAINTS=constraints.txt")
-    assert "--constraint constraints.txt" in calls[0]
-
-
-def test_a_python_that_is_too_old_gets_a_clear_message_and_leaves_nothing(checkout):
-    calls, printed, status = checkout.make("course", TOO_OLD="1")
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("TOO_OLD", "Python 3.11 or later; python3 is Python 3.9.2"),
+        ("NO_VENV", "apt-get install python3-venv"),
+    ],
+)
+def test_a_python_that_will_not_do_gets_the_remedy_and_leaves_nothing(checkout, fault, message):
+    _, printed, status = checkout.make("course", **{fault: "1"})
     assert status != 0
-    assert calls == []
-    assert "Python 3.11 or later; python3 is Python 3.9.2" in printed
-    assert "make PYTHON=/path/to/python3 course" in printed
-    assert not (checkout.folder / ".venv").exists()
-
-
-def test_a_python_without_venv_gets_the_remedy(checkout):
-    _, printed, status = checkout.make("course", NO_VENV="1")
-    assert status != 0
-    assert "apt-get install python3-venv" in printed
+    assert message in printed
     assert not (checkout.folder / ".venv").exists()
 
 
@@ -173,10 +166,8 @@ def test_constraints_keep_their_head_and_hold_no_address(checkout):
     assert status == 0, printed
     lines = (checkout.folder / "constraints.txt").read_text().splitlines()
     assert lines[0].startswith("# The exact versions")
-    assert [line for line in lines if not line.startswith("#")] == [
-        "numpy==2.4.6",
-        "torch==2.15.0",
-    ]
+    kept = [line for line in lines if not line.startswith("#")]
+    assert kept == ["numpy==2.4.6", "torch==2.15.0"]
 
 
 def test_help_names_every_target(checkout):
