@@ -30,11 +30,6 @@ def training():
     return [(L[:3], ab[:3]), (L[3:], ab[3:])]
 
 
-@pytest.fixture(scope="module")
-def world():
-    return orchard(6, 32, 1)
-
-
 class Vivid(Colorizer):
     def predict(self, L):
         return torch.tensor([90.0, -20.0]).view(1, 2, 1, 1).expand(len(L), 2, *L.shape[2:])
@@ -68,11 +63,9 @@ def test_what_is_no_lightness_is_refused(L, error, message):
 
 
 def test_mean_color_is_the_mean_over_pixels(training):
-    ab = np.concatenate([ab.double().numpy() for _, ab in training])
-    expected = ab.mean((0, 2, 3))
-    np.testing.assert_allclose(
-        MeanColor(training).predict(training[0][0])[0, :, 3, 3], expected, rtol=1e-5
-    )
+    expected = torch.cat([ab for _, ab in training]).double().mean((0, 2, 3))
+    found = MeanColor(training).predict(training[0][0])[0, :, 3, 3]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_mean_color_by_lightness_is_the_conditional_mean():
@@ -116,7 +109,8 @@ def test_no_training_pictures_is_an_error(make):
         make(iter(()))
 
 
-def test_truth_and_oracle_answer_for_each_picture_of_their_own_alone(world):
+def test_truth_and_oracle_answer_for_each_picture_of_their_own_alone():
+    world = orchard(6, 32, 1)
     order = [4, 0, 5]
     truth, oracle = GroundTruth(world.L, world.ab), Oracle(world)
     assert torch.equal(truth.predict(world.L[order]), world.ab[order])
