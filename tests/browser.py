@@ -13,8 +13,8 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -27,9 +27,7 @@ RUN_SECONDS = 600  # a whole lesson at profile ci on two cores
 def find_browser() -> str | None:
     """The browser named by COLORKIT_BROWSER, else the first of the usual names on the PATH."""
     named = os.environ.get("COLORKIT_BROWSER")
-    if named:
-        return shutil.which(named)
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
 
 
 def why_no_browser() -> str | None:
@@ -43,13 +41,12 @@ def why_no_browser() -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One <img> in a notebook's outputs."""
+class Figure(NamedTuple):
+    """One <img> in a notebook's outputs; its width as decoded, 0 if the browser could not."""
 
     src: str
     alt: str
-    width: int  # pixels as decoded; 0 if the browser could not decode the data
+    width: int
 
 
 SETTINGS = {  # every cell is in the page, and no news cover it
@@ -78,28 +75,26 @@ def lab_server(folder: Path) -> Iterator[str]:
             path = private / "LAB_SETTINGS" / "@jupyterlab" / f"{setting}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content), encoding="utf-8")
-        variables = {
-            "COLORKIT_PROFILE": "ci",
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        }
+        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        variables = {"COLORKIT_PROFILE": "ci", "PYTHONPATH": paths}
         for part in ("_CONFIG", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES"):
             variables[f"JUPYTER{part}_DIR"] = str(private / part)
         log = private / "log"
         with log.open("wb") as output:
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-            process = subprocess.Popen(command, env=os.environ | variables, cwd=folder, **pipes)
+            process = subprocess.Popen(
+                command, env=os.environ | variables, cwd=folder, stdout=output, stderr=output
+            )
         try:
-            limit, up = time.monotonic() + START_SECONDS, False
-            while not up and time.monotonic() < limit and process.poll() is None:
+            limit, address = time.monotonic() + START_SECONDS, f"http://127.0.0.1:{port}"
+            while True:
                 with contextlib.suppress(OSError):
-                    address = f"http://127.0.0.1:{port}/api?token={token}"
-                    urllib.request.urlopen(address, timeout=5).close()
-                    up = True
+                    urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
+                    break
+                if time.monotonic() > limit or process.poll() is not None:
+                    tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+                    raise RuntimeError(f"JupyterLab did not start. Its log ends:\n{tail}")
                 time.sleep(0.2)
-            if not up:
-                tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-                raise RuntimeError(f"JupyterLab did not start. Its log ends:\n{tail}")
-            yield f"http://127.0.0.1:{port}/lab/tree/{{path}}?reset&token={token}"
+            yield f"{address}/lab/tree/{{path}}?reset&token={token}"
         finally:  # it ends its kernels; insist if it does not
             process.terminate()
             try:
@@ -115,11 +110,7 @@ def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        try:
-            yield started
-        finally:
-            started.close()
+        yield playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
 
 
 class LabNotebook:
@@ -161,9 +152,7 @@ class LabNotebook:
             "all => all.map(i => [i.src, i.getAttribute('alt') || '', i.naturalWidth])"
         )
         # JupyterLab writes "Image" where a picture has no alt text of its own.
-        return [
-            Figure(src, "" if alt == "Image" else alt.strip(), width) for src, alt, width in found
-        ]
+        return [Figure(src, "" if alt == "Image" else alt.strip(), w) for src, alt, w in found]
 
     def cell_with_slider(self):
         """The code cell that holds the page's first slider."""

@@ -98,8 +98,7 @@ def draft_of(root: Path, name: str, exercises: dict[str, Exercise], seconds: flo
         if 0 < level <= covering:
             covering = 0
         tagged = "extra" in cell.metadata.get("tags", [])
-        if tagged and level and not covering:
-            covering = level
+        covering = covering or level * tagged
         if tagged or covering:
             extra.add(number)
     return Draft(name, sources, code, stubs, extra, exercises, seconds)
@@ -153,33 +152,35 @@ def cells_are_short_and_few(draft: Draft) -> Found:
         yield None, f"has {len(draft.sources)} cells; at most 60"
 
 
-def exercises_are_known(draft: Draft) -> Found:
-    """Names in `@exercise` and `check` are specified, for this lesson, and seen by the builder."""
-    uses = named(draft.code, "(exercise|check)")
+def exercises_are_known_and_defined_once(draft: Draft) -> Found:
+    """Those of the lesson and no others, and written so that the builder sees them."""
+    names = named(draft.code, "exercise")
     for number in draft.code:
         seen = re.findall(r'^(?:@exercise|check)\("', draft.sources[number], flags=re.MULTILINE)
-        if len(seen) != [n for n, _ in uses].count(number):
+        if len(seen) != [n for n, _ in named(draft.code, "(exercise|check)")].count(number):
             yield number, 'write @exercise("name") and check("name") at the start of a line'
-    for number, name in uses:
+    for at, (number, name) in enumerate(names):
         if name not in draft.exercises:
             yield number, f"there is no exercise {name!r} in colorkit's course"
         elif draft.exercises[name].lesson != draft.lesson:
             yield number, f"exercise {name!r} belongs to lesson {draft.exercises[name].lesson}"
-
-
-def exercises_are_defined_once_then_checked(draft: Draft) -> Found:
-    """One definition and at least one check, after it, of each exercise of the lesson."""
-    defined: dict[str, int] = {}
-    checked = {name: number for number, name in named(draft.code, "check")}
-    for number, name in named(draft.code, "exercise"):
-        if name in defined:
-            yield number, f"defines {name!r} again, after cell {defined[name]}"
-        defined.setdefault(name, number)
-        if checked.get(name, 0) < number:
-            yield number, f"exercise {name!r} is never checked afterwards: add check({name!r})"
+        if name in [earlier for _, earlier in names[:at]]:
+            yield number, f"defines {name!r} again"
     for name, spec in draft.exercises.items():
-        if spec.lesson == draft.lesson and name not in defined:
+        if spec.lesson == draft.lesson and name not in [name for _, name in names]:
             yield None, f"exercise {name!r} is specified but no cell defines it"
+
+
+def what_is_asked_is_answered_later(draft: Draft) -> Found:
+    """An exercise has its check after it, a prediction its reveal; and the reverse."""
+    for asks, answers in (("exercise", "check"), ("predict", "reveal")):
+        asked, answered = named(draft.code, asks), named(draft.code, answers)
+        for number, name in asked:
+            if not any(name == other and later >= number for later, other in answered):
+                yield number, f"{asks}({name!r}) is not followed by {answers}({name!r})"
+        for number, name in answered:
+            if name not in [other for _, other in asked]:
+                yield number, f"{answers}({name!r}) is without {asks}({name!r})"
 
 
 def core_is_marked_and_fits(draft: Draft) -> Found:
@@ -226,30 +227,15 @@ def regions_are_whole(draft: Draft) -> Found:
             yield number, f"{BEGIN} outside an exercise's body"
 
 
-def predictions_are_revealed(draft: Draft) -> Found:
-    """Each `predict` has its `reveal`, later, and the reverse."""
-    asked, told = (
-        {name: number for number, name in named(draft.code, function)}
-        for function in ("predict", "reveal")
-    )
-    for name, number in asked.items():
-        if told.get(name, 0) < number:
-            yield number, f"prediction {name!r} is never revealed afterwards"
-    for name, number in told.items():
-        if name not in asked:
-            yield number, f"reveals {name!r}, which was never predicted"
-
-
 RULES = (
     begins_with_the_bootstrap_cell,
     pictures_have_text,
     figures_go_through_show,
     cells_are_short_and_few,
-    exercises_are_known,
-    exercises_are_defined_once_then_checked,
+    exercises_are_known_and_defined_once,
+    what_is_asked_is_answered_later,
     core_is_marked_and_fits,
     regions_are_whole,
-    predictions_are_revealed,
 )
 
 
@@ -289,9 +275,9 @@ CELLS = {
     "plt.imshow": (CODE.format("plt.imshow(x)"), "plt.imshow draws past show"),
     "figure": (CODE.format("fig, ax = plt.subplots()\nax.plot(x)"), "never reaches show"),
     "long": (CODE.format("x = 1\n" * 31), "has 31 lines"),
-    "unknown": (CODE.format('check("demo.treble")'), "no exercise 'demo.treble'"),
-    "unrevealed": (CODE.format('predict("a", "b", ["c"])'), "never revealed"),
-    "unasked": (CODE.format('reveal("a", "b", "c")'), "never predicted"),
+    "unknown": (CODE.format('check("demo.treble")'), "without exercise('demo.treble')"),
+    "unrevealed": (CODE.format('predict("a", "b", ["c"])'), "not followed by reveal('a')"),
+    "unasked": (CODE.format('reveal("a", "b", "c")'), "without predict('a')"),
     "in a block": (CODE.format('if x:\n    check("demo.double")'), "at the start of a line"),
     "stray": (CODE.format(f"x = 1\n{BEGIN}\nx = 2\n{END}"), "### BEGIN SOLUTION outside"),
     "good picture": (PICTURE.format("![a cat](a.png)"), None),
@@ -324,7 +310,7 @@ check("demo.double")"""
 WHOLE_BODY = "must enclose the whole body of double"
 CHANGES = {
     "defined twice": ("# %%\n1 + 1\n\n# %%\n1 + 1", DEFINED_AGAIN, "cell 7: defines 'demo.double'"),
-    "never checked": ('check("demo.double")', "2", "cell 5: exercise 'demo.double' is never check"),
+    "never checked": ('check("demo.double")', "2", "not followed by check('demo.double')"),
     "marker late": (f"    {BEGIN}\n    y = x + x\n", f"    y = x + x\n    {BEGIN}\n", WHOLE_BODY),
     "marker early": (f"    return y\n    {END}\n", f"    {END}\n    return y\n", WHOLE_BODY),
     "comment above": (BEGIN, f"# A comment outside.\n    {BEGIN}", WHOLE_BODY),
@@ -350,9 +336,17 @@ def test_core_minutes_count_words_exercises_and_compute(tmp_path):
     assert "the core takes 95 minutes (reading 60, exercises 5, compute 30)" in problem
 
 
-def test_an_exercise_of_another_lesson_is_found(tmp_path):
-    (problem, *_) = find(tmp_path, SOURCE, {"demo.double": replace(DOUBLE, lesson="02_other")})
-    assert "belongs to lesson 02_other" in problem
+@pytest.mark.parametrize(
+    ("specs", "text"),
+    [
+        ({"demo.double": replace(DOUBLE, lesson="02_other")}, "belongs to lesson 02_other"),
+        ({"demo.treble": replace(DOUBLE, lesson="02_other")}, "there is no exercise 'demo.double'"),
+        ({"demo.double": DOUBLE, "demo.treble": DOUBLE}, "'demo.treble' is specified but no cell"),
+    ],
+)
+def test_unknown_and_missing_exercises_are_found(tmp_path, specs, text):
+    (problem,) = find(tmp_path, SOURCE, specs)
+    assert text in problem
 
 
 def test_more_than_five_core_exercises_are_found(tmp_path):
