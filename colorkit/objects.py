@@ -21,26 +21,15 @@ from colorkit.worlds import World
 class ObjectColors:
     """Colours of M objects.
 
-    Attributes
-    ----------
-    table : DataFrame
-        M rows: ``picture``, ``kind``, ``drawn`` (the number of the colour it has), ``colors`` (how
-        many it could have), ``pixels``.
-    ab : dict of str to Tensor
-        float32 (M, 2) for "truth", "oracle" and each model, in ab units.
-    possible : tuple of Tensor
-        For each object (K, 2): the mean ab of each colour it could have.
-    probs : tuple of Tensor
-        For each object float32 (K,): how probable these are.
-    visible : Tensor
-        bool (M, 1, H, W): the pixels of each.
+    The table has the columns ``picture``, ``kind``, ``drawn`` (the number of the colour it has),
+    ``colors`` (how many it could have) and ``pixels``.
     """
 
-    table: pd.DataFrame
-    ab: dict[str, Tensor]
-    possible: tuple[Tensor, ...]
-    probs: tuple[Tensor, ...]
-    visible: Tensor
+    table: pd.DataFrame  # M rows
+    ab: dict[str, Tensor]  # (M, 2) in ab units, for "truth", "oracle" and each model
+    possible: tuple[Tensor, ...]  # for each object (K, 2), the mean ab of each possible colour
+    probs: tuple[Tensor, ...]  # for each object (K,), how probable these are
+    visible: Tensor  # bool (M, 1, H, W), the pixels of each
 
     def __len__(self) -> int:
         return len(self.table)

@@ -17,16 +17,9 @@ Drawing = tuple[Figure, str]
 
 
 def explore(draw: Callable[..., Drawing], **controls: Any) -> None:
-    """Show a drawing function with a control for each of its arguments.
+    """Show a drawing function with a control, an ipywidget, for each of its arguments by name.
 
     An error in the first drawing stops the cell; later ones are shown in place of the figure.
-
-    Parameters
-    ----------
-    draw : callable
-        Takes the controls' values by name; returns a figure and its alt text.
-    **controls : ipywidgets.Widget
-        One widget with a ``value`` for each argument.
     """
     if not in_notebook():
         show(*draw(**{name: control.value for name, control in controls.items()}))
