@@ -44,28 +44,19 @@ def colorkit() -> None:
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
 @click.option("--loss", type=click.Choice(["l2", "l1", "classes"]), default="l2")
-@click.option(
-    "--lam",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    help="Of classes: the smaller, the more do rare colours weigh; 0.5 in the paper.",
-)
+@click.option("--lam", type=click.FloatRange(0, 1), default=1.0, help="Rebalances classes below 1.")
 @click.option("--epochs", type=click.IntRange(1), default=20)
 @click.option("--batch", type=click.IntRange(1), default=32, help="Of all processes together.")
 @click.option("--lr", type=float, default=1e-3)
-@click.option(
-    "--schedule", type=click.Choice(["cosine", "one-cycle", "constant"]), default="cosine"
-)
+@click.option("--schedule", default="cosine", help="cosine, one-cycle or constant.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many worse validations.")
 @click.option("--seed", type=int, default=0)
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if any.")
 @click.option("--device", help="cpu, cuda or mps; the fastest, if not given.")
-@click.option(
-    "--precision", type=click.Choice(["auto", "float32", "bf16", "float64"]), default="auto"
-)
+@click.option("--precision", default="auto", help="auto, float32, bf16 or float64.")
 def train(
-    store, folder, model, width, weights, loss, lam, epochs, batch, resume, device, **options
-) -> None:  # fmt: skip
+    store, folder, model, width, weights, loss, lam, epochs, batch, device, **options
+) -> None:
     """Train a model on a prepared STORE; Ctrl-C stops it and keeps what was learned.
 
     Ten times in a run the loss on the split "val" is measured: best.pt holds the best weights.
@@ -105,19 +96,8 @@ def train(
         if lam < 1:
             prior = bins.estimate_prior(Batches(pictures, batch, in_order=True, device=device))
             objective = losses.Classification(weights=bins.rebalancing_weights(prior.p, lam))
-        run = fit(
-            net,
-            objective,
-            data,
-            epochs * len(data),
-            validation=validation,
-            metric=metric,
-            folder=folder,
-            resume=resume,
-            config=config,
-            device=device,
-            **options,
-        )
+        options |= {"metric": metric, "folder": folder, "config": config, "device": device}
+        run = fit(net, objective, data, epochs * len(data), validation=validation, **options)
         if distributed.is_main():
             click.echo(f"{folder}: {closing(run)}")
 

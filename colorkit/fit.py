@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from colorkit import distributed
-from colorkit.device import Precision, pick_device, pick_precision
+from colorkit.device import Precision, pick_device, pick_precision, reseed
 from colorkit.files import write_whole
 from colorkit.models.colorizer import evaluating
 from colorkit.progress import progress
@@ -88,7 +88,7 @@ def fit(
     window: list[dict[str, Tensor]] = []  # loss and norm of the gradient since the last row
     with distributed.stop_signal() as asked:
         for batch in batches(data, run):
-            torch.manual_seed(seed + 1_000_003 * run.step + distributed.rank())
+            reseed(precision.device, seed + 1_000_003 * run.step + distributed.rank())
             for group in optimizer.param_groups:
                 group["lr"] = lr * rate_share(schedule, run.step, steps)
             loss = losses[max((first for first in losses if first <= run.step), default=0)]
@@ -175,7 +175,7 @@ class Run:
         for left in self.folder.glob("*.tmp"):  # by a process that was killed while it wrote
             left.unlink(missing_ok=True)
         if not resume:
-            raise ValueError(f"{self.folder} holds a run: pass resume=True, or take another folder")
+            raise ValueError(f"{self.folder} holds a run: resume it, or take another folder")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             was, now = state["arguments"], self.arguments

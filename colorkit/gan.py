@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from colorkit import distributed
-from colorkit.device import pick_device, pick_precision
+from colorkit.device import pick_device, pick_precision, reseed
 from colorkit.fit import Data, Run, batches, means, rate_share
 from colorkit.losses import accuracy, discriminator_loss, generator_loss, l1
 from colorkit.models.colorizer import evaluating
@@ -100,7 +100,7 @@ def fit_gan(
     with distributed.stop_signal() as asked:
         for batch in batches(data, run):
             L, ab = precision.place(batch)
-            torch.manual_seed(seed + 1_000_003 * run.step + distributed.rank())
+            reseed(precision.device, seed + 1_000_003 * run.step + distributed.rank())
             later = run.epoch - len(first)
             players = first[run.epoch] if later < 0 else turns[later % len(turns)]
             norm = torch.zeros((), device=L.device)

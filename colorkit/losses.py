@@ -97,15 +97,9 @@ class Classification:
     there to avoid. The published code does so too, and encodes 16 times fewer pixels than there
     are.
 
-    The loss is a mean over the pixels, weighted or not (`colorkit.bins.soft_cross_entropy`), so
-    the mean over several processes is that of the whole batch.
-
-    Parameters
-    ----------
-    bins : Tensor, optional
-        (Q, 2), by default the 313; those of the model.
-    weights : Tensor, optional
-        (Q,), of the bins, from `colorkit.bins.rebalancing_weights`; None: all the same.
+    `bins` (Q, 2) are those of the model, by default the 313; `weights` (Q,) are the bins', from
+    `colorkit.bins.rebalancing_weights`. The loss is a mean over the pixels, weighted or not, so the
+    mean over several processes is that of the whole batch.
     """
 
     def __init__(self, bins: Tensor | None = None, weights: Tensor | None = None) -> None:
