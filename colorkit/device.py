@@ -29,10 +29,7 @@ def seed_everything(seed: int) -> torch.Generator:
 
 
 def reseed(device: torch.device, seed: int) -> None:
-    """Seed torch on the CPU and on this device.
-
-    torch.manual_seed does it on all there might be, which takes a millisecond where none is.
-    """
+    """Seed torch here and on the device; torch.manual_seed, on all there might be, takes 1 ms."""
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         getattr(torch, device.type).manual_seed(seed)
@@ -70,10 +67,8 @@ def pick_precision(device: torch.device, precision: str = "auto") -> Precision:
     if precision == "auto":
         precision = os.environ.get("COLORKIT_PRECISION", "auto")
     if precision not in PRECISIONS:
-        raise ValueError(
-            f"a precision (or COLORKIT_PRECISION) is one of {', '.join(PRECISIONS)}, "
-            f"not {precision!r}"
-        )
+        names = ", ".join(PRECISIONS)
+        raise ValueError(f"precision (or COLORKIT_PRECISION) is one of {names}, not {precision!r}")
     fast = has_fast_bf16(device)
     onednn = device.type == "cpu" and torch.backends.mkldnn.is_available()
     onednn = onednn and torch.backends.cpu.get_cpu_capability().startswith("AVX")

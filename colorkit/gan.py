@@ -79,8 +79,7 @@ def fit_gan(
     for player, network in networks.items():
         network.to(precision.device, precision.dtype, memory_format=precision.layout).train()
         optimizers[player] = torch.optim.AdamW(network.parameters(), betas=betas, fused=True)
-    parts = {"model": generator, "optimizer": optimizers["G"]}
-    parts |= {"discriminator": discriminator, "discriminator_optimizer": optimizers["D"]}
+    parts = {"model": generator, "discriminator": discriminator, **optimizers}
     run = Run(generator, steps, parts, arguments, folder and Path(folder))
     run.take_up(resume)
     callbacks = [progress()] if callbacks is None else callbacks

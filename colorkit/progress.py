@@ -129,8 +129,6 @@ def summary(row: dict) -> str:
 
 def closing(run) -> str:
     """Where the run stands, in a sentence."""
-    words = [f"step {run.step} of {run.steps}", *filter(None, [run.stopped])]
-    words.append(f"{run.history[-1]['seconds']:.0f} s")
-    if run.best:
-        words.append("best validation {:.4g} at step {}".format(*run.best))
-    return ", ".join(words)
+    best = ", best validation {:.4g} at step {}".format(*run.best) if run.best else ""
+    stopped, seconds = run.stopped or "running", run.history[-1]["seconds"]
+    return f"step {run.step} of {run.steps}, {stopped}, {seconds:.0f} s{best}"
