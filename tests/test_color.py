@@ -1,4 +1,4 @@
-"""Colour against scikit-image, the published CIEDE2000 pairs, and bisections of the gamut."""
+"""Colour against scikit-image, the published CIEDE2000 pairs, and scans of the gamut."""
 
 import math
 
@@ -91,19 +91,16 @@ def test_8_bit_colours_agree_with_scikit_image_come_back_and_are_inside():
     np.testing.assert_allclose(lab[0].permute(1, 2, 0).numpy(), expected, atol=2e-3)
     assert torch.equal((color.lab_to_rgb(lab) * 255).round().to(torch.uint8), colours)
     L, ab = color.split_lab(lab)
+    assert (L.shape[1], ab.shape[1]) == (1, 2)
+    assert torch.equal(color.join_lab(L, ab), lab)
     assert not color.out_of_gamut(L, ab).any()
     assert torch.equal(color.fit_gamut(L, ab), ab)
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_float_pictures_give_what_bytes_give(picture, kind):
-    lab = color.rgb_to_lab(picture.to(kind) / 255)
-    assert lab.dtype == torch.float32
-    torch.testing.assert_close(lab, color.rgb_to_lab(picture), atol=1e-3, rtol=0)
-
-
-def test_layouts_and_batches_give_the_same(picture):
+def test_dtypes_layouts_and_batches_give_the_same(picture):
     expected = color.rgb_to_lab(picture)
+    doubled = color.rgb_to_lab(picture.double() / 255)
+    torch.testing.assert_close(doubled, expected, atol=1e-3, rtol=0)
     batch = torch.cat([picture, picture.flip(-1)]).contiguous(memory_format=torch.channels_last)
     both = color.rgb_to_lab(batch)
     torch.testing.assert_close(both, torch.cat([expected, expected.flip(-1)]))
@@ -139,13 +136,6 @@ def test_gamma_both_ways():
         np.testing.assert_allclose(color.linearize(given).numpy(), expected, atol=1e-6)
     back = color.delinearize(torch.from_numpy(expected))
     np.testing.assert_allclose(back.numpy(), encoded, atol=1e-6)
-
-
-def test_split_and_join_are_inverse(picture):
-    lab = color.rgb_to_lab(picture)
-    L, ab = color.split_lab(lab)
-    assert (L.shape, ab.shape) == ((1, 1, 200, 300), (1, 2, 200, 300))
-    assert torch.equal(color.join_lab(L, ab), lab)
 
 
 # Gradients ------------------------------------------------------------------------------------
@@ -239,7 +229,6 @@ def test_differences_are_symmetric_and_scikit_images(generator):
 
 
 def test_a_million_colours_are_fitted(generator):
-    """Inside, at most 0.5 short of the largest chroma by bisection, unchanged if they were."""
     L = torch.rand(4, 1, 500, 500, generator=generator) * 100
     ab = torch.rand(4, 2, 500, 500, generator=generator) * 300 - 150
     before = L.clone(), ab.clone()
@@ -261,16 +250,8 @@ def test_a_million_colours_are_fitted(generator):
     off = beyond(light, np.arctan2(b, a), np.hypot(a, b))
     clear = np.abs(off - 1e-4) > 1e-6
     assert (outside[:, 0].numpy() == (off > 1e-4))[clear].all()
-    chroma, hue = np.hypot(new_a, new_b), np.arctan2(new_b, new_a)
-    assert beyond(light, hue, chroma).max() < 1e-4 + 1e-6
-    some = np.flatnonzero(outside[:, 0])[::10]
-    light, hue, low, high = (x.ravel()[some] for x in (light, hue, chroma, np.hypot(a, b)))
-    start = low
-    for _ in range(14):
-        middle = (low + high) / 2
-        inside = beyond(light, hue, middle) <= 1e-4
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    assert (low - start).max() < 0.5
+    off = beyond(light, np.arctan2(new_b, new_a), np.hypot(new_a, new_b))
+    assert off.max() < 1e-4 + 1e-6
 
 
 KINDS = {  # L, hue in degrees, and chroma, from and to
@@ -286,7 +267,7 @@ KINDS = {  # L, hue in degrees, and chroma, from and to
 def test_scans_of_rays_find_the_same_edges(kind, generator):
     """The largest chroma up to the given one, and the first exit, in steps of 1/4000."""
     low, high = (torch.tensor(x, dtype=torch.float64)[:, None] for x in KINDS[kind])
-    unit = torch.rand(3, 80, generator=generator, dtype=torch.float64)
+    unit = torch.rand(3, 200, generator=generator, dtype=torch.float64)
     L, hue, chroma = low + unit * (high - low)
     hue = torch.deg2rad(hue)
     fitted = torch.hypot(*color.fit_gamut(*pixels(L, hue, chroma))[0, :, 0]).numpy()
@@ -305,27 +286,6 @@ def test_scans_of_rays_find_the_same_edges(kind, generator):
     assert (first <= most + 1e-5).all()
 
 
-def test_near_yellow_both_parts_of_a_ray_are_found():
-    L, hue = torch.meshgrid(
-        torch.arange(93, 98, 0.1).double(),
-        torch.deg2rad(torch.arange(98, 105, 0.1).double()),
-        indexing="ij",
-    )
-    L, hue = L.flatten(), hue.flatten()
-    outer = torch.hypot(*color.fit_gamut(*pixels(L, hue, torch.full_like(L, 140)))[0, :, 0])
-    inner = color.max_chroma(L, hue)
-    twice = outer > inner + 1
-    assert twice.sum() > 20  # rays that leave and enter again
-    L, hue, inner, outer = L[twice], hue[twice], inner[twice], outer[twice]
-    # just below the outer end: inside, so nothing changes
-    L_, ab = pixels(L, hue, outer - 1e-3)
-    assert torch.equal(color.fit_gamut(L_, ab), ab)
-    # just outside the inner end: back to the inner end, not to the outer
-    fitted = torch.hypot(*color.fit_gamut(*pixels(L, hue, inner + 0.02))[0, :, 0])
-    assert (fitted <= inner + 0.021).all()
-    assert (fitted >= inner - 0.5).all()
-
-
 def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits(generator):
     L = torch.rand(1, 1, 100, 100, generator=generator) * 100
     ab = torch.rand(1, 2, 100, 100, generator=generator) * 200 - 100
@@ -342,21 +302,20 @@ def test_gradients_flow_to_the_hue_and_where_nothing_is_cut_to_the_chroma():
     chroma = torch.tensor([20.0, 120, 0], requires_grad=True)
     hue = torch.full((3,), 0.4, requires_grad=True)
     ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()]).view(1, 2, 1, 3)
-    fitted = color.fit_gamut(L, ab)
-    kept = fitted.detach()[0, :, 0].norm(dim=0)
-    (fitted * torch.stack([hue.cos(), hue.sin()]).detach().view(1, 2, 1, 3)).sum().backward()
-    torch.testing.assert_close(chroma.grad, torch.tensor([1.0, 0, 1]), atol=1e-4, rtol=0)
-    across = torch.stack([-hue.sin(), hue.cos()]).detach().view(1, 2, 1, 3)
-    ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()]).view(1, 2, 1, 3)
-    (turn,) = torch.autograd.grad((color.fit_gamut(L, ab) * across).sum(), hue)
-    torch.testing.assert_close(turn, kept, atol=1e-3, rtol=1e-4)
+    fitted = color.fit_gamut(L, ab)[0, :, 0]
+    across = torch.stack([-hue.sin(), hue.cos()]).detach()
+    along = torch.stack([hue.cos(), hue.sin()]).detach()
+    (longer,) = torch.autograd.grad((fitted * along).sum(), chroma, retain_graph=True)
+    torch.testing.assert_close(longer, torch.tensor([1.0, 0, 1]), atol=1e-4, rtol=0)
+    (turn,) = torch.autograd.grad((fitted * across).sum(), hue)
+    torch.testing.assert_close(turn, fitted.detach().norm(dim=0), atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("L", [0.0, 100.0])
 def test_black_and_white_have_no_chroma(L):
     lightness, ab = torch.full((1, 1, 1, 2), L), torch.tensor([[[[30.0, -5]], [[4, 90]]]])
     assert (color.fit_gamut(lightness, ab) == 0).all()
-    assert color.max_chroma(torch.tensor(L), torch.tensor(1.0)) == 0
+    assert torch.equal(color.max_chroma(torch.tensor([[L]]), torch.arange(3.0)), torch.zeros(1, 3))
 
 
 def test_rays_along_the_axes_and_huge_chromas():
@@ -367,17 +326,6 @@ def test_rays_along_the_axes_and_huge_chromas():
     hue = torch.tensor([0, math.pi, math.pi / 2, -math.pi / 2, math.pi / 4])
     short = color.max_chroma(L.flatten(), hue) - torch.hypot(*fitted.unbind(1)).flatten()
     assert (short.abs() < 0.5).all()
-
-
-def test_shares_of_max_chroma_are_inside(generator):
-    L = torch.rand(50, 1, generator=generator) * 100
-    hue = torch.rand(1, 60, generator=generator) * 20 - 10
-    chroma = color.max_chroma(L, hue)
-    assert chroma.shape == (50, 60)
-    assert chroma.dtype == torch.float32
-    for share in (0.0, 0.3, 0.9, 1.0):
-        ab = torch.stack([share * chroma * hue.cos(), share * chroma * hue.sin()])[None]
-        assert not color.out_of_gamut(L.expand(50, 60)[None, None], ab).any()
 
 
 # Refusals -------------------------------------------------------------------------------------
@@ -402,10 +350,8 @@ def test_pictures_that_are_refused(rgb, error, says):
 
 
 def test_rounding_beyond_the_range_is_accepted():
-    rgb = torch.tensor([-5e-5, 0.5, 1.00005]).view(1, 3, 1, 1)
+    rgb = torch.tensor([[-5e-5, 0.5, 1.00005], [1.00005] * 3]).view(2, 3, 1, 1)
     torch.testing.assert_close(color.lab_to_rgb(color.rgb_to_lab(rgb)), rgb, atol=1e-4, rtol=0)
-    white = torch.full((1, 3, 1, 1), 1.00005)
-    color.lab_to_rgb(color.rgb_to_lab(white))
 
 
 @pytest.mark.parametrize(
@@ -415,12 +361,10 @@ def test_rounding_beyond_the_range_is_accepted():
         (lambda lab: color.lab_to_rgb(lab * math.nan), "nan"),
         (lambda lab: color.delta_e76(lab, lab[..., :1]), "agree"),
         (lambda lab: color.ciede2000(lab, lab * math.nan), "finite"),
-        (lambda lab: color.join_lab(lab[:, :1], lab[:, 1:, :1]), "agree"),
         (lambda lab: color.delinearize(lab * math.inf), "finite"),
         (lambda lab: color.fit_gamut(lab[:, :1] - 51, lab[:, 1:]), r"\[0, 100\].*-1"),
         (lambda lab: color.fit_gamut(lab[:, :1], lab[:, 1:] * math.nan), "finite"),
         (lambda lab: color.fit_gamut(lab[:, 1:], lab[:, 1:]), r"\(1, 2, 2, 2\)"),
-        (lambda lab: color.out_of_gamut(lab[:, :1] * math.nan, lab[:, 1:]), "nan"),
         (lambda lab: color.out_of_gamut(lab[:, :1], lab[:, 1:, :1]), "agree"),
         (lambda lab: color.max_chroma(lab + 70, lab), r"\[0, 100\].*120"),
         (lambda lab: color.max_chroma(lab, lab * math.nan), "finite"),
@@ -436,21 +380,7 @@ def test_bytes_are_no_lab():
         color.lab_to_rgb(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
 
 
-# Photographs and compilers --------------------------------------------------------------------
-
-
-def test_photographs_come_back(photos):
-    from PIL import Image
-
-    path = next(iter(sorted((photos / "nature").rglob("*.jpg"))), None)
-    if path is None:
-        pytest.skip(f"no nature photograph in {photos}")
-    with Image.open(path) as image:
-        rgb = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
-    lab = color.rgb_to_lab(rgb)
-    L, ab = color.split_lab(lab)
-    assert torch.equal(color.fit_gamut(L, ab), ab)
-    assert torch.equal((color.lab_to_rgb(lab) * 255).round().to(torch.uint8), rgb)
+# Compilers ------------------------------------------------------------------------------------
 
 
 def test_one_graph_under_torch_compile(picture):

@@ -17,12 +17,12 @@ from colorkit.data.cards import find_card
 from colorkit.data.download import fetch, unpack
 
 
-def tar_of(members: dict[str, bytes]) -> bytes:
+def tar_of(members: dict[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
-            info.size = len(content)
+            info.size, info.type, info.linkname = len(content), kind, "/etc/passwd"
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
 
@@ -100,12 +100,10 @@ def test_without_a_published_checksum_it_is_recorded_and_compared_later(address,
     said, card = [], card_of(f"{address}/whole2.tar.gz")
     fetch(card, tmp_path, said.append)
     assert "recorded" in said[1]
-    assert hashlib.sha256(ARCHIVE).hexdigest() in (tmp_path / "fetched.json").read_text()
+    checksum, record = hashlib.sha256(ARCHIVE).hexdigest(), (tmp_path / "fetched.json").read_text()
+    assert checksum in record
     shutil.rmtree(tmp_path / "faces")
-    text = (tmp_path / "fetched.json").read_text()
-    (tmp_path / "fetched.json").write_text(
-        text.replace(hashlib.sha256(ARCHIVE).hexdigest(), "0" * 64)
-    )
+    (tmp_path / "fetched.json").write_text(record.replace(checksum, "0" * 64))
     with pytest.raises(RuntimeError, match="hash of downloaded file"):
         fetch(card, tmp_path, said.append)
 
@@ -116,14 +114,17 @@ def test_without_a_published_checksum_it_is_recorded_and_compared_later(address,
         ("cut", "", "Connection broken"),
         ("stall", "", "timed out"),
         ("gone", "", "404"),
-        ("whole3", "md5:" + "0" * 32, "hash of downloaded file"),
+        ("other", "md5:" + "0" * 32, "hash of downloaded file"),
+        ("http://127.0.0.1:9/away", "", "refused"),
     ],
 )
-def test_what_is_not_right_is_refused_in_one_sentence(address, tmp_path, path, checksum, what):
-    card = card_of(f"{address}/{path}.tar.gz", checksum)
+def test_what_fails_is_said_in_one_sentence_and_leaves_nothing(
+    address, tmp_path, path, checksum, what
+):
+    url = (path if "http" in path else f"{address}/{path}") + ".tar.gz"
     with pytest.raises(RuntimeError, match=what) as caught:
-        fetch(card, tmp_path, lambda _: None)
-    assert f"/{path}.tar.gz" in str(caught.value)
+        fetch(card_of(url, checksum), tmp_path, lambda _: None)
+    assert url in str(caught.value)
     assert "colorkit data show orchard" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
@@ -134,12 +135,6 @@ def test_a_download_that_breaks_once_is_tried_again(address, tmp_path):
     assert (tmp_path / "faces").is_dir()
 
 
-def test_no_network_says_what_was_tried(tmp_path):
-    card = card_of("http://127.0.0.1:9/set.tar.gz")
-    with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/set\.tar\.gz .*refused"):
-        fetch(card, tmp_path, lambda _: None)
-
-
 def test_too_little_room_is_said_before_the_download(address, tmp_path):
     card = replace(card_of(f"{address}/room.tar.gz"), unpacked_mb=1e12)
     with pytest.raises(OSError, match="COLORKIT_DATA"):
@@ -147,28 +142,17 @@ def test_too_little_room_is_said_before_the_download(address, tmp_path):
     assert "/room.tar.gz" not in Server.asked
 
 
-def evil_tar(name: str = "harmless", kind: bytes = tarfile.REGTYPE) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, "/etc/passwd"
-        archive.addfile(info)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     "content",
     [
-        evil_tar("../out.txt"),
-        evil_tar("a/../../out.txt"),
-        evil_tar(kind=tarfile.SYMTYPE),
-        evil_tar(kind=tarfile.LNKTYPE),
-        evil_tar(kind=tarfile.CHRTYPE),
-        b"",
+        tar_of({"a/../../out.txt": b""}),
+        tar_of({"link": b""}, tarfile.SYMTYPE),
+        tar_of({"hard link": b""}, tarfile.LNKTYPE),
+        tar_of({"device": b""}, tarfile.CHRTYPE),
         b"no archive",
         ARCHIVE[:100],
     ],
-    ids=["parent", "deep parent", "link", "hard link", "device", "empty", "other", "cut off"],
+    ids=["parent", "link", "hard link", "device", "other", "cut off"],
 )
 def test_evil_and_damaged_archives_are_refused_and_leave_nothing(tmp_path, content):
     (tmp_path / "x.tar.gz").write_bytes(content)
