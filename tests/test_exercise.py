@@ -207,7 +207,15 @@ def test_the_limit_holds_where_interrupts_are_ignored():
 
 def test_an_interrupt_does_not_arrive_late():
     grade_answer(TOY, lambda x: 2 * x)
-    time.sleep(0.4)  # longer than the limit: a timer left behind would raise here
+    time.sleep(0.4)  # longer than the limit: a thread left behind would raise here
+
+
+def test_a_right_answer_may_wait_for_a_busy_processor_but_not_for_ever():
+    def waits(seconds):
+        return lambda x: (time.sleep(seconds), 2 * x)[1]
+
+    assert grade_answer(TOY, waits(0.5)).state == "right"  # the limit is .2 s of computing
+    assert "longer than 0.2 seconds" in grade_answer(TOY, waits(60)).message
 
 
 def test_unknown_names_get_the_nearest_ones(capsys):
