@@ -217,8 +217,7 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
     """Interrupt the main thread after so many seconds of its work, as the stop button would.
 
     The processor's time counts, so that a busy machine wrongs nobody; the clock allows 20 times as
-    much. A call that never comes back to Python cannot be interrupted: a note then says what to do.
-    Outside the main thread there is no limit.
+    much. A call that never comes back to Python gets a note. Other threads have no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
