@@ -26,7 +26,7 @@ OPTIONS = {
 BATCH = 48
 
 
-class Namer(nn.Module):
+class Recogniser(nn.Module):
     """Names the kind at every second pixel, from L (N, 1, H, W): logits (N, K, H/2, W/2)."""
 
     def __init__(self, kinds: int, width: int = 24):
@@ -64,11 +64,11 @@ def targets(world: World) -> tuple[Tensor, Tensor]:
     return torch.cat(lightness), torch.cat(kinds)
 
 
-def train(world: World, steps: int) -> Namer:
+def train(world: World, steps: int) -> Recogniser:
     """A network that names the things of a world, trained on L alone."""
     torch.manual_seed(0)
     L, kinds = targets(world)
-    model = Namer(len(world.kinds)).to(memory_format=torch.channels_last)
+    model = Recogniser(len(world.kinds)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     weight = torch.ones(len(world.kinds))
@@ -87,7 +87,7 @@ def train(world: World, steps: int) -> Namer:
 
 
 @torch.no_grad()
-def confusion(model: Namer, world: World) -> Tensor:
+def confusion(model: Recogniser, world: World) -> Tensor:
     """How often things of kind (row) are given the name (column): int64 (K, K).
 
     A thing's name is the one with the largest summed log-probability over its own pixels.

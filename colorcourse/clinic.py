@@ -57,7 +57,7 @@ class Clinic:
             column[0].set_title(letter, fontsize=10)
             self.draw(column, log)
         for ax, label in zip(axes[:, 0], self.rows, strict=True):
-            x = -0.4 if ax.axison else -0.1  # beside the numbers of a scale
+            x = -0.4 if ax.axison and len(ax.get_yticks()) else -0.1  # beside its numbers
             ax.text(x, 0.5, label, rotation=90, va="center", ha="right", transform=ax.transAxes)
         return fig
 

@@ -136,7 +136,7 @@ check("adversarial.generator_loss")
 
 # %%
 def play_toy(steps, rate, keep, seed=cfg.seed):
-    """A game in one dimension; return snapshots of it by step."""
+    """Train a GAN of one dimension; return snapshots of it by step."""
     seed_everything(seed)
 
     def net():
@@ -503,9 +503,9 @@ if world:
 # ## The clinic
 #
 # Five short games, A to E, each from the same generator. Four are sick, and no error message says so. In some
-# of them both losses fall, which proves nothing: in a game a loss can fall because the *other* player got worse.
-# Ask in this order. Does the discriminator know gray? Does it know the generated? Is it heard (the share)? And do both
-# losses fit together: can the generator be content while the discriminator is not fooled?
+# of them both losses fall, which proves nothing: in a game a loss can fall because the *other* player got
+# worse. Ask in this order. Does the discriminator know gray? Does it know the generated? Is it heard (the
+# share)? And do both losses fit together: can the generator be content while the discriminator is not fooled?
 
 # %%
 logs = gan_clinic.logs(cfg.seed)
@@ -784,7 +784,7 @@ if world:
     ]
     display(cost.round(3))
     per_step = (seconds_gan / cfg.steps) / (seconds["L2"] / steps)
-    record("step_ratio", per_step, unit="time of a step of the game over one of L2")
+    record("step_ratio", per_step, unit="time of a step of the GAN over one of L2")
 
 # %% [markdown] tags=["extra"]
 # ### Extra: another discriminator's loss

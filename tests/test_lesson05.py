@@ -1,4 +1,4 @@
-"""What lesson 5 measures, against games, colours and bears whose answer is known."""
+"""What lesson 5 measures, against networks, colours and bears whose answer is known."""
 
 import math
 

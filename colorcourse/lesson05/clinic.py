@@ -159,6 +159,6 @@ gan_clinic = Clinic(
     symptoms=SYMPTOMS,
     run=run,
     diagnosis=diagnosis,
-    rows={"right": 1.1, "losses": 1.1, "share": 1.1, "generated": 1.5, "true": 1.5},
+    rows={"D right": 1.1, "losses": 1.1, "share": 1.1, "generated": 1.5, "true": 1.5},
     draw=draw,
 )
