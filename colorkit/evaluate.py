@@ -47,9 +47,6 @@ def _pictures_within(ab: Tensor, truth: Tensor) -> Tensor:
 
 CURVES = {"pixels": _pixels_within, "pictures": _pictures_within}
 
-_RESAMPLES, _CHUNK = 2000, 256  # sets of pictures, and how many are drawn at a time
-
-
 Scores = Mapping[str, Mapping[str, Score]]
 """Model to name of a metric or curve to its score."""
 
@@ -139,10 +136,9 @@ def paired_difference(
             f"pairs need the same pictures, two or more: a has {count}, b has {len(b)}"
         )
     generator, values = torch.Generator().manual_seed(0), []
-    for start in range(0, _RESAMPLES, _CHUNK):
-        size = min(_CHUNK, _RESAMPLES - start)
-        drawn = torch.randint(count, (size, count), generator=generator)
-        times = torch.zeros(size, count, dtype=torch.float64)
+    for _ in range(8):  # 250 sets at a time: 2,000 of many pictures would fill the memory
+        drawn = torch.randint(count, (250, count), generator=generator)
+        times = torch.zeros(250, count, dtype=torch.float64)
         times.scatter_add_(1, drawn, torch.ones_like(times))
         values.append(a.resampled(times) - b.resampled(times))
     low, high = np.nanquantile(torch.cat(values).numpy(), [0.025, 0.975])
