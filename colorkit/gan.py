@@ -139,7 +139,7 @@ def fit_gan(
                 }
             )
             run.step += 1
-            run.stopped = "finished" if run.step == steps else "interrupted" if asked() else ""
+            run.stopped = "finished" if run.step >= steps else "interrupted" if asked() else ""
             if run.stopped or run.step % log_every == 0:
                 with evaluating(discriminator), torch.no_grad(), precision.autocast():
                     gray = accuracy(D(L, ab), D(L, torch.zeros_like(ab)))

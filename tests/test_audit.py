@@ -15,7 +15,7 @@ from skimage.color import rgb2lab
 from colorkit.data.audit import audit
 from colorkit.data.commands import data
 from colorkit.data.sources import FileItem, open_source
-from colorkit.data.verdicts import FINGERPRINT, duplicates, fingerprints, judge
+from colorkit.data.verdicts import duplicates, fingerprints, judge
 from tests.conftest import colourful
 
 DIRTY = {  # by what its README and a look at the pictures say
@@ -113,8 +113,7 @@ def test_duplicates_survive_scaling_and_recompression_and_the_first_stays():
     originals = [colourful(seed, (200, 160)) for seed in range(200)]
     again = [saved_as_jpeg(image.resize((120, 96)), 60) for image in originals[:50]]
     found = duplicates(fingerprints(thumbs_of(*originals, *again)))
-    assert (found[:200] == -1).all()
-    assert found[200:].tolist() == list(range(50))
+    assert found.tolist() == [-1] * 200 + list(range(50))
 
 
 def test_same_shapes_in_other_colours_are_no_duplicates():
@@ -127,29 +126,16 @@ def test_same_shapes_in_other_colours_are_no_duplicates():
     assert (duplicates(fingerprints(thumbs_of(image, other))) == -1).all()
 
 
-def test_near_pairs_match_a_search_over_all_pairs():
-    rng = np.random.default_rng(0)
-    prints = np.zeros(500, FINGERPRINT)
-    prints["hash"][:400] = rng.integers(0, 2**63, 400, dtype=np.uint64)
-    flips = np.uint64(1) << rng.integers(0, 64, (100, 3), dtype=np.uint64)
-    prints["hash"][400:] = prints["hash"][:100] ^ np.bitwise_xor.reduce(flips, axis=1)
-    assert duplicates(prints)[400:].tolist() == list(range(100))
-
-
 def test_audit_through_the_command_line(made_photographs, tmp_path):
     arguments = ["audit", str(made_photographs), "--size", "64", "--workers", "1"]
     ran = CliRunner().invoke(data, [*arguments, "--json", str(tmp_path / "a.json")])
     assert ran.exit_code == 0, ran.output
     records = json.loads((tmp_path / "a.json").read_text())
-    bad = {r["file"]: r["verdict"] for r in records if r["verdict"] != "ok"}
-    assert bad == {
-        "class0/0000.jpg": "duplicate",  # "0000-again.png" comes first by name
-        "class1/gray.jpg": "gray",
-        "class2/cut.jpg": "truncated",
-        "notes.txt": "not a picture",
-    }
-    assert "mean chroma" in ran.output
     assert len(records) == 604
+    assert [r["verdict"] for r in records if r["verdict"] != "ok"] == [
+        "duplicate", "gray", "truncated", "not a picture"
+    ]  # fmt: skip
+    assert "mean chroma" in ran.output
 
 
 def test_no_folder_and_an_empty_folder_are_said_plainly(tmp_path):

@@ -25,7 +25,6 @@ from tests.training_demo import (
     pictures,
     rows,
     same_weights,
-    slowly,
     train,
 )
 
@@ -38,11 +37,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def press_at(step):
-    """A callback that presses Ctrl-C there."""
-    return lambda run: signal.raise_signal(signal.SIGINT) if run.step == step else None
 
 
 # The loop
@@ -169,31 +163,31 @@ def test_bf16_trains_weights_in_float32():
 # Stopping and going on
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 5, 11, 12, 20, 29])
-def test_a_run_that_broke_off_ends_with_the_same_weights(tmp_path, step):
-    with pytest.raises(Crash):
-        train(tmp_path, callbacks=[crash_at(step)])
+@pytest.mark.parametrize("breaks", [(1, 29), (3, 12), (4, 20), (5, 11)])
+def test_a_run_that_broke_off_twice_ends_with_the_same_weights(tmp_path, breaks):
+    for step in breaks:
+        with pytest.raises(Crash):
+            train(tmp_path, callbacks=[crash_at(step)])
     run, whole = train(tmp_path), train()
     assert same_weights(run, whole)
     assert rows(run) == rows(whole)
 
 
 @pytest.mark.parametrize("kind", ["", "gan"])
-def test_killed_at_random_moments_a_run_ends_with_the_same_weights(tmp_path, kind):
+def test_killed_at_a_random_moment_a_run_ends_with_the_same_weights(tmp_path, kind):
     from tests.training_demo import train_gan
 
     start = train_gan if kind else train
     log, rng = tmp_path / "steps.txt", random.Random(time.time_ns())
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.training_demo", str(tmp_path), kind]
-    killed_at = []
-    for wanted in (rng.randint(1, 90), rng.randint(91, 180))[: 1 if kind else 2]:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment)
-        while process.poll() is None and _last_step(log) < wanted:
-            time.sleep(0.002)
-        process.kill()
-        assert process.wait() not in (0, None), f"not killed in time, wanted step {wanted}"
-        killed_at.append(_last_step(log))
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    wanted = rng.randint(1, 120)
+    while process.poll() is None and _last_step(log) < wanted:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() not in (0, None), f"not killed in time, wanted step {wanted}"
+    killed_at = _last_step(log)
     assert same_weights(start(tmp_path, steps=200), start(steps=200)), f"killed at {killed_at}"
     assert not list(tmp_path.glob("*.tmp"))
 
@@ -205,7 +199,9 @@ def _last_step(log):
 
 def test_ctrl_c_keeps_what_was_learned(tmp_path):
     before = signal.getsignal(signal.SIGINT)
-    run = train(tmp_path, callbacks=[press_at(13)])
+    run = train(
+        tmp_path, callbacks=[lambda run: run.step == 13 and signal.raise_signal(signal.SIGINT)]
+    )
     assert signal.getsignal(signal.SIGINT) is before
     assert (run.stopped, run.step) == ("interrupted", 14)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
@@ -223,16 +219,6 @@ def test_a_second_ctrl_c_breaks_off_at_once():
 
     with pytest.raises(KeyboardInterrupt):
         train(callbacks=[press_twice])
-
-
-def test_the_stop_button_of_a_notebook_keeps_what_was_learned(tmp_path):
-    import _thread
-
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    run = train(tmp_path, steps=100_000, callbacks=[slowly(tmp_path / "steps.txt")])
-    assert run.stopped == "interrupted"
-    assert 0 < run.step < 100_000
 
 
 def test_a_thread_can_train():
@@ -270,18 +256,12 @@ class Evil:
         return print, ("code ran",)
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", "truncated", "evil", "other"])
+@pytest.mark.parametrize("content", ["empty", "truncated", "evil", "other"])
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content, capsys):
     path = tmp_path / "last.pt"
-    if content == "evil":
-        torch.save({"arguments": Evil()}, path)
-    elif content == "other":
-        torch.save([1, 2], path)
-    elif content == "truncated":
-        train(tmp_path, steps=2)
-        path.write_bytes(path.read_bytes()[:700])
-    else:
-        path.write_bytes(content)
+    torch.save({"arguments": Evil()} if content == "evil" else [1, 2], path)
+    if content in ("empty", "truncated"):
+        os.truncate(path, 0 if content == "empty" else 700)
     with pytest.raises(ValueError, match=r"last\.pt is damaged"):
         train(tmp_path, steps=2)
     assert "code ran" not in capsys.readouterr().out
@@ -311,20 +291,18 @@ def test_a_gradient_that_is_no_number_is_reported_before_it_spoils_the_weights()
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+class Nothing(list):
+    def __call__(self, epoch, start_step):
+        return []
+
+
 def test_arguments_that_make_no_sense_are_refused():
     for wrong, message in [
-        ({"schedule": "linear"}, "cosine, one-cycle or constant, not 'linear'"),
+        ({"schedule": "linear"}, "not 'linear'"),
         ({"precision": "fp16"}, "not 'fp16'"),
         ({"model": Net().requires_grad_(False)}, "empty parameter list"),
     ]:
         with pytest.raises(ValueError, match=message):
             train(**{"steps": 10} | wrong)
-
-
-def test_data_without_a_batch_are_refused():
-    class Nothing(list):
-        def __call__(self, epoch, start_step):
-            return []
-
     with pytest.raises(ValueError, match="no batch in epoch 0"):
         fit(Net(), mse, Nothing(), 3, callbacks=(), device="cpu")

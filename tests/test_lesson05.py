@@ -104,13 +104,6 @@ def test_the_truth_chooses_as_the_dice_do_and_the_oracle_does_not():
     assert comparisons.possible(things, "oracle").mean() < 0.5
 
 
-def test_toy_numbers_have_the_two_hills():
-    torch.manual_seed(0)
-    numbers = comparisons.toy_numbers(20_000)
-    assert (numbers > 0).float().mean() == pytest.approx(0.3, abs=0.02)
-    assert (numbers.abs() < 0.7).float().mean() < 0.02
-
-
 def pairs(count):
     return [(torch.full((1, 3, 4, 4), 0.2 * k), torch.ones(1, 3, 4, 4)) for k in range(count)]
 

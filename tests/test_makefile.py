@@ -156,20 +156,6 @@ def test_a_failed_installation_stops_and_the_next_call_goes_on(checkout):
     assert calls[-1] == "python -m colorkit course run --profile laptop"
 
 
-def test_constraints_keep_their_head_and_hold_no_address(checkout):
-    checkout.make("setup")
-    python = checkout.folder / ".venv/bin/python"
-    frozen = "numpy==2.4.6\\ntorch==2.15.0+cu130\\nmine @ file:///tmp/x\\n-e git+x\\n# odd\\n"
-    answer = f'case "$*" in *freeze*) printf "{frozen}"; exit ;; esac\n'
-    python.write_text(FAKE_PYTHON.replace("#!/bin/sh\n", f"#!/bin/sh\n{answer}"))
-    _, printed, status = checkout.make("constraints")
-    assert status == 0, printed
-    lines = (checkout.folder / "constraints.txt").read_text().splitlines()
-    assert lines[0].startswith("# The exact versions")
-    kept = [line for line in lines if not line.startswith("#")]
-    assert kept == ["numpy==2.4.6", "torch==2.15.0"]
-
-
 def test_help_names_every_target(checkout):
     _, printed, _ = checkout.make()
     for target in ("setup", "course", "lab", "test", "bench", "notebooks", "format", "clean"):

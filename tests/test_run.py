@@ -169,9 +169,7 @@ def test_a_run_that_is_terminated_leaves_no_process_behind(endless):
     pid = endless.parent / "pid"
     runner = subprocess.Popen([sys.executable, "-c", code, str(endless)], cwd=ROOT)
     try:
-        for _ in range(600):
-            if pid.exists() or runner.poll() is not None:
-                break
+        while not pid.exists() and runner.poll() is None:
             time.sleep(0.1)
         child = psutil.Process(int(pid.read_text()))
         runner.terminate()
@@ -191,7 +189,6 @@ def test_a_run_that_is_terminated_leaves_no_process_behind(endless):
         (1.0, None, False, True),
         (1.0, None, True, False),
         (math.nan, (-1e300, 1e300), False, False),
-        (-math.inf, (-1e300, 1e300), False, False),
     ],
 )
 def test_a_number_is_judged_by_its_bounds(value, bounds, strict, ok):
