@@ -58,7 +58,7 @@ def delinearize(linear: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB (N, 3, H, W) to Lab (N, 3, H, W), float32. Differentiable for floats."""
     check_tensor(rgb, "RGB", 3)
-    return _in_parts(_rgb_to_lab, rgb)
+    return _in_parts(_rgb_to_lab, 3, rgb)
 
 
 def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
@@ -68,8 +68,13 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     """
     check_tensor(lab, "Lab", 3)
     check_tensor(lab[:, :1], "L")
-    rgb = _in_parts(lambda x: delinearize(_lab_to_linear(*x.unbind(1))).movedim(0, 1), lab.float())
-    return rgb.clamp(0, 1) if clip else rgb.contiguous()
+    low, high = (0, 1) if clip else (-math.inf, math.inf)
+
+    def formula(lab: Tensor, out: Tensor | None = None) -> Tensor:
+        rgb = delinearize(_lab_to_linear(*lab.unbind(1))).movedim(0, 1)
+        return torch.clamp(rgb, low, high, out=out)
+
+    return _in_parts(formula, 3, lab.float()).contiguous()
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,12 +89,12 @@ def join_lab(L: Tensor, ab: Tensor) -> Tensor:
     return torch.cat([L, ab], dim=1)
 
 
-def _rgb_to_lab(rgb: Tensor) -> Tensor:
-    linear = linearize(rgb.movedim(1, 0))
-    t = _FROM_RGB.to(linear) @ linear.flatten(1)
+def _rgb_to_lab(rgb: Tensor, out: Tensor | None = None) -> Tensor:
+    linear = linearize(rgb).flatten(2)
+    t = _FROM_RGB.to(linear) @ linear
     f = _two_pieces(t, _DELTA**3, lambda t: _power(t, 1 / 3), 1 / _SLOPE)
-    lab = torch.addmm(_LAB_OFFSET.to(f), _LAB_FROM_F.to(f), f)
-    return lab.view(linear.shape).movedim(0, 1).contiguous()
+    matrix, out = _LAB_FROM_F.to(f).expand(len(f), 3, 3), None if out is None else out.flatten(2)
+    return torch.baddbmm(_LAB_OFFSET.to(f), matrix, f, out=out).view(rgb.shape)
 
 
 def _lab_to_linear(L: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -116,21 +121,19 @@ _LINEAR_OF_BYTE = torch.tensor(
 )
 
 
-def _in_parts(formula: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+def _in_parts(formula: Callable, channels: int, *tensors: Tensor, dtype=torch.float32) -> Tensor:
     """A formula of a few pictures at a time, as large temporaries cost more than arithmetic.
 
-    Autograd, compilers and accelerators get the whole batch.
+    Its last argument is where to write. Autograd, compilers and accelerators get the whole batch.
     """
     n, _, height, width = tensors[0].shape
     count = max(1, _AT_ONCE // max(1, height * width))
     gradient = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
     if n <= count or gradient or tensors[0].device.type != "cpu" or torch.compiler.is_compiling():
         return formula(*tensors)
-    out = None
-    for start, *parts in zip(range(0, n, count), *(x.split(count) for x in tensors), strict=True):
-        part = formula(*parts)
-        out = part.new_empty(n, *part.shape[1:]) if out is None else out
-        out[start : start + count] = part
+    out = torch.empty(n, channels, height, width, dtype=dtype)
+    for parts in zip(*(x.split(count) for x in (*tensors, out)), strict=True):
+        formula(*parts)
     return out
 
 
@@ -170,13 +173,9 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     hue = torch.where((hue1 - hue2).abs() > math.pi, wrapped, total) / 2
     hue = torch.where(product > 0, hue, total)
     # weights (15, 18 to 20), and how chroma and hue interact in the blues (16, 17, 21)
-    hue_weight = (
-        1
-        - 0.17 * torch.cos(hue - math.radians(30))
-        + 0.24 * torch.cos(2 * hue)
-        + 0.32 * torch.cos(3 * hue + math.radians(6))
-        - 0.20 * torch.cos(4 * hue - math.radians(63))
-    )
+    hue_weight = 1 - 0.17 * torch.cos(hue - math.radians(30)) + 0.24 * torch.cos(2 * hue)
+    hue_weight = hue_weight + 0.32 * torch.cos(3 * hue + math.radians(6))
+    hue_weight = hue_weight - 0.20 * torch.cos(4 * hue - math.radians(63))
     away = (hue - math.radians(275)) / math.radians(25)
     angle = math.radians(60) * torch.exp(-(away**2))
     rotation = -torch.sin(angle) * 2 * _chroma_step(mean_chroma)
@@ -209,7 +208,7 @@ def out_of_gamut(L: Tensor, ab: Tensor) -> Tensor:
 
     True where a channel of linear light leaves [0, 1] by more than 1e-4 (`GAMUT_TOLERANCE`).
     """
-    return _in_parts(_outside, *(x.detach() for x in _checked(L, ab)))
+    return _in_parts(_outside, 1, *(x.detach() for x in _checked(L, ab)), dtype=torch.bool)
 
 
 def fit_gamut(L: Tensor, ab: Tensor) -> Tensor:
@@ -221,7 +220,7 @@ def fit_gamut(L: Tensor, ab: Tensor) -> Tensor:
     float32. Gradients flow to the hue, to the chroma where it is not cut, and not to L.
     """
     L, ab = _checked(L, ab)
-    return _in_parts(_fit, L.detach(), ab)
+    return _in_parts(_fit, 2, L.detach(), ab, dtype=ab.dtype)
 
 
 def max_chroma(L: Tensor, hue: Tensor) -> Tensor:
@@ -250,14 +249,14 @@ def max_chroma(L: Tensor, hue: Tensor) -> Tensor:
     return torch.where((L > 0) & (L < 100), chroma, 0).to(dtype)
 
 
-def _outside(L: Tensor, ab: Tensor) -> Tensor:
-    return ~_inside(L, *ab.split(1, dim=1), tolerance=GAMUT_TOLERANCE)
+def _outside(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.logical_not(_inside(L, *ab.split(1, dim=1), tolerance=GAMUT_TOLERANCE), out=out)
 
 
-def _fit(L: Tensor, ab: Tensor) -> Tensor:
+def _fit(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
     outside = _outside(L, ab)
     if not outside.any():
-        return ab.clone()
+        return torch.mul(ab, 1, out=out)
     a, b = (torch.where(outside, x, 1) for x in ab.split(1, dim=1))
     chroma = torch.hypot(a, b)
     with torch.no_grad():
@@ -271,7 +270,7 @@ def _fit(L: Tensor, ab: Tensor) -> Tensor:
         enters_again = (L > 91) & (b > -3 * a) & (b < -8 * a)
         rest = outside & (~right | enters_again)
         cut[rest] = _largest_chroma(L[rest], cos[rest], sin[rest], chroma[rest])
-    return ab * torch.where(outside, cut / chroma, 1)
+    return torch.mul(ab, torch.where(outside, cut / chroma, 1), out=out)
 
 
 @cache
