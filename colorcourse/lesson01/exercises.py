@@ -315,8 +315,9 @@ def judge_decode(answer) -> str | None:
     turned = (ab[:, :1] * got_ab[:, 1:] - ab[:, 1:] * got_ab[:, :1]).abs() / ab.norm(dim=1)
     if turned.max() > 0.5:
         return "The hue turned: a and b must shrink by the same factor."
-    best = color.fit_gamut(L, ab).norm(dim=1)
-    short = (best - got_ab.norm(dim=1)).max().item()
+    edge = color.max_chroma(L, torch.atan2(ab[:, 1:], ab[:, :1]))  # exact: fit_gamut stays inside
+    best = torch.minimum(ab.norm(dim=1, keepdim=True), edge)
+    short = (best - got_ab.norm(dim=1, keepdim=True)).max().item()
     if short > 0.6:  # half a unit, and a tenth for the way through RGB and back
         return f"Safe, but up to {short:.1f} units of chroma are given away. Go closer to the edge."
     return None
