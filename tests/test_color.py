@@ -252,6 +252,9 @@ def test_a_million_colours_are_fitted(generator):
     assert (outside[:, 0].numpy() == (off > 1e-4))[clear].all()
     off = beyond(light, np.arctan2(new_b, new_a), np.hypot(new_a, new_b))
     assert off.max() < 1e-4 + 1e-6
+    further = np.hypot(new_a, new_b) + 0.5  # outside, where the colour itself is not reached first
+    off = beyond(light, np.arctan2(b, a), further)
+    assert (off > 1e-4 - 1e-6)[further < np.hypot(a, b)].all()
 
 
 KINDS = {  # L, hue in degrees, and chroma, from and to
