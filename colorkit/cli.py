@@ -20,6 +20,13 @@ MODELS = {
 }
 
 
+class UserPath(click.Path):
+    """A path in which ~ is the home folder, also where the shell left it, as in --out=~/x."""
+
+    def convert(self, value, param, ctx):
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
 class Commands(click.Group):
     """A group with further commands that are entry points, loaded when they are asked for."""
 
@@ -38,8 +45,8 @@ def colorkit() -> None:
 
 
 @colorkit.command(context_settings={"show_default": True})
-@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes.")
+@click.argument("store", type=UserPath(exists=True, file_okay=False, path_type=Path))
+@click.option("--folder", type=UserPath(path_type=Path), help="Where the run goes.")
 @click.option("--model", type=click.Choice([*MODELS, "resnet18", "resnet50"]), default="unet")
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")

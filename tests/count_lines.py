@@ -16,7 +16,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "colorkit/gan.py": ("colorkit/gan.py", (), 260),
     "colorkit/color.py": ("colorkit/color.py", (), 350),
     "colorkit/bins.py": ("colorkit/bins.py", (), 280),
-    "colorkit/data": ("colorkit/data/**/*.py", (), 1500),
+    "colorkit/data": ("colorkit/data/**/*.py", (), 1750),
     "colorkit/worlds": ("colorkit/worlds/**/*.py", (), 2300),
     "colorcourse, the machinery": ("colorcourse/**/*.py", ("colorcourse/lesson",), 1900),
     "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 4800),

@@ -30,9 +30,9 @@ DIRTY = {  # by what its README and a look at the pictures say
     "syn_gray16.png": "gray",
     "syn_html_renamed.png": "unreadable",
     "syn_la.png": "gray",
-    "syn_palette_transparency.png": "ok",  # the same cabbages, cut out
+    "syn_palette_transparency.png": "duplicate",  # the same cut-out, in fewer pixels
     "syn_rgb16.png": "duplicate",
-    "syn_rgba_cutout.png": "duplicate",  # the same cut-out, in more colours
+    "syn_rgba_cutout.png": "ok",  # the same cabbages, cut out
     "syn_text_renamed.jpg": "unreadable",
     "syn_truncated_60pct.jpg": "truncated",
     "syn_truncated_header.jpg": "truncated",

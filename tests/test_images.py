@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
+from skimage.color import xyz2rgb
 
 from colorkit.data.images import ImageError, open_image
 from colorkit.data.images import decode as decode_opened
@@ -113,17 +114,39 @@ def test_lab_file_becomes_srgb(tmp_path):
     assert np.abs(decode(path).astype(int) - [255, 0, 0]).max() <= 8
 
 
-def test_embedded_profile_is_applied(tmp_path):
+def test_a_profile_is_applied_by_what_it_does_not_by_its_name(tmp_path):
     image = Image.new("RGB", (8, 8), (128, 128, 128))
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    curve = profile[profile.index(b"para") :][:12]
-    profile = profile.replace(curve, b"curv" + bytes(8))  # no point, no gamma
-    profile = profile.replace("sRGB".encode("utf-16-be"), bytes(8))
-    path = saved(image, tmp_path / "linear.png", icc_profile=profile)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    curve = srgb[srgb.index(b"para") :][:12]
+    linear = srgb.replace(curve, b"curv" + bytes(8))  # no point, no gamma; it is still called sRGB
     # IEC 61966-2-1: linear 128/255 is sRGB 188.
-    assert np.abs(decode(path).astype(int) - 188).max() <= 1
-    path = saved(image, tmp_path / "broken.png", icc_profile=b"no profile at all")
-    assert (decode(path) == 128).all()
+    for name, profile, gray in [("srgb", srgb, 128), ("linear", linear, 188), ("bad", b"no", 128)]:
+        path = saved(image, tmp_path / f"{name}.png", icc_profile=profile)
+        assert np.abs(decode(path).astype(int) - gray).max() <= (name == "linear"), name
+
+
+def test_adobe_rgb_is_told_by_exif_alone(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}  # DCF 2.0: the interoperability index
+    image = Image.new("RGB", (16, 16), (100, 150, 200))
+    path = saved(image, tmp_path / "a.jpg", exif=exif, quality=100)
+    # Adobe RGB (1998), 4.3: gamma 563/256, and to XYZ of D65 the matrix of its annex.
+    linear = (np.array([100, 150, 200]) / 255) ** (563 / 256)
+    matrix = [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
+    expected = xyz2rgb((np.array(matrix) @ linear)[None, None])[0, 0] * 255
+    assert expected[0] < 90  # far from what the bytes say
+    assert np.abs(decode(path)[0, 0] - expected).max() <= 2.5
+    assert np.abs(decode_square(path, 8)[0, 0] - expected).max() <= 2.5
+
+
+def test_switches_of_pillow_change_nothing_and_stay_as_they_were(tmp_path, colours, monkeypatch):
+    path = saved(Image.fromarray(np.tile(colours, (9, 9, 1))), tmp_path / "a.jpg")
+    path.write_bytes(path.read_bytes()[:-900])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ImageError, match="cut off"):
+        decode(path)
+    assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (True, 10)
 
 
 @pytest.mark.parametrize("size", [16, 64])
@@ -155,7 +178,7 @@ def test_what_is_no_picture_says_what_to_do(tmp_path):
         ("empty.jpg", b"", "empty"),
         ("page.png", b"<!DOCTYPE html><p>404", "web page"),
         ("text.jpg", b"not a picture", "JPEG or PNG"),
-        ("phone.heic", b"\0\0\0\x18ftypmsf1" + bytes(64), "HEIC"),
+        ("film.jpg", b"\0\0\0\x18ftypisom" + bytes(64), "film"),
     ]:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageError, match=hint) as caught:

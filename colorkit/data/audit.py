@@ -3,15 +3,17 @@
 import io
 import multiprocessing
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -25,8 +27,11 @@ from colorkit.data.verdicts import OK, THUMB
 from colorkit.files import write_whole
 
 CRASHED = "unreadable", "its data crashes the decoder: remove it or save it anew"
-# What duplicates are told by; mean chroma, share of near-gray pixels, pixels in 12 sectors of hue.
-FACTS = np.dtype([("print", verdicts.FINGERPRINT), ("colours", np.float32, 14)])
+# What duplicates are told by, pixels of the whole; mean chroma, share of near-gray pixels, pixels
+# of the thumb in 12 sectors of hue.
+FACTS = np.dtype(
+    [("print", verdicts.FINGERPRINT), ("pixels", np.int64), ("colours", np.float32, 14)]
+)
 Seen = tuple[list[tuple[str, str]], np.ndarray]  # of n pictures verdict and reason, FACTS (n,)
 
 
@@ -50,7 +55,7 @@ def inspect(
     thumbs, squares = np.zeros((n, THUMB, THUMB, 3), np.uint8), [b""] * n
     for i, (name, item) in enumerate(zip(part.names, part.items, strict=True)):
         try:
-            picture = square_of(name, item, size, least)
+            picture, facts["pixels"][i] = square_of(name, item, size, least)
         except ImageError as error:
             found[i] = error.verdict, error.reason
         else:
@@ -78,20 +83,22 @@ def inspect(
     return found, facts
 
 
-def square_of(name: str, item: object, size: int, min_side: int) -> Image.Image:
-    """The centre square of an item, or an ImageError; a file that claims nothing is no picture."""
+def square_of(name: str, item: object, size: int, min_side: int) -> tuple[Image.Image, int]:
+    """The centre square of an item, and the pixels of the whole, or an ImageError.
+
+    A file that neither is nor claims to be a picture is "not a picture".
+    """
     path = item.path if isinstance(item, FileItem) else name
     try:
         with explained(path), item.open() as image:
-            if min(image.size) < min_side:
+            width, height = image.size
+            if min(width, height) < min_side:
                 reason = f"the shorter side is below {min_side} pixels"
-                raise ImageError(path, "too small", f"{image.width} x {image.height}: {reason}")
-            return decode(image, size)
+                raise ImageError(path, "too small", f"{width} x {height}: {reason}")
+            return decode(image, size), width * height
     except ImageError as error:
-        base = Path(name)
-        claims = base.suffix.lower() in Image.registered_extensions() and base.name[:1] != "."
-        read = getattr(error.__cause__, "errno", None) is None
-        if error.verdict == "unreadable" and isinstance(item, FileItem) and read and not claims:
+        claims = Path(name).suffix.lower() in Image.registered_extensions()
+        if error.verdict == "unreadable" and isinstance(item, FileItem) and not claims:
             raise ImageError(path, "not a picture", "by its name and content: ignored") from error
         raise
 
@@ -123,7 +130,8 @@ def _in_processes(
 ) -> Iterator[tuple[int, Seen]]:
     """A picture that kills its process costs itself alone: it is found by trying each on its own.
 
-    Parts go out in order: it is in one of the first that were not done, as many as processes.
+    Parts go out in order: it is in one of the first that were not done, as many as processes. Where
+    processes cannot even be started, which is no picture's fault, this one does the work.
     """
     todo = dict(parts)
     # "spawn" is the one way that exists everywhere and is safe beside torch's threads.
@@ -131,6 +139,14 @@ def _in_processes(
     while todo:
         with ProcessPoolExecutor(workers, spawn, initializer=_end_with_parent) as pool:
             futures = {}
+            try:
+                with _no_main_module():
+                    ready = pool.submit(os.getpid)
+                ready.result()
+            except (BrokenProcessPool, OSError) as error:
+                print(f"no further processes here ({error}): this one does the work alone")
+                yield from ((start, work(start, part)) for start, part in todo.items())
+                return
             try:
                 with suppress(BrokenProcessPool):
                     for start, part in todo.items():
@@ -150,6 +166,20 @@ def _in_processes(
             del todo[start]
 
 
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Processes that start in this block do not run the program's own file again.
+
+    "spawn" imports it in each of them, where a script without ``if __name__ == "__main__":`` would
+    begin anew. What they do here is all in this package.
+    """
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _end_with_parent() -> None:
     """End this process with the one that started it, also when that was killed."""
 
@@ -161,31 +191,39 @@ def _end_with_parent() -> None:
 
 
 class Report:
-    """Verdict and reason of each file of a source, in order; of near-duplicates the first stays."""
+    """Verdict and reason of each file of a source, in order; of duplicates the largest stays."""
 
     def __init__(self, source: Source, seen: Seen) -> None:
         self.source, (self.verdicts, self.facts) = source, seen
         fine = np.flatnonzero([verdict == OK for verdict, _ in self.verdicts])
         self.colours = self.facts["colours"][fine].astype(float)
+        fine = fine[np.argsort(-self.facts["pixels"][fine], kind="stable")]
         original = verdicts.duplicates(self.facts["print"][fine])
         for k in np.flatnonzero(original >= 0):
             reason = f"nearly the same as {source.names[fine[original[k]]]}"
             self.verdicts[fine[k]] = verdicts.DUPLICATE, reason
 
     def counts(self) -> dict[str, int]:
-        """Pictures by verdict, in the order in which verdicts are judged."""
-        counted = Counter(verdict for verdict, _ in self.verdicts)
+        """Files by verdict, in the order in which verdicts are judged."""
+        counted = Counter(record["verdict"] for record in self.records())
         return {verdict: counted[verdict] for verdict in verdicts.VERDICTS if counted[verdict]}
 
     def records(self) -> list[dict[str, str]]:
         """One dictionary a file, with its "file" name, "verdict" and "reason"."""
-        rows = zip(self.source.names, self.verdicts, strict=True)
-        return [{"file": n, "verdict": v, "reason": r} for n, (v, r) in rows]
+        rows = [(n, *v) for n, v in zip(self.source.names, self.verdicts, strict=True)]
+        return [{"file": n, "verdict": v, "reason": r} for n, v, r in rows + self.source.aside]
+
+    def unread(self) -> str:
+        """What was left out though it may be sound, each with its remedy; empty without any."""
+        lost = [r for r in self.records() if r["verdict"] in ("no access", "unsupported")]
+        lost.sort(key=lambda record: record["verdict"])
+        lines = [f"  {r['file']}: {r['reason']}" for r in lost[:10]]
+        lines += [f"  and {len(lost) - 10:,} more"] if len(lost) > 10 else []
+        return "\n".join([f"{len(lost):,} could not be read:", *lines]) if lost else ""
 
     def table(self) -> str:
         """Counts with shares of the whole, then the colours of the pictures that may stay."""
-        total = len(self.verdicts)
-        rows = [*self.counts().items(), ("total", total)]
+        rows = [*self.counts().items(), ("total", total := len(self.records()))]
         lines = [*(f"{v:<13}{n:>11,}{n / total:>8.1%}" for v, n in rows), ""]
         if not len(self.colours):
             return "\n".join([*lines, "no picture left: nothing to say about colours"])
@@ -200,6 +238,8 @@ class Report:
         tiles = []
         for verdict in self.counts():
             rows = [i for i, (found, _) in enumerate(self.verdicts) if found == verdict]
+            if not rows:  # they were set aside
+                continue
             rows = rows[:: -(-len(rows) // each)]
             for i in rows + [None] * (each - len(rows)):
                 tile = Image.new("RGB", (size + 4, size + 36), "white")
@@ -214,7 +254,7 @@ class Report:
 def example(source: Source, i: int, size: int) -> Image.Image:
     """Picture i as a square, or a gray box where there is none to show."""
     try:
-        return square_of(source.names[i], source.items[i], size, 1)
+        return square_of(source.names[i], source.items[i], size, 1)[0]
     except ImageError:
         return Image.new("RGB", (size, size), "#dddddd")
 

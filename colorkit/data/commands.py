@@ -1,15 +1,18 @@
 """``colorkit data ...``: list, show and get datasets, audit a folder, prepare a store."""
 
+import os
 from json import dumps
 from pathlib import Path
 
 import click
 
+from colorkit.cli import UserPath
 from colorkit.data.cards import cards, find_card, size_text, source_of
 from colorkit.data.sources import Source, open_source
 from colorkit.files import write_whole
 
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = UserPath(dir_okay=False, path_type=Path)
+LEFT_OUT = 3  # exit status where something could not be read that may be a sound picture
 
 
 @click.group()
@@ -83,7 +86,10 @@ WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes [def
 @click.option("--json", type=FILE, help="To write.")
 @click.option("--sheet", type=FILE, help="PNG to write.")
 def audit(source: str, json: Path | None, sheet: Path | None, **options) -> None:
-    """Say of each file of SOURCE, a folder or a dataset's name, whether and why it is no use."""
+    """Say of each file of SOURCE, a folder or a dataset's name, whether and why it is no use.
+
+    The exit status is 3 where something could not be read that may be a sound picture.
+    """
     from colorkit.data.audit import audit
 
     report = audit(_source(source), **options)
@@ -94,11 +100,12 @@ def audit(source: str, json: Path | None, sheet: Path | None, **options) -> None
     if sheet is not None:
         report.save_sheet(sheet)
         click.echo(f"\n{sheet}")
+    _say_unread(report)
 
 
 @data.command()
 @SOURCE
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--out", required=True, type=UserPath(file_okay=False, path_type=Path))
 @SIZE
 @MIN_SIDE
 @WORKERS
@@ -110,7 +117,7 @@ def audit(source: str, json: Path | None, sheet: Path | None, **options) -> None
 def prepare(source: str, out: Path, identity: str | None, **options) -> None:
     """Audit, crop, resize and split SOURCE, a folder or a dataset's name, into a store.
 
-    Interrupted, the same command goes on where it was.
+    Interrupted, the same command goes on where it was. The exit status is as of audit.
     """
     from colorkit.data.prepare import prepare
 
@@ -120,6 +127,14 @@ def prepare(source: str, out: Path, identity: str | None, **options) -> None:
     else:
         click.echo(f"{report.table()}\n\nleft out, each with its reason: {out / 'audit.csv'}")
     click.echo(f"{store}, checksum {store.manifest['checksum'][:16]}")
+    if report is not None:
+        _say_unread(report)
+
+
+def _say_unread(report) -> None:
+    if text := report.unread():
+        click.echo(f"\n{text}", err=True)
+        raise SystemExit(LEFT_OUT)
 
 
 def _source(source: str, identity: str | None = None) -> Source:
@@ -127,6 +142,6 @@ def _source(source: str, identity: str | None = None) -> Source:
     from colorkit.data.download import fetch
 
     card = cards().get(source.lower())
-    if Path(source).exists() or card is None:
+    if os.path.exists(os.path.expanduser(source)) or card is None:
         return open_source(source, identity)
     return source_of(card, fetch(card, say=click.echo))

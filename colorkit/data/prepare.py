@@ -46,7 +46,7 @@ def prepare(
     A ValueError names what makes no sense, or is not as in the store that is there; an OSError says
     that the disk is full: what was done stays, and the same command goes on.
     """
-    out = Path(out)
+    out = Path(os.path.expanduser(out))
     if not 8 <= size <= 1024:
         raise ValueError(f"size {size}: take 8 to 1024 pixels")
     if split != "keep":

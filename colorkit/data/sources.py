@@ -6,8 +6,8 @@ opens its own picture, so that a damaged one harms no other. Its `stamp` changes
 
 import os
 import re
+import stat
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -95,7 +95,7 @@ class Source:
 
     Labels are numbers in `classes`, or -1. Pictures of one group must not be divided between
     splits: a group is an identity where it is known, else the name. `splits` are the source's own
-    train, val and test, or "".
+    train, val and test, or "". `aside` has what was not looked at: name, verdict and reason.
     """
 
     names: list[str]
@@ -104,6 +104,7 @@ class Source:
     groups: list[str]
     splits: list[str]
     classes: list[str] = field(default_factory=list)
+    aside: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,42 +118,80 @@ class Source:
 def open_source(path: str | Path, identity: str | None = None, labels: str = "folder") -> Source:
     """A folder of pictures, or of .npy files with L and ab, as a source.
 
-    Folders train, val and test at the top give splits, class folders give labels, unless these are
-    "none". The identity is "folder" if each folder holds one person or object, or a regular
-    expression whose first group, searched in the name, is the identity.
+    Folders train, val and test give splits if the top has no others, class folders give labels,
+    unless these are "none". What belongs to systems and tools is set aside. The identity is
+    "folder" if each folder holds one person or object, or a regular expression whose first group,
+    searched in the name, is the identity.
     """
-    root = Path(path)
+    root = Path(os.path.expanduser(path))
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of pictures, and no dataset of that name")
-    names = sorted(_walk(root))
+    names, aside = _walk(root)
     if not names:
-        raise ValueError(f"{root} is empty: give a folder that holds pictures")
+        why = "; ".join(f"{root / name}: {reason}" for name, _, reason in aside[:3])
+        raise ValueError(f"{root} is empty: give a folder that holds pictures. {why}".rstrip())
     pairs = _find_pairs(root, names)
     if pairs is not None:
         return pairs
     splits, folders, groups = [], [], []
+    tops = {name.split("/")[0].lower() for name in names if "/" in name}
+    known = SPLIT_FOLDERS if tops <= set(SPLIT_FOLDERS) else {}  # a class may be called "train"
     pattern = {None: "(.*)", "folder": "(.*)/"}.get(identity, identity)
     for name in names:
         *above, _ = name.split("/")
-        splits.append(SPLIT_FOLDERS.get(above[0].lower(), "") if above else "")
+        splits.append(known.get(above[0].lower(), "") if above else "")
         folders.append("".join(above[1:2] if splits[-1] else above[:1]))
         match = re.search(pattern, name, re.DOTALL)
         groups.append(match[1] if match else name)
     classes = sorted(set(folders) - {""}) if labels == "folder" else []
     number = {name: i for i, name in enumerate(classes)}
     items = [FileItem(os.path.join(root, name)) for name in names]
-    return Source(names, items, [number.get(f, -1) for f in folders], groups, splits, classes)
+    columns = [number.get(f, -1) for f in folders], groups, splits, classes
+    return Source(names, items, *columns, aside)
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Names of all files below the folder, with / between; links are followed, loops are not."""
-    seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(folders)
-        if real not in seen:
-            yield from ((Path(folder).relative_to(root) / name).as_posix() for name in files)
+# What file managers, clouds, notebooks and version control leave beside pictures, often copies.
+_NOT_OURS = re.compile(
+    r"\.|__MACOSX$|__pycache__$|@eaDir$|#recycle$|\$RECYCLE\.BIN$|System Volume Information$"
+    r"|lost\+found$|(eh)?thumbs(_vista)?\.db$|desktop\.ini$|Icon\r$",
+    re.IGNORECASE,
+)
+
+
+def _walk(root: Path) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """Names of all files below the folder, with / between, in order, and what is set aside.
+
+    Links are followed, loops are not. Only regular files are ever opened: a pipe would wait.
+    """
+    names, aside, seen, todo = [], [], set(), [("", False)]
+    while todo:
+        folder, passed_over = todo.pop()
+        here = os.path.join(root, folder)
+        if (real := os.path.realpath(here)) in seen:
+            continue
         seen.add(real)
+        try:
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            if not passed_over:
+                aside.append((folder, "no access", f"cannot be opened: {error.strerror}"))
+            continue
+        for entry in entries:
+            name, passed = folder + entry.name, passed_over or bool(_NOT_OURS.match(entry.name))
+            try:
+                kind = entry.stat().st_mode
+            except OSError as error:  # a link that leads nowhere, or round and round
+                aside.append((name, "no access", f"cannot be read: {error.strerror}"))
+                continue
+            if stat.S_ISDIR(kind):
+                todo.append((f"{name}/", passed))
+            elif passed:
+                aside.append((name, "passed over", "it belongs to the system or a tool"))
+            elif stat.S_ISREG(kind):
+                names.append(name)
+            else:
+                aside.append((name, "passed over", "no regular file, but a pipe or device"))
+    return sorted(names), sorted(aside)
 
 
 def _find_pairs(root: Path, names: list[str]) -> Source | None:

@@ -10,6 +10,7 @@ A store is a folder::
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = path = Path(path)
+        self.path = path = Path(os.path.expanduser(path))
         try:
             self.manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError:

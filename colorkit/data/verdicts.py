@@ -12,8 +12,8 @@ import numpy as np
 THUMB = 32
 OK, DUPLICATE = "ok", "duplicate"
 VERDICTS = (
-    OK, "unreadable", "truncated", "bomb", "not a picture", "too small",
-    "flat", "gray", "single tint", DUPLICATE,
+    OK, "no access", "unsupported", "unreadable", "truncated", "bomb", "not a picture", "too small",
+    "flat", "gray", "single tint", DUPLICATE, "passed over",
 )  # fmt: skip
 NEAR_GRAY = 5.0  # chroma, in Lab units, below which a pixel hardly shows a colour
 _BORDER = THUMB // 8  # what a paper border may take on each side
