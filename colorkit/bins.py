@@ -114,7 +114,7 @@ def _tables(places: bytes, neighbours: int) -> tuple[Tensor, Tensor]:
 
 def _cell_middles() -> Tensor:
     """ab of the middles of all cells: (cells, 2), a first."""
-    line = (torch.arange(_CELLS) + 0.5) / PER_UNIT - LIMIT
+    line = (torch.arange(_CELLS).float() + 0.5) / PER_UNIT - LIMIT
     return torch.cartesian_prod(line, line)
 
 

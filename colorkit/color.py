@@ -29,8 +29,8 @@ _MATRIX = [  # from linear sRGB to XYZ
 _WHITE = torch.tensor([[0.95047], [1.0], [1.08883]], dtype=torch.float64)
 _FROM_RGB = torch.tensor(_MATRIX, dtype=torch.float64) / _WHITE
 _TO_RGB = torch.linalg.inv(_FROM_RGB)
-_LAB_FROM_F = torch.tensor([[0.0, 116, 0], [500, -500, 0], [0, 200, -200]])
-_LAB_OFFSET = torch.tensor([[-16.0], [0], [0]])
+_LAB_FROM_F = torch.tensor([[0, 116, 0], [500, -500, 0], [0, 200, -200]])
+_LAB_OFFSET = torch.tensor([[-16], [0], [0]])
 _DELTA = 6 / 29  # where the cube root of Lab gives way to its tangent
 _SLOPE = 3 * _DELTA**2
 _AT_ONCE = 2**16  # pixels: a few planes of float32 that stay in a CPU's cache
@@ -117,23 +117,29 @@ def _power(t: Tensor, exponent: float) -> Tensor:
 
 
 _LINEAR_OF_BYTE = torch.tensor(
-    [x / 255 / 12.92 if x < 11 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in range(256)]
+    [x / 255 / 12.92 if x < 11 else ((x / 255 + 0.055) / 1.055) ** 2.4 for x in range(256)],
+    dtype=torch.float32,
 )
 
 
 def _in_parts(formula: Callable, channels: int, *tensors: Tensor, dtype=torch.float32) -> Tensor:
     """A formula of a few pictures at a time, as large temporaries cost more than arithmetic.
 
-    Its last argument is where to write. Autograd, compilers and accelerators get the whole batch.
+    Its last argument is where to write. Autograd, compilers and accelerators get the whole batch,
+    and so do torch.func's transforms, which refuse to write. Autocast would round the matrices.
     """
-    n, _, height, width = tensors[0].shape
+    (n, _, height, width), device = tensors[0].shape, tensors[0].device
     count = max(1, _AT_ONCE // max(1, height * width))
-    gradient = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-    if n <= count or gradient or tensors[0].device.type != "cpu" or torch.compiler.is_compiling():
-        return formula(*tensors)
-    out = torch.empty(n, channels, height, width, dtype=dtype)
-    for parts in zip(*(x.split(count) for x in (*tensors, out)), strict=True):
-        formula(*parts)
+    whole = n <= count or device.type != "cpu" or torch.compiler.is_compiling()
+    with torch.autocast(device.type, enabled=False):
+        if whole or (torch.is_grad_enabled() and any(x.requires_grad for x in tensors)):
+            return formula(*tensors)
+        out = torch.empty(n, channels, height, width, dtype=dtype, device=device)
+        try:
+            for parts in zip(*(x.split(count) for x in (*tensors, out)), strict=True):
+                formula(*parts)
+        except RuntimeError:
+            return formula(*tensors)
     return out
 
 
@@ -164,7 +170,7 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     # the difference of hues (10, 11); it is 0 where one colour is gray
     product = chroma1 * chroma2
     turn = hue2 - hue1
-    turn = turn - 2 * math.pi * (turn > math.pi) + 2 * math.pi * (turn < -math.pi)
+    turn = torch.where(turn.abs() > math.pi, turn - 2 * math.pi * turn.sign(), turn)
     turn = torch.where(product > 0, turn, 0)
     d_hue = 2 * _safe_sqrt(product) * torch.sin(turn / 2)
     # means (12 to 14): of hues the short way round, and their sum where one colour is gray
@@ -276,7 +282,7 @@ def _fit(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
 @cache
 def _gamut_table() -> Tensor:
     """The largest chroma: float32 (1, 1, 401, 721), L from 0 to 100 by hue from -pi to pi."""
-    L, hue = torch.linspace(0, 100, 401), torch.linspace(-math.pi, math.pi, 721)
+    L, hue = torch.arange(401).float() / 4, torch.arange(-360, 361).float() * (math.pi / 360)
     L, hue = torch.meshgrid(L, hue, indexing="ij")
     largest = _largest_chroma(L, hue.cos(), hue.sin(), torch.full_like(L, 200))
     return torch.where((L > 0) & (L < 100), largest, 0)[None, None]
@@ -332,7 +338,10 @@ def check_tensor(x: Tensor, what: str, channels: int | None = None) -> None:
     if of_bytes or torch.compiler.is_compiling() or x.numel() == 0:
         return
     low, high, wanted = _RANGES.get(what, _FINITE)
-    least, most = (value.item() for value in torch.aminmax(x.detach()))
+    try:
+        least, most = (value.item() for value in torch.aminmax(x.detach()))
+    except RuntimeError:  # torch.func.vmap cannot look at values
+        return
     if not (low <= least and most <= high):  # so NaN is refused too
         raise ValueError(f"{what} must be {wanted}, but it spans {least:.6g} to {most:.6g}")
 

@@ -233,7 +233,7 @@ def validate(model: nn.Module, loss: Loss, data: Data, precision: Precision) -> 
                 with precision.autocast():
                     value = loss(model, precision.place(batch))
                 pair = value if isinstance(value, tuple) else (value * count, count)
-                sums += torch.tensor([float(x) for x in pair])
+                sums += torch.tensor([float(x) for x in pair], dtype=torch.float64)
     total, weight = distributed.all_reduce(sums).tolist()
     return total / weight
 

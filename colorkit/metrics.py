@@ -79,7 +79,7 @@ def auc_by_bin(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 def ab_grid(step: float = 10, limit: float = 110) -> Tensor:
     """Centres of a square grid in the ab plane, a first: float32 (Q, 2), 529 by default."""
-    line = step * torch.arange(-math.floor(limit / step), math.floor(limit / step) + 1.0)
+    line = step * torch.arange(-math.floor(limit / step), math.floor(limit / step) + 1).float()
     return torch.cartesian_prod(line, line)
 
 

@@ -1,6 +1,8 @@
 """Colour against scikit-image, the published CIEDE2000 pairs, and scans of the gamut."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from skimage import color as sk
 from skimage import data
 from skimage.color import colorconv
 
-from colorkit import color
+from colorkit import bins, color
 
 # Sharma, Wu, Dalal (2005), table 1: L1 a1 b1 L2 a2 b2 dE00
 SHARMA = """
@@ -392,3 +394,55 @@ def test_one_graph_under_torch_compile(picture):
     lab = to_lab(picture)
     torch.testing.assert_close(lab, color.rgb_to_lab(picture), atol=1e-3, rtol=0)
     torch.testing.assert_close(back(lab), picture.float() / 255, atol=1e-4, rtol=0)
+
+
+def in_another_default(dtype: torch.dtype, call):
+    torch.set_default_dtype(dtype)
+    try:
+        return call()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("size", [20, 300])  # in one piece, and in parts
+@pytest.mark.parametrize(
+    "name", ["rgb_to_lab", "lab_to_rgb", "fit_gamut", "out_of_gamut", "ciede2000"]
+)
+def test_however_it_is_called_the_result_is_the_same(name, size):
+    lab = color.rgb_to_lab(rgb := torch.rand(3, 3, size, size))
+    known = {"rgb_to_lab": (rgb,), "lab_to_rgb": (lab,), "ciede2000": (lab, lab.flip(0))}
+    args = known.get(name, (lab[:, :1], lab[:, 1:] * 1.5))
+    function = getattr(color, name)
+    expected = function(*args)
+
+    def same(found: torch.Tensor) -> bool:
+        close = torch.allclose(found.double(), expected.double(), atol=1e-4)
+        return close and found.dtype == expected.dtype
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert same(function(*args))
+    for dtype in (torch.float64, torch.bfloat16):
+        assert same(in_another_default(dtype, lambda: function(*args)))
+    assert same(function(*(x.contiguous(memory_format=torch.channels_last) for x in args)))
+    assert same(function(*(x.mT.contiguous().mT for x in args)))
+    over_batches = torch.func.vmap(function)
+    if name == "fit_gamut":  # whether any colour is outside decides what it does
+        with pytest.raises(RuntimeError, match=r"vmap.*data-dependent"):
+            over_batches(*(x[None] for x in args))
+    else:
+        assert same(over_batches(*(x[None] for x in args))[0])
+
+
+def test_constants_are_exact_in_a_process_of_another_default_dtype():
+    code = (
+        "import torch; torch.set_default_dtype(torch.bfloat16); from colorkit import bins, color\n"
+        "lab = color.rgb_to_lab(torch.tensor([[[[255]], [[0]], [[0]]]], dtype=torch.uint8))\n"
+        "weights = bins.SoftEncoder()(lab[:, 1:]).weights\n"
+        "print(*lab.flatten().tolist(), *weights.flatten().sort().values.tolist()[-2:])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lab = color.rgb_to_lab(torch.tensor([[[[255]], [[0]], [[0]]]], dtype=torch.uint8))
+    assert sk.rgb2lab([[[1.0, 0, 0]]]).ravel() == pytest.approx(lab.ravel().numpy(), abs=1e-3)
+    weights = bins.SoftEncoder()(lab[:, 1:]).weights.ravel().sort().values[-2:]
+    found = [float(x) for x in ran.stdout.split()]
+    assert found == pytest.approx([*lab.ravel().tolist(), *weights.tolist()], abs=1e-4)
