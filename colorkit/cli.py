@@ -50,9 +50,11 @@ def colorkit() -> None:
 @click.option("--model", type=click.Choice([*MODELS, "resnet18", "resnet50"]), default="unet")
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
+@click.option("--from", "start", type=UserPath(exists=True, path_type=Path), help="Run or .pt.")
 @click.option("--loss", type=click.Choice(["l2", "l1", "classes"]), default="l2")
 @click.option("--lam", type=click.FloatRange(0, 1), default=1.0, help="Rebalances classes below 1.")
-@click.option("--epochs", type=click.IntRange(1), default=20)
+@click.option("--epochs", type=click.IntRange(1), help="How long.  [default: 20]")
+@click.option("--steps", type=click.IntRange(1), help="How long, in batches instead of epochs.")
 @click.option("--batch", type=click.IntRange(1), default=32, help="Of all processes together.")
 @click.option("--lr", type=float, default=1e-3)
 @click.option("--schedule", default="cosine", help="cosine, one-cycle or constant.")
@@ -61,12 +63,15 @@ def colorkit() -> None:
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, if any.")
 @click.option("--device", help="cpu, cuda or mps; the fastest, if not given.")
 @click.option("--precision", default="auto", help="auto, float32, bf16 or float64.")
-def train(
-    store, folder, model, width, weights, loss, lam, epochs, batch, device, **options
-) -> None:
+@click.pass_context
+def train(context, store, folder, epochs, resume, device, **options) -> None:
     """Train a model on a prepared STORE; Ctrl-C stops it and keeps what was learned.
 
     Ten times in a run the loss on the split "val" is measured: best.pt holds the best weights.
+
+    With --resume, options that are not given are those of the run, which may go on with another
+    --steps, --epochs, --lr, --schedule, --patience or --precision. --from begins a new run from
+    the weights of an old one.
 
     Several processes: torchrun --nproc-per-node 2 -m colorkit train STORE
     """
@@ -76,14 +81,23 @@ def train(
     from colorkit.device import pick_device, seed_everything
     from colorkit.fit import fit
     from colorkit.progress import closing
+    from colorkit.run import MAY_CHANGE, read_checkpoint
 
-    if (weights and not model.startswith("resnet")) or (lam < 1 and loss != "classes"):
-        raise click.UsageError("--weights is for a ResNet, --lam for --loss classes")
+    folder = folder or Path("runs", f"{options['model']}-{options['loss']}-{store.name}")
+    given = {x for x in options if context.get_parameter_source(x).name == "COMMANDLINE"}
+    if resume and (folder / "last.pt").exists():
+        was = read_checkpoint(folder / "last.pt")["arguments"]
+        options |= {x: was[x] for x in options if x in was and x not in given}
+    names = ("model", "width", "weights", "start", "loss", "lam", "batch")
+    model, width, weights, start, loss, lam, batch = choice = [options.pop(x) for x in names]
+    if weights and (start or not model.startswith("resnet")):
+        raise click.UsageError("--weights is for a ResNet, and not beside --from")
+    if lam < 1 and loss != "classes":
+        raise click.UsageError("--lam is for --loss classes")
     if loss == "classes" and model in ("cnn", "encoder-decoder"):
         raise click.UsageError(f"--loss classes is for unet, zhang and ResNets, not {model}")
-    config = {"store": str(store), "model": model, "width": width, "weights": weights}
-    config |= {"loss": loss, "lam": lam, "batch": batch}
-    pictures, folder = Store(store), folder or Path("runs", f"{model}-{loss}-{store.name}")
+    pictures = Store(store)  # told by its content, for a folder may move
+    config = {**dict(zip(names, choice, strict=True)), "store": pictures.manifest["checksum"]}
     with distributed.process_group(pick_device(device)):
         seed_everything(options["seed"])
         if model.startswith("resnet"):
@@ -103,14 +117,23 @@ def train(
         if lam < 1:
             prior = bins.estimate_prior(Batches(pictures, batch, in_order=True, device=device))
             objective = losses.Classification(weights=bins.rebalancing_weights(prior.p, lam))
+        if start:
+            file = next(filter(Path.exists, (start / "best.pt", start / "last.pt")), start)
+            net.load_state_dict(read_checkpoint(file)["model"])
+        if epochs or not options["steps"]:
+            options["steps"] = (epochs or 20) * len(data)
+        options |= {"resume": resume and (MAY_CHANGE & {*given, epochs and "steps"} or True)}
         options |= {"metric": metric, "folder": folder, "config": config, "device": device}
-        run = fit(net, objective, data, epochs * len(data), validation=validation, **options)
+        run = fit(net, objective, data, validation=validation, **options)
         if distributed.is_main():
             click.echo(f"{folder}: {closing(run)}")
 
 
 def main() -> None:
     """Run the command line; an error of ours is one line, with COLORKIT_DEBUG=1 the traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a pipe may be in a code page that lacks a character
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         colorkit(prog_name="colorkit")
     except OUR_ERRORS as error:

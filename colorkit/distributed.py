@@ -64,7 +64,10 @@ def all_reduce(sums: Tensor) -> Tensor:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Whether any process was asked to stop by Ctrl-C; alone, a second one breaks off at once."""
+    """Whether any process was asked to stop: Ctrl-C, a closed terminal, a cluster, docker stop.
+
+    Alone, a second request breaks off at once.
+    """
     heard: list[int] = []
 
     def handle(number: int, frame: object) -> None:
@@ -72,10 +75,13 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         heard.append(number)
 
-    # torchrun passes Ctrl-C on as SIGTERM; only the main thread hears signals.
-    numbers = [signal.SIGINT] + [signal.SIGTERM] * (world_size() > 1)
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handle) for number in numbers if main}
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # only it hears signals
+        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+            handler = signal.getsignal(number)
+            if number == signal.SIGINT or handler != signal.SIG_IGN:  # nohup ignores the hang-up
+                before[number] = handler or signal.SIG_DFL
+                signal.signal(number, handle)
     try:
         yield lambda: bool(all_reduce(torch.tensor(float(len(heard)))))
     finally:

@@ -34,8 +34,8 @@ def locked(folder: Path) -> Iterator[None]:
         held = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise RuntimeError(
-            f"{folder} is in use by another process: wait until it has ended, "
-            "or choose another folder"
+            f"{folder} is in use by another process: wait until it has ended, or choose another "
+            f"folder. If none runs (a container that died left it), delete {folder / '.lock'}"
         ) from None
     with held:
         yield

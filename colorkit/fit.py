@@ -5,23 +5,18 @@ where batches differ in weight, a pair (sum, weight). *Data* are called: ``data(
 yields an epoch's batches from a step on, always the same ones; ``len(data)`` is their number.
 """
 
-import io
 import math
-import pickle
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from colorkit import distributed
 from colorkit.device import Precision, pick_device, pick_precision, reseed
-from colorkit.files import write_whole
 from colorkit.models.colorizer import evaluating
 from colorkit.progress import progress
+from colorkit.run import Diverged, Run
 
 Batch = tuple[Tensor, ...]
 Data = Callable[[int, int], Iterable[Batch]]
@@ -42,13 +37,13 @@ def fit(
     metric: Loss | None = None,
     patience: int | None = None,
     log_every: int | None = None,
-    callbacks: Iterable[Callable[["Run"], None]] | None = None,
+    callbacks: Iterable[Callable[[Run], None]] | None = None,
     folder: str | Path | None = None,
-    resume: bool = False,
+    resume: bool | Collection[str] = False,
     config: Mapping | None = None,
     device: str | torch.device | None = None,
     precision: str = "auto",
-) -> "Run":
+) -> Run:
     """Train a model in place with AdamW; it ends on its device, in eval mode.
 
     Parameters
@@ -68,25 +63,25 @@ def fit(
         ``callback(run)`` after each step; by default `colorkit.progress.progress()`.
     folder : path, optional
         Where last.pt, best.pt and history.csv go. With `resume` the run in it goes on, if its
-        arguments and `config` (numbers, strings, lists) were the same.
+        arguments and `config` (numbers, strings, lists) were the same; `resume` may also name those
+        that differ on purpose, as in ("steps", "lr").
     device, precision
         As in `colorkit.device`.
     """
-    arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": lr, "betas": tuple(betas)}
+    steps, seed, lr, betas = int(steps), int(seed), float(lr), tuple(map(float, betas))
+    arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": lr, "betas": betas}
     arguments |= {"schedule": schedule, "seed": seed, "patience": patience, "precision": precision}
     arguments |= {"weights": sum(p.numel() for p in model.parameters()), **(config or {})}
     precision = pick_precision(pick_device(device), precision)
     model.to(precision.device, precision.dtype, memory_format=precision.layout).train()
     network, weights = distributed.wrap(model), [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr, betas, fused=True)
-    parts = {"model": model, "optimizer": optimizer}
-    run = Run(model, steps, parts, arguments, folder and Path(folder))
-    run.take_up(resume)
+    run = Run(model, steps, {"model": model, "optimizer": optimizer}, arguments, folder)
     callbacks = [progress()] if callbacks is None else callbacks
     losses = loss if isinstance(loss, Mapping) else {0: loss}
     log_every, check_every = log_every or max(1, steps // 200), max(1, steps // 10)
     window: list[dict[str, Tensor]] = []  # loss and norm of the gradient since the last row
-    with distributed.stop_signal() as asked:
+    with run.underway(resume) as asked:
         for batch in batches(data, run):
             reseed(precision.device, seed + 1_000_003 * run.step + distributed.rank())
             for group in optimizer.param_groups:
@@ -119,79 +114,6 @@ def fit(
     return run
 
 
-@dataclass
-class Run:
-    """A run as it stands: what callbacks see, and what `fit` returns.
-
-    A row of the history has step, epoch, lr, loss, norm (of the gradient; both are means since the
-    row before), seconds, and validation where it was measured; ``pandas.DataFrame(run.history)`` is
-    a table of them. ``stopped`` is "finished", "early stop" or "interrupted" at the end.
-    """
-
-    model: nn.Module
-    steps: int
-    parts: dict[str, nn.Module | torch.optim.Optimizer]  # all that has a state
-    arguments: dict
-    folder: Path | None = None
-    step: int = 0
-    epoch: int = 0
-    stopped: str = ""
-    history: list[dict] = field(default_factory=list)
-    warnings: dict[str, str] = field(default_factory=dict)  # those of colorkit.gan
-    saved: int = 0  # step of the last checkpoint
-    begun: float = field(default_factory=time.monotonic)
-
-    @property
-    def best(self) -> tuple[float, int] | None:
-        """The lowest validation and its step."""
-        checks = [(row["validation"], row["step"]) for row in self.history if "validation" in row]
-        return min(checks, default=None)
-
-    def record(self, row: dict) -> None:
-        """Add a row to the history; stop early and write checkpoints where that is due."""
-        row["seconds"] = round(time.monotonic() - self.begun, 3)
-        self.history.append({"step": self.step, "epoch": self.epoch} | row)
-        if self.best and (patience := self.arguments["patience"]):
-            later = sum("validation" in x and x["step"] > self.best[1] for x in self.history)
-            self.stopped = self.stopped or ("early stop" if later >= patience else "")
-        waited = self.step - self.saved >= max(1, min(500, self.steps // 10))
-        if self.folder is None or not (self.stopped or waited):
-            return
-        self.saved = self.step
-        if distributed.is_main():
-            state = {name: part.state_dict() for name, part in self.parts.items()}
-            names = ("arguments", "history", "warnings", "stopped")
-            torch.save(state | {x: getattr(self, x) for x in names}, file := io.BytesIO())
-            if self.best and self.best[1] == self.step:
-                write_whole(self.folder / "best.pt", file.getvalue())
-            write_whole(self.folder / "last.pt", file.getvalue())
-            write_whole(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
-
-    def take_up(self, resume: bool) -> None:
-        """Go on from the folder's last checkpoint, if there is one."""
-        distributed.all_reduce(torch.zeros(1))  # waits for the process that writes
-        if self.folder is None or not (path := self.folder / "last.pt").exists():
-            return
-        for left in self.folder.glob("*.tmp"):  # by a process that was killed while it wrote
-            left.unlink(missing_ok=True)
-        if not resume:
-            raise ValueError(f"{self.folder} holds a run: resume it, or take another folder")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            was, now = state["arguments"], self.arguments
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
-        if others := [x for x in {**was, **now} if was.get(x) != now.get(x)]:
-            changes = (f"{x} was {was.get(x)!r}, is now {now.get(x)!r}" for x in others)
-            raise ValueError(f"{path} is of another run: {'; '.join(changes)}")
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        self.history, self.warnings = state["history"], state["warnings"]
-        self.stopped = state["stopped"].replace("interrupted", "")
-        self.step = self.saved = self.history[-1]["step"]
-        self.begun -= self.history[-1]["seconds"]
-
-
 def batches(data: Data, run: Run) -> Iterator[Batch]:
     """Epoch after epoch, from the run's step on, until it stops."""
     while not run.stopped:
@@ -203,10 +125,6 @@ def batches(data: Data, run: Run) -> Iterator[Batch]:
                 return
         if run.step == first:
             raise ValueError(f"data gave no batch in epoch {run.epoch}: is the batch too large?")
-
-
-class Diverged(RuntimeError):
-    """A loss or a gradient is no number any more."""
 
 
 def means(window: list[dict[str, Tensor]], run: Run) -> dict[str, float]:

@@ -7,7 +7,7 @@ not said here is as in `colorkit.fit`, on which this loop is built.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from colorkit import distributed
 from colorkit.device import pick_device, pick_precision, reseed
-from colorkit.fit import Data, Run, batches, means, rate_share
+from colorkit.fit import Data, batches, means, rate_share
 from colorkit.losses import accuracy, discriminator_loss, generator_loss, l1
 from colorkit.models.colorizer import evaluating
 from colorkit.progress import progress
+from colorkit.run import Run
 
 
 def fit_gan(
@@ -40,7 +41,7 @@ def fit_gan(
     log_every: int | None = None,
     callbacks: Iterable[Callable[[Run], None]] | None = None,
     folder: str | Path | None = None,
-    resume: bool = False,
+    resume: bool | Collection[str] = False,
     device: str | torch.device | None = None,
     precision: str = "auto",
 ) -> Run:
@@ -70,7 +71,8 @@ def fit_gan(
     """
     if not all(player in ("G", "D", "GD") for player in (*first, *turns)) or not turns:
         raise ValueError(f"first and turns hold 'G', 'D' and 'GD', not {first!r} and {turns!r}")
-    rates = {"G": lr, "D": discriminator_lr or lr}
+    steps, seed, betas = int(steps), int(seed), tuple(map(float, betas))
+    rates = {"G": float(lr), "D": float(discriminator_lr or lr)}
     arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": rates, "betas": betas}
     arguments |= {"schedule": schedule, "pixel": pixel.__name__, "lam": lam, "first": tuple(first)}
     arguments |= {"turns": tuple(turns), "seed": seed, "precision": precision, "patience": None}
@@ -80,8 +82,7 @@ def fit_gan(
         network.to(precision.device, precision.dtype, memory_format=precision.layout).train()
         optimizers[player] = torch.optim.AdamW(network.parameters(), betas=betas, fused=True)
     parts = {"model": generator, "discriminator": discriminator, **optimizers}
-    run = Run(generator, steps, parts, arguments, folder and Path(folder))
-    run.take_up(resume)
+    run = Run(generator, steps, parts, arguments, folder)
     callbacks = [progress()] if callbacks is None else callbacks
     G, D = (distributed.wrap(network) for network in networks.values())
     log_every = log_every or max(1, steps // 200)
@@ -96,7 +97,7 @@ def fit_gan(
         optimizers[player].zero_grad()
         return norm
 
-    with distributed.stop_signal() as asked:
+    with run.underway(resume) as asked:
         for batch in batches(data, run):
             L, ab = precision.place(batch)
             reseed(precision.device, seed + 1_000_003 * run.step + distributed.rank())

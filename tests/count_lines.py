@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 
 # Part: its files, the folders among them that are parts of their own, and its limit.
 PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
-    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 3600),
+    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 3700),
     "colorkit/fit.py": ("colorkit/fit.py", (), 260),
     "colorkit/gan.py": ("colorkit/gan.py", (), 260),
-    "colorkit/color.py": ("colorkit/color.py", (), 350),
+    "colorkit/color.py": ("colorkit/color.py", (), 360),
     "colorkit/bins.py": ("colorkit/bins.py", (), 280),
     "colorkit/data": ("colorkit/data/**/*.py", (), 1750),
     "colorkit/worlds": ("colorkit/worlds/**/*.py", (), 2300),

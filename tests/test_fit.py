@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -197,12 +198,14 @@ def _last_step(log):
     return int(lines[-1]) if lines else 0
 
 
-def test_ctrl_c_keeps_what_was_learned(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    run = train(
-        tmp_path, callbacks=[lambda run: run.step == 13 and signal.raise_signal(signal.SIGINT)]
-    )
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_request_to_stop_keeps_what_was_learned(tmp_path, name):
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} here")
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    run = train(tmp_path, callbacks=[lambda run: run.step == 13 and signal.raise_signal(number)])
+    assert signal.getsignal(number) is before
     assert (run.stopped, run.step) == ("interrupted", 14)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     assert all(torch.equal(run.model.state_dict()[k], v) for k, v in state["model"].items())
@@ -249,6 +252,41 @@ def test_another_run_is_not_taken_up(tmp_path):
         train(tmp_path, steps=10, config={"store": "b"})
     with pytest.raises(ValueError, match=r"last\.pt .*weights was 182, is now 122"):
         train(tmp_path, steps=10, model=Net(width=4))
+
+
+def test_a_run_goes_on_otherwise_where_that_is_meant(tmp_path):
+    train(tmp_path, steps=10)
+    run = train(tmp_path, steps=14, lr=0.5, schedule="constant", resume=("steps", "lr", "schedule"))
+    assert (run.step, run.stopped, run.history[-1]["lr"]) == (14, "finished", 0.5)
+    assert [row["step"] for row in run.history if row["lr"] < 0.5][-1] == 10
+    with pytest.raises(ValueError, match=r"goes on with other .*'lr'.* only, not \['seed'\]"):
+        train(tmp_path, steps=14, seed=5, resume=("seed",))
+
+
+def test_what_could_not_be_read_back_is_made_plain_or_refused(tmp_path):
+    numbers = {"lr": np.float64(0.01), "seed": np.int64(3), "betas": np.array([0.9, 0.99])}
+    config = {"lam": np.float32(0.5), "where": Path("a"), "sizes": (1, np.int8(2))}
+    train(tmp_path, steps=np.int64(10), config=config, **numbers)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["arguments"]["sizes"] == (1, 2)
+    assert train(tmp_path, steps=10, config=config, **numbers).stopped == "finished"
+    with pytest.raises(TypeError, match="store is a object"):
+        train(steps=10, config={"store": object()})
+
+
+def test_a_second_run_on_a_folder_is_refused(tmp_path):
+    def second(run):
+        with pytest.raises(RuntimeError, match=r"in use by another process.*delete .*\.lock"):
+            train(tmp_path, steps=2)
+
+    assert train(tmp_path, steps=2, callbacks=[second]).stopped == "finished"
+
+
+def test_a_validation_that_is_never_a_number_is_said(tmp_path):
+    with pytest.warns(UserWarning, match="never a number"):
+        run = train(tmp_path, steps=4, metric=lambda model, batch: torch.tensor(torch.nan))
+    assert run.best is None
+    assert not (tmp_path / "best.pt").exists()
 
 
 class Evil:

@@ -1,5 +1,7 @@
 """``colorkit train STORE``: what it builds, trains, resumes, and says of a wrong choice."""
 
+import shutil
+
 import pandas as pd
 import pytest
 import torch
@@ -30,7 +32,7 @@ def test_the_command_trains_writes_and_resumes(store, tmp_path):
     done = train(store, "--epochs", 3, "--lr", 0.01, "--folder", folder)
     assert done.exit_code == 0, done.output
     assert f"{folder}: step {steps} of {steps}, finished" in done.output
-    assert sorted(p.name for p in folder.iterdir()) == ["best.pt", "history.csv", "last.pt"]
+    assert sorted(p.name for p in folder.glob("[!.]*")) == ["best.pt", "history.csv", "last.pt"]
     frame = pd.read_csv(folder / "history.csv")
     assert frame.step.iloc[-1] == steps
     assert f"best validation {frame.validation.min():.4g}" in done.output
@@ -40,6 +42,32 @@ def test_the_command_trains_writes_and_resumes(store, tmp_path):
     assert train(store, *again, "--resume").exit_code == 0
     changed = train(store, *again, "--resume", "--loss", "l1").exception
     assert "loss was 'l2', is now 'l1'" in str(changed)
+
+
+def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_it(store, tmp_path):
+    one, moved = tmp_path / "one", tmp_path / "moved"
+    assert train(store, "--steps", 4, "--lr", 0.01, "--folder", one).exit_code == 0
+    shutil.copytree(store.path, moved)
+    arguments = ["train", str(moved), "--device", "cpu", "--folder", str(one), "--resume"]
+    done = CliRunner().invoke(colorkit, [*arguments, "--steps", "6", "--schedule", "constant"])
+    assert "step 6 of 6, finished" in done.output, done.exception
+    assert pd.read_csv(one / "history.csv").lr.iloc[-1] == 0.01  # as it was, for it was not given
+    (moved / "manifest.json").write_text(
+        (moved / "manifest.json").read_text().replace(store.manifest["checksum"], "0" * 64)
+    )
+    done = CliRunner().invoke(colorkit, [*arguments, "--steps", "8"])
+    assert f"store was '{store.manifest['checksum']}'" in str(done.exception)
+
+    done = train(store, "--from", one, "--steps", 1, "--lr", 1e-9, "--folder", tmp_path / "two")
+    assert done.exit_code == 0, done.output
+    before, after = (
+        torch.load(folder / "last.pt", weights_only=True)["model"]
+        for folder in (one, tmp_path / "two")
+    )
+    name = next(name for name, x in before.items() if name.endswith("weight") and x.ndim == 4)
+    assert torch.allclose(before[name], after[name], atol=1e-6)
+    other = ["--from", one, "--model", "cnn", "--folder", tmp_path / "three"]
+    assert "state_dict" in str(train(store, *other).exception)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +89,7 @@ def test_each_model_trains(store, tmp_path, options):
     ("options", "message"),
     [
         (["--weights", "worlds"], "--weights is for a ResNet"),
-        (["--lam", "0.5"], "--lam for --loss classes"),
+        (["--lam", "0.5"], "--lam is for --loss classes"),
         (["--model", "cnn", "--loss", "classes"], "is for unet, zhang and ResNets, not cnn"),
         (["--model", "transformer"], "'transformer' is not one of 'cnn'"),
     ],

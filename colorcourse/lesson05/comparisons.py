@@ -13,11 +13,11 @@ from colorkit.batches import Batches
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 from colorkit.data.pictures import Pair
 from colorkit.evaluate import paired_difference
-from colorkit.fit import Run
 from colorkit.gan import GanWarning, fit_gan
 from colorkit.losses import accuracy
 from colorkit.models.colorizer import evaluating
 from colorkit.objects import ObjectColors
+from colorkit.run import Run
 
 POSSIBLE = 10.0  # ab units around a possible colour
 TOY_GRID = torch.linspace(-4.5, 4.5, 91)
