@@ -6,7 +6,9 @@ import contextlib
 import functools
 import io
 import math
+import re
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -24,7 +26,10 @@ from colorcourse.exercises import (
     ExerciseError,
     find,
     is_strict,
+    put_aside,
+    replace,
     source_tree,
+    stand_ins,
     submissions,
     written_functions,
 )
@@ -32,7 +37,11 @@ from colorkit import notebook
 
 
 class Stopped(Exception):
-    """A check that came to no end: the student stopped it, or the time was up."""
+    """A check that the student stopped."""
+
+
+class Runaway(Stopped):
+    """An answer that comes to no end, or leaves Python: it is not called again."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,30 @@ def check(name: str) -> None:
     It tests only the student's answer, never the stand-in, and neither raises nor writes to stderr.
     With ``COLORKIT_STRICT=1`` an undone or wrong answer raises :class:`ExerciseError`.
     """
-    verdict = grade(name)
+    verdict = _undecorated(name, sys._getframe(1).f_globals) or grade(name)
     notebook.tell(verdict.state, str(name), verdict.message)
     if is_strict() and verdict.state != "right":
         raise ExerciseError(f"{name} is {verdict.state}: {verdict.message}")
+
+
+def _undecorated(name: str, cells: dict[str, Any]) -> Verdict | None:
+    """The verdict where the line ``@exercise(name)`` above the answer has gone.
+
+    A function or class of the notebook has then the name of an earlier answer, or stands in the
+    cell that ran before, without the line.
+    """
+    answer, _ = submissions.get(name, (None, ()))
+    if answer is None:
+        before = cells.get("In", [""])[:-1] or [""]  # IPython's sources of the cells that ran
+        found = re.search(r"^(?:def|class) (\w+)", before[-1], re.MULTILINE)
+        lost = found[1] if found and "@exercise" not in before[-1] else ""
+    else:
+        now, lost = cells.get(answer.__name__, answer), answer.__name__
+        own = {id(answer), id(stand_ins.get(answer))}
+        if id(now) in own or getattr(now, "__module__", "") != cells.get("__name__"):
+            lost = ""
+    text = f'The line @exercise("{name}") above {lost} is missing: put it back and run that cell.'
+    return Verdict("not done", text) if lost else None
 
 
 def grade(name: str) -> Verdict:
@@ -82,6 +111,8 @@ def grade(name: str) -> Verdict:
 
 def grade_answer(spec: Exercise, answer: Callable | type) -> Verdict:
     """The verdict on one answer. Whatever the answer does, this returns."""
+    if answer in put_aside:
+        return Verdict("wrong", put_aside[answer])
     try:
         hint = _borrowed(spec, answer) or _try_cases(spec, answer)
         if spec.judge is not None and not hint:
@@ -89,6 +120,10 @@ def grade_answer(spec: Exercise, answer: Callable | type) -> Verdict:
             hint = hint or problem
     except Stopped as stop:
         hint = str(stop)
+        if isinstance(stop, Runaway):
+            hint += " Until you change it, colorkit's own answer is used."
+            put_aside[answer] = hint
+            replace(spec, answer)
     except Exception as error:  # an answer may return an object that fails when it is looked at
         hint = f"Your answer could not be checked: {type(error).__name__}: {error}"
     return Verdict("wrong", hint) if hint else Verdict("right", "Well done.")
@@ -197,11 +232,13 @@ def _call(spec: Exercise, answer: Callable | type, function: Callable, *args) ->
             torch.manual_seed(0)
             return function(*args), ""
     except KeyboardInterrupt:
-        text = "You stopped the check before it was finished. Run it again."
-        if late.is_set():
-            text = f"This took longer than {spec.time_limit:g} seconds and was stopped. "
-            text += "Does a loop never end?"
-        raise Stopped(text) from None
+        if not late.is_set():
+            raise Stopped("You stopped the check before it was finished. Run it again.") from None
+        text = f"This took longer than {spec.time_limit:g} seconds and was stopped."
+        raise Runaway(f"{text} Does a loop never end?") from None
+    except (SystemExit, GeneratorExit):
+        text = "Your code ends the program (exit, quit, sys.exit). Give a result with `return`."
+        raise Runaway(text) from None
     except Exception as error:
         functions = (answer, *getattr(answer, "__dict__", {}).values())  # or a class's methods
         files = [f.__code__.co_filename for f in functions if hasattr(f, "__code__")][:1]
@@ -229,17 +266,31 @@ def _deadline(seconds: float, late: threading.Event) -> Iterator[None]:
             if done.wait(0.05):
                 return
         late.set()
-        _thread.interrupt_main()
+        if hasattr(signal, "pthread_kill"):  # wakes also what sleeps
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
         if not done.wait(5):
             notebook.tell("wrong", "check", "It does not stop: use Interrupt Kernel (the square).")
 
+    def insist(frame: Any, event: str, value: Any) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt(number: int, frame: Any) -> None:
+        """Also an answer that catches everything ends: each further line of it raises again."""
+        while late.is_set() and frame is not None and frame.f_code.co_filename != __file__:
+            frame.f_trace, frame = insist, frame.f_back
+            sys.settrace(lambda *_: None)
+        raise KeyboardInterrupt
+
     # A shell starts what runs in its background with interrupts ignored: nothing would then stop.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before, trace = signal.signal(signal.SIGINT, interrupt), sys.gettrace()
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         done.set()
+        sys.settrace(trace)
         signal.signal(signal.SIGINT, before)
 
 

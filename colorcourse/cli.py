@@ -102,16 +102,20 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
     raise SystemExit(0 if all(entry["ok"] for entry in results["lessons"].values()) else 1)
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--open/--no-open", "open_it", default=True, help="Whether to open JupyterLab.")
-def lab(open_it: bool) -> None:
-    """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there."""
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def lab(open_it: bool, options: tuple[str, ...]) -> None:
+    """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there.
+
+    Further OPTIONS are JupyterLab's own: --port 9000, --no-browser, --allow-root in a container.
+    """
     root = find_root()
     for name, copied in copy_lessons(root).items():
         click.echo(f"copied {OWN}/{name}" if copied else f"kept   {OWN}/{name} (yours)")
     if open_it:
         command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root / OWN}"]
         try:
-            raise SystemExit(subprocess.call(command, cwd=root / OWN))
+            raise SystemExit(subprocess.call([*command, *options], cwd=root / OWN))
         except KeyboardInterrupt:  # Ctrl-C is how one leaves
             raise SystemExit(0) from None

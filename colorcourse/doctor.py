@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-FIT_SECONDS = 5.0
+FIT_STEPS = 60
 EXPECTED = Path(__file__).with_name("expected.toml")
 
 
@@ -31,11 +31,12 @@ def probe_torch() -> str:
     import torch
     import torchvision
 
-    from colorkit.device import pick_device
+    from colorkit.device import pick_device, pick_precision
 
     found = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     device = pick_device()
     torch.ones(2, device=device).sum().item()  # a driver that is too old shows only in use
+    found += f", {'bf16' if pick_precision(device).bf16 else 'float32'}"
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
         return f"{found}; cuda: {card.name}, {card.total_memory / 2**30:.0f} GiB"
@@ -127,7 +128,9 @@ def probe_fit() -> str:
     pictures of 64 x 64, Adam. ``expected.toml`` holds what a reference machine measured.
     """
     import torch
+    from torch import nn
 
+    from colorcourse.lesson02.overfit import fit
     from colorkit.device import pick_device
 
     device = pick_device()
@@ -136,20 +139,13 @@ def probe_fit() -> str:
         light = torch.rand(8, 1, 64, 64).to(device)
         layers = []
         for before, after in itertools.pairwise([1, 32, 32, 32]):
-            layers += [torch.nn.Conv2d(before, after, 3, padding=1), torch.nn.ReLU()]
-        network = torch.nn.Sequential(*layers, torch.nn.Conv2d(32, 2, 3, padding=1)).to(device)
-    target = torch.cat([light * 2 - 1, 1 - light], dim=1)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    losses, started = [], 0.0
-    while len(losses) < 13 or time.perf_counter() - started < FIT_SECONDS:
-        if len(losses) <= 3:  # the first steps warm up
-            started = time.perf_counter()
-        loss = torch.nn.functional.mse_loss(network(light), target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())  # waits for the device
-    speed = (len(losses) - 3) / (time.perf_counter() - started)
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+        network = nn.Sequential(*layers, nn.Conv2d(32, 2, 3, padding=1)).to(device)
+    batch = light, torch.cat([light * 2 - 1, 1 - light], dim=1)
+    losses = fit(network, lambda: batch, 3, lr=1e-3)  # the first steps warm up
+    started = time.perf_counter()
+    losses += fit(network, lambda: batch, FIT_STEPS, lr=1e-3)  # reading a loss waits for the device
+    speed = FIT_STEPS / (time.perf_counter() - started)
     if not losses[-1] < losses[0]:
         raise RuntimeError(f"the loss went from {losses[0]:.4f} to {losses[-1]:.4f}")
     tables = tomllib.loads(EXPECTED.read_text(encoding="utf-8"))
@@ -193,5 +189,6 @@ def doctor() -> None:
             lines.append(f"FAIL  {name:8}{type(error).__name__}: {text}")
             lines.append(f"              what to do: {remedy}")
     lines.append(f"{failed} of {len(PROBES)} failed" if failed else "all is well")
-    click.echo("\n".join(lines).replace(str(Path.home()), "~"))
+    home = os.path.expanduser("~")  # "~" where there is none, "/" where it is nobody's
+    click.echo("\n".join(lines).replace(home if len(home) > 1 else "~", "~"))
     raise SystemExit(1 if failed else 0)

@@ -70,6 +70,8 @@ def execute_notebook(path: Path, profile: str, strict: bool) -> Run:
                 _kill_tree(process)
         seconds = time.monotonic() - started
         notebook = build.read_notebook(output)
+        cells = [] if notebook is None else notebook.cells  # papermill lets sys.exit() pass
+        failed |= any(o.output_type == "error" for cell in cells for o in cell.get("outputs", []))
         failure = _failure(notebook, reason, cell_seconds) if failed else None
         if notebook is not None:
             without_widgets(notebook)

@@ -54,7 +54,14 @@ def summary(results: Mapping[str, Any]) -> str:
     minutes = sum(entry["seconds"] for entry in entries) / 60
     good = sum(entry["ok"] for entry in entries)
     lessons, numbers = (frame.to_string(index=False) for frame in tables(results))
-    return f"{numbers}\n\n{lessons}\n\n{good} of {len(entries)} lessons ok, {minutes:.1f} minutes"
+    ended = f"{good} of {len(entries)} lessons ok, {minutes:.1f} minutes, {setting(results)}"
+    return f"{numbers}\n\n{lessons}\n\n{ended}"
+
+
+def setting(results: Mapping[str, Any]) -> str:
+    """Where and how the numbers were made: device, precision, threads, version of torch."""
+    machine = f"{results['device']}, {results['precision']}, {results['threads']} threads"
+    return f"{machine}, torch {results['versions']['torch']}"
 
 
 def index_page(results: Mapping[str, Any], students: bool) -> str:
@@ -67,7 +74,7 @@ def index_page(results: Mapping[str, Any], students: bool) -> str:
         for name, entry in results["lessons"].items()
     ]
     return _PAGE.format(
-        title=f"{what} at profile {results['profile']}, on {results['device']}",
+        title=f"{what} at profile {results['profile']}, on {setting(results)}",
         lessons=lessons.to_html(index=False, border=0, escape=False),
         numbers=numbers.to_html(index=False, border=0),
         seed=results["seed"],

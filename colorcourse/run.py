@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from nbconvert import HTMLExporter
 
 from colorcourse.build import build_lesson, difference, notebook_text
@@ -16,7 +17,7 @@ from colorcourse.execute import Failure, execute_notebook
 from colorcourse.profiles import tables
 from colorcourse.recording import expected_bounds, judge_numbers, number_texts, recorded
 from colorcourse.report import describe, index_page
-from colorkit.device import pick_device
+from colorkit.device import pick_device, pick_precision
 from colorkit.files import write_whole
 
 PACKAGES = ("colorkit", "torch", "torchvision", "numpy", "scikit-image", "papermill", "ipywidgets")
@@ -50,9 +51,12 @@ def run_course(
             raise FileNotFoundError(f"{path} is missing: run `colorkit notebooks build`")
         if drift := difference(path, lesson.student if plan.students else lesson.solution):
             say(f"warning: {drift.splitlines()[0]}")  # a run of it proves little
+    device = pick_device()
     results = {
         "profile": plan.profile,
-        "device": pick_device().type,
+        "device": device.type,
+        "precision": "bf16" if pick_precision(device).bf16 else "float32",
+        "threads": torch.get_num_threads(),
         "seed": tables()["defaults"]["seed"],
         "versions": {
             "python": platform.python_version(),

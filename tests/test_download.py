@@ -115,12 +115,17 @@ def test_without_a_published_checksum_it_is_recorded_and_compared_later(address,
         ("stall", "", "timed out"),
         ("gone", "", "404"),
         ("other", "md5:" + "0" * 32, "hash of downloaded file"),
-        ("http://127.0.0.1:9/away", "", "refused"),
+        ("http://127.0.0.1:9/away", "", "refused.*is there a network"),
+        ("https://HERE/whole", "", "certificate is not trusted: set REQUESTS_CA_BUNDLE"),
+        ("http://proxied.invalid/whole", "", "the proxy that .* does not answer"),
     ],
 )
 def test_what_fails_is_said_in_one_sentence_and_leaves_nothing(
-    address, tmp_path, path, checksum, what
+    address, tmp_path, monkeypatch, path, checksum, what
 ):
+    if "proxied" in path:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    path = path.replace("HERE", address.rpartition("/")[2])
     url = (path if "http" in path else f"{address}/{path}") + ".tar.gz"
     with pytest.raises(RuntimeError, match=what) as caught:
         fetch(card_of(url, checksum), tmp_path, lambda _: None)

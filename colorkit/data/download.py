@@ -17,6 +17,14 @@ from colorkit.data.cards import Card, data_root, size_text
 from colorkit.files import locked, write_whole
 
 TIMEOUT = 10.0, 30.0  # seconds to connect, and between two pieces of data
+# What to do where the network is there but something between fails; a kind before its base.
+REMEDIES = {
+    requests.exceptions.SSLError: "its certificate is not trusted: set REQUESTS_CA_BUNDLE to the "
+    "file of your organisation's, or correct this machine's clock",
+    requests.exceptions.ProxyError: "the proxy that HTTPS_PROXY or HTTP_PROXY names does not "
+    "answer: correct or unset them",
+    requests.exceptions.ConnectionError: "is there a network?",
+}
 
 
 def fetch(card: Card, root: Path | None = None, say: Callable[[str], None] = print) -> Path:
@@ -84,9 +92,11 @@ def download(dataset: str, url: str, folder: Path, checksum: str | None) -> Path
     try:
         return Path(fetcher.fetch(name, downloader=transfer))
     except (requests.RequestException, ValueError) as error:
+        found = [text for kind, text in REMEDIES.items() if isinstance(error, kind)]
+        remedy = f"; {found[0]}" if found else ""
         raise RuntimeError(
-            f"{dataset} could not be fetched from {url} ({error}); without it, use a made world "
-            "(colorkit data show orchard) or a folder of your own"
+            f"{dataset} could not be fetched from {url} ({error}){remedy}; without it, use a made "
+            "world (colorkit data show orchard) or a folder of your own"
         ) from error
 
 
