@@ -1,6 +1,11 @@
 """The decorator, the check and its messages, on a small exercise made for the purpose."""
 
+import _thread
+import contextlib
+import inspect
+import linecache
 import signal
+import sys
 import time
 import warnings
 from dataclasses import replace
@@ -46,8 +51,9 @@ def toys(monkeypatch):
     """Two exercises that exist only here."""
     for spec in (TOY, NET):
         monkeypatch.setitem(exercises._specs, spec.name, spec)
-    monkeypatch.setattr(exercises, "submissions", {})
-    monkeypatch.setattr("colorcourse.checking.submissions", exercises.submissions)
+    for table in ("submissions", "stand_ins", "put_aside"):
+        monkeypatch.setattr(exercises, table, {})
+        monkeypatch.setattr(f"colorcourse.checking.{table}", getattr(exercises, table))
 
 
 def stub(x):
@@ -62,6 +68,20 @@ def raises(x):
 def forever(x):
     while True:
         pass
+
+
+def catches_everything(x):
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(0.01)
+
+
+def leaves(x):
+    sys.exit(f"with {x}")
+
+
+def ends_its_thread(x):
+    _thread.exit()
 
 
 def by_skimage(x):
@@ -130,6 +150,9 @@ def test_strict_allows_no_stand_in_and_raises(monkeypatch):
         (lambda x: x * float("nan"), "are NaN"),
         (raises, "AttributeError"),
         (forever, "longer than 0.2 seconds"),
+        (catches_everything, "longer than 0.2 seconds"),
+        (leaves, "Your code ends the program"),
+        (ends_its_thread, "Your code ends the program"),
         (lambda x: x.mul_(2), "changed its argument number 1"),
         (lambda x: 2 * x + 1, "yours is 1, right is 0"),
         (by_reference, "calls double, which is the answer itself"),
@@ -205,17 +228,54 @@ def test_the_limit_holds_where_interrupts_are_ignored():
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("answer", [forever, leaves])
+def test_an_answer_that_never_ends_or_leaves_is_not_called_again(answer, capsys):
+    cells = {"exercise": exercise, "check": check, "time": time, "sys": sys}
+    source = inspect.getsource(answer).replace(answer.__name__, "twice")
+
+    def run(text):
+        exec(text, cells)
+        return capsys.readouterr().out
+
+    linecache.cache["<cell>"] = (0, None, source.splitlines(True), "<cell>")
+    exec(compile(source, "<cell>", "exec"), cells)
+    assert "wrong" in run('twice = exercise("toy.double")(twice); check("toy.double")')
+    begun = time.monotonic()
+    assert "stands in" in run("assert twice(4) == 8")
+    assert "colorkit's own answer is used" in run('check("toy.double")')
+    assert time.monotonic() - begun < 0.15
+    cells["twice"] = exercise("toy.double")(lambda x: x + x)
+    assert "right" in run('check("toy.double")')
+
+
+def test_a_lost_line_above_an_answer_is_named(capsys):
+    cells = {"exercise": exercise, "check": check, "__name__": "__main__", "In": ["", "", ""]}
+
+    def run(text):
+        cells["In"] = [*cells["In"][:-1], text, 'check("toy.double")']
+        exec(text, cells)
+        exec('check("toy.double")', cells)
+        return capsys.readouterr().out
+
+    line = '@exercise("toy.double")\n'
+    lost = 'The line @exercise("toy.double") above twice is missing'
+    assert lost in run("def twice(x):\n    return 2 * x")
+    assert "right" in run(f"{line}def twice(x):\n    return 2 * x")
+    assert lost in run("def twice(x):\n    return 3 * x")
+    assert "wrong" in run(f"{line}def twice(x):\n    return 3 * x")
+
+
 def test_an_interrupt_does_not_arrive_late():
     grade_answer(TOY, lambda x: 2 * x)
     time.sleep(0.4)  # longer than the limit: a thread left behind would raise here
 
 
 def test_a_right_answer_may_wait_for_a_busy_processor_but_not_for_ever():
-    def waits(tenths):
-        return lambda x: ([time.sleep(0.1) for _ in range(tenths)], 2 * x)[1]
+    def waits(seconds):
+        return lambda x: (time.sleep(seconds), 2 * x)[1]
 
-    assert grade_answer(TOY, waits(5)).state == "right"  # the limit is .2 s of computing
-    assert "longer than 0.2 seconds" in grade_answer(TOY, waits(600)).message
+    assert grade_answer(TOY, waits(0.5)).state == "right"  # the limit is .2 s of computing
+    assert "longer than 0.2 seconds" in grade_answer(TOY, waits(3600)).message
 
 
 def test_unknown_names_get_the_nearest_ones(capsys):
