@@ -31,4 +31,10 @@ def settings(lesson: str, profile: str | None = None) -> SimpleNamespace:
     if lesson not in lessons:
         raise ValueError(f"no settings for lesson {lesson!r}: known are {', '.join(lessons)}")
     common = {key: value for key, value in lessons[lesson].items() if key not in PROFILES}
-    return SimpleNamespace(**(tables()["defaults"] | common | lessons[lesson][name]), profile=name)
+    defaults = tables()["defaults"] | {"seed": seed()}
+    return SimpleNamespace(**(defaults | common | lessons[lesson][name]), profile=name)
+
+
+def seed() -> int:
+    """The seed of all lessons: COLORKIT_SEED, else that of ``profiles.toml``."""
+    return int(os.environ.get("COLORKIT_SEED") or tables()["defaults"]["seed"])

@@ -14,7 +14,7 @@ from nbconvert import HTMLExporter
 from colorcourse.build import build_lesson, difference, notebook_text
 from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, select_lessons
 from colorcourse.execute import Failure, execute_notebook
-from colorcourse.profiles import tables
+from colorcourse.profiles import seed
 from colorcourse.recording import expected_bounds, judge_numbers, number_texts, recorded
 from colorcourse.report import describe, index_page
 from colorkit.device import pick_device, pick_precision
@@ -57,7 +57,7 @@ def run_course(
         "device": device.type,
         "precision": "bf16" if pick_precision(device).bf16 else "float32",
         "threads": torch.get_num_threads(),
-        "seed": tables()["defaults"]["seed"],
+        "seed": seed(),
         "versions": {
             "python": platform.python_version(),
             "platform": platform.platform(),

@@ -131,10 +131,7 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def plain(value: object, name: str) -> object:
-    """A value that a checkpoint can give back; TypeError if it can't, before a step is lost.
-
-    A number of NumPy or torch becomes one of Python: with it, opening the file would run code.
-    """
+    """A value that a checkpoint can give back (no NumPy number can); TypeError if it is none."""
     if isinstance(value, (list, tuple)):
         return type(value)(plain(x, name) for x in value)
     if isinstance(value, dict):

@@ -321,8 +321,9 @@ show(
 )
 
 # %% [markdown]
-# Lab is more even than sRGB, not even. Vivid colours look closer together than Lab says; that is why
-# we *train* on distances in ab, which are simple, and *judge* by CIEDE2000 where it matters.
+# Lab is more even than sRGB, but not quite even. Vivid colours look closer together than Lab says;
+# that is why we *train* on distances in ab, which are simple, and *judge* by CIEDE2000 where it
+# matters.
 #
 # ## What a screen can show
 #
@@ -387,8 +388,6 @@ check("lab.decode")
 
 # %%
 safe = decode(L, vivid)
-moved = (rgb_to_lab(safe.clamp(0, 1))[:, :1] - L).abs()
-record("safe_moves_L", moved[outside].mean().item(), unit="L, mean among pixels outside")
 show(
     picture_grid(
         [
@@ -400,8 +399,8 @@ show(
 )
 
 # %% [markdown]
-# Look at the folds of the suit. Clipping has ironed them flat, because several different lightnesses
-# were pushed to the same corner of the gamut.
+# Look at the folds of the suit. Clipping has ironed them flat: it moves L by more than a unit on
+# average, and several different lightnesses end in the same corner of the gamut.
 #
 # ## The eye resolves colour coarsely
 #
@@ -458,7 +457,6 @@ of_ab, of_L = table[4]
 worse = "L made coarse" if of_L > 1.2 * of_ab else "both about the same"
 reveal("lab.coarse", worse, f"Mean CIEDE2000 is {of_ab:.2f} for ab and {of_L:.2f} for L.")
 record("ciede_ab_coarse_4", of_ab, unit="CIEDE2000")
-record("ciede_L_coarse_4", of_L, unit="CIEDE2000")
 
 # %%
 rows = [
@@ -467,12 +465,12 @@ rows = [
 ]
 show(
     picture_grid(rows),
-    alt="The cat with coarser and coarser ab, hardly changed, above the cat with coarser L, soon blurred.",
+    alt="The cat with coarser and coarser ab, its edges intact, above the cat with L soon blurred.",
 )
 
 # %% [markdown]
 # With a quarter of the size in each direction, ab has a *sixteenth* of the numbers, and the picture
-# looks the same; L made as coarse is visibly blurred. Your eye probably sees a larger difference than
+# looks much the same; L made as coarse is blurred. Your eye probably sees a larger difference than
 # the two numbers say: CIEDE2000 compares pixel by pixel, and knows nothing of edges.
 #
 # So networks later in this course predict ab at a quarter of the size: a training step gets much
@@ -487,19 +485,18 @@ show(
 # %%
 ramp_L = rgb_to_lab(ramp)[0, 0, 0]
 error = 100 * torch.arange(256.0) / 255 - ramp_L
-record("gray_byte_error", error.abs().max().item(), unit="L, largest")
 fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 ax.plot(error)
 ax.axhline(0, color="gray", lw=0.6)
 ax.set(xlabel="gray byte", ylabel="error in L", title="Taking the byte for L")
 show(
     fig,
-    alt="The error of using byte / 255 x 100 as L: up to 1.6 too light in the dark, 3.4 too dark at 128.",
+    alt="The error of using byte / 255 x 100 as L: too light in the darkest tones, too dark elsewhere.",
 )
 
 # %% [markdown]
-# A few units of L everywhere: not visible as such, but a network trained on true L and fed with bytes
-# sees a slightly wrong photograph at every pixel. It is among the commonest mistakes in public code.
+# You might not notice such an error, but a network trained on true L and fed with bytes sees a
+# slightly wrong photograph at nearly every pixel. It is among the commonest mistakes in public code.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: three more exercises

@@ -111,13 +111,12 @@ reachable = int(ab_classes.reachable_bins(bins).sum())
 print(
     f"{len(bins)} bins, {reachable} of them nearest to some 8-bit colour, {prior.support} seen here"
 )
-record("first_loss", math.log(len(bins)), unit="nats")
 
 # %% [markdown]
 # Two things to see. **Dull colours rule**: near the middle a colour is a hundred times as frequent as
 # out there. And our things have their colours on **rays**: red is one, green another, dark near gray
 # and vivid farther out. Such a set is not convex: the mean of red and green lies between the rays. L2
-# answers with that mean, a colour that nobody has. How many apples have it? Let us count.
+# answers with that mean, a colour that hardly any apple has. Let us count.
 
 # %%
 if world:
@@ -238,7 +237,6 @@ show(
     "are frequent, and equally high outside.",
 )
 print(f"weights from {w.min():.2f} to {w.max():.1f}; gray has {w[bins.norm(dim=1).argmin()]:.2f}")
-record("largest_weight", w.max(), unit="times the mean weight of a pixel")
 
 # %% [markdown]
 # ## The loss
@@ -359,7 +357,7 @@ if memory:
     memory.clear()  # half a gigabyte
 
 # %% [markdown]
-# Move the slider. At T = 1 things are dull, like L2's. On the way down they make up their minds. What
+# Move the slider. At T = 1 you see the mean again. On the way down things make up their minds. What
 # happens at 0.02, at the borders of things?
 
 # %%
@@ -379,8 +377,8 @@ for T in cfg.temperatures:
 by_T = pd.DataFrame(rows).set_index("T").astype(float)
 show(
     figures.panels(by_T, {name: [name] for name in by_T}),
-    alt="Curves over the temperature. AuC and the share within 10 are highest in between, at T about "
-    "0.5; the colorfulness and the chroma of things rise all the way as T falls.",
+    alt="Curves over the temperature: AuC, the share within 10, the colorfulness and the chroma of "
+    "things. At T = 0.1 colorfulness is about that of the true pictures.",
 )
 record("colorfulness_cold", by_T.colorfulness[0.1], unit="of the truth's, at T = 0.1")
 if world:
@@ -392,12 +390,11 @@ if world:
     }
     print({name: round(float(ratio), 2) for name, ratio in vivid.items()})
     record("chroma_l2", vivid["L2"] - vivid["oracle"], unit="L2's ratio less the oracle's")
-    record("chroma_cold", vivid["classes, T = 0.1"], unit="of the truth's, for things")
 
 # %% [markdown]
-# Right most often is who stands in between: the mean mixes colours that exclude each other, the mode
-# leaps. The other two count in shares of the truth's; they only rise as T falls, and would praise vivid
-# nonsense too. No number will choose T for you: it is a choice between being safe and being vivid.
+# The mean mixes colours that exclude each other, the mode leaps: at which T is it right most often? The
+# other two count in shares of the truth's. At T = 0.1 pictures are about as colourful as true ones; vivid
+# nonsense would be too. No number will choose T for you: it is a choice between safe and vivid.
 #
 # The ratios printed last compare with the **oracle** of lesson 3, who knows all dice and answers with the
 # mean. L2 is about as dull as that: it is not a bad network, it answers the question it was asked.
@@ -432,12 +429,12 @@ if world:
 display(results.round(3))
 show(
     error_figure(error_curves(scores)),
-    alt="Cumulative error of pixels: classes and rebalanced start above L2, with more pixels "
-    "within 10, and cross below it later: they have more pixels that are far off.",
+    alt="Cumulative error of pixels, a curve for each model: classes have more pixels within 10 "
+    "than L2.",
 )
 show(
     error_figure(error_curves(scores, of="pictures")),
-    alt="Cumulative mean error of pictures: the lines lie closer together.",
+    alt="Cumulative mean error of pictures, a curve for each model.",
 )
 
 # %%
@@ -453,18 +450,14 @@ leads = pd.DataFrame(leads).T
 show(
     intervals(leads, "difference, with its 95% interval"),
     alt="Differences of pairs of models with their intervals, a row each, beside the line of zero. "
-    "Classes lead L2 in the share within 10; rebalanced leads both in rebalanced AuC.",
+    "Classes lead L2 in the share within 10; rebalanced leads classes in rebalanced AuC.",
 )
-for name in nets:
-    record(f"auc_rebalanced_{name.lower()}", results.auc_rebalanced[name])
-    record(f"within_10_{name.lower()}", results.within_10[name])
 record("lead_classes", leads.low["classes - L2: within_10"], unit="lower end, share within 10")
-record("lead_classes_auc", leads.low["classes - L2: auc_rebalanced"], unit="lower end")
 record("lead_rebalanced", leads.low["rebalanced - classes: auc_rebalanced"], unit="lower end")
 
 # %% [markdown]
-# Look where the curves cross. Who decides is right more often, *and* farther off when wrong. Over pictures,
-# where good and bad pixels average out, the lines are closer: which curve you show decides who wins.
+# A network that decides is right more often. How far off is it when it is wrong? See whether the curves
+# cross. Over pictures good and bad pixels average out: which curve you show may decide who wins.
 #
 # ## Are the probabilities true?
 #
@@ -504,29 +497,25 @@ if world:
             fruits.visible[best : best + 1], fruits.possible[best],
             {name: q[best] for name, q in predicted.items()}, known,
         ),
-        alt="One apple in truth and by three models, below each the distribution. L2: a dull colour, "
-        "no distribution but one bar. Classes: bars of red, green and yellow near the "
-        "frames of the true probabilities. Rebalanced: more on what is rare.",
+        alt="One apple in truth and by three models, below each its distribution, with frames for "
+        "the true probabilities. L2 has no distribution but one bar.",
     )  # fmt: skip
-    for name in nets:
-        record(f"total_variation_{name.lower()}", wrong[name].mean(), unit="mean over objects")
-    record("total_variation_worst", by_kind.classes.max(), unit="classes, the kind they know least")
-    record("variation_pooled_worst", pooled["classes"].max(), unit="the same, over a kind's pixels")
+    record("total_variation_l2", wrong["L2"].mean(), unit="mean over objects")
+    record("total_variation_classes", wrong["classes"].mean(), unit="mean over objects")
     reveal("classes.calibration", wrong.mean().idxmin(), f"{wrong.mean().min():.2f} is the least.")
 
 # %% [markdown]
 # This is the picture of the lesson. Nobody told the network that half of all apples are red. It paid for
-# its mistakes, and the cheapest way to pay is to know. (First table: object by object, then the mean. Second:
-# what is predicted for a kind on average, where errors to either side cancel. For L2's bets they do; for
-# classes hardly. Which kind is known least, and what in its pictures could be the reason?)
+# its mistakes, and the cheapest way to pay is to know: on average less than a quarter of what classes
+# predict lies in the wrong place, and more than half of what L2 bets. (First table: object by object, then
+# the mean. Second: what is predicted for a kind on average, where errors to either side cancel. Which kind
+# is known least, and what in its pictures could be the reason?)
 #
-# And rebalanced? If it comes as near, or nearer, that is because colours of things are rarer than those of
-# grounds: they count more, so in equal time it learns things better, and leaves less to the rest. But it
-# aims at something else. It answers *another* question: what is the colour, if rare colours counted w
-# times? Then an apple should get q, in proportion to p w. Does it? And if we divide what it predicts by
-# w, and normalise, do the true probabilities come back? In a run as short as this, what is not learned
-# yet weighs more than w does: expect steps in the right direction. Each dot below is one possible colour
-# of one object; red dashes are means.
+# And rebalanced? It answers *another* question: what is the colour, if rare colours counted w times? Then
+# an apple should get q, in proportion to p w. Does it? And if we divide what it predicts by w, and
+# normalise, do the true probabilities come back? In a run as short as this much is not learned yet: expect
+# steps in the right direction at best. Each dot below is one possible colour of one object; red dashes are
+# means.
 
 # %%
 if world:
@@ -546,13 +535,11 @@ if world:
             },
             "known probability",
         ),
-        alt="Predicted over known probabilities, four panels. Classes lie about the diagonal, a bit "
-        "flatter: what is certain is predicted with less. Rebalanced lies nearest to p times w.",
+        alt="Predicted over known probabilities, four panels. On average classes lie near the "
+        "diagonal against p, and rebalanced against p times w.",
     )
     against_q = probabilities.total_variation(fruits, predicted["rebalanced"], wanted["p w"]).mean()
     record("total_variation_pw", against_q, unit="rebalanced, against p w")
-    back = probabilities.total_variation(fruits, undone).mean()
-    record("total_variation_undone", back, unit="rebalanced, divided by w, against p")
 
 # %% [markdown] tags=["extra"]
 # ### Extra: without knowing the dice
@@ -613,8 +600,8 @@ if world:
     curves["rebalanced / w"] = reliability(torch.cat(list(undone)), happened, edges)
     show(
         figures.reliability_figure(curves),
-        alt="Share that happened over the predicted probability, with the diagonal. The classifiers "
-        "follow it; L2, which always bets all or nothing, lies far off.",
+        alt="Share that happened over the predicted probability, with the diagonal. L2, which always "
+        "bets all or nothing, lies far off where it bets all.",
     )
 
 # %% [markdown]
@@ -678,9 +665,9 @@ reveal(
 # pixels get the weight of a bin that never occurs. So look at weights **as a picture**, once, and at their
 # mean over the pixels: somewhat below 1, not near the largest.
 #
-# And lambda? Weights bring rare colours back, and in so short a run common ones pay a good part of their
-# share for it. The large networks above trained far longer, and did not pay that. But before you believe
-# in an order of the lambdas: B *is* lambda 0.5, from another start. Compare it with its row.
+# And lambda? Weights bring rare colours back, and in so short a run common ones pay for it. The large
+# networks above trained far longer: did they pay too? And before you believe in an order of the lambdas:
+# B *is* lambda 0.5, from another start. Compare it with its row.
 #
 # **When not to rebalance**: where the probabilities themselves are what you need; where mistakes on common
 # things cost most; and where "rare" is mostly noise: a JPEG's stray pixels are rare as well.
@@ -730,7 +717,7 @@ answer = "is at its best too" if same else answers[bool(best_step > lowest)]
 reveal("classes.stopping", answer, f"Lowest at step {lowest}, best share at step {best_step}.")
 
 # %% [markdown]
-# From its lowest point cross-entropy rises clearly, the share within 10 hardly moves. Cross-entropy asks
+# From its lowest point cross-entropy rises again, the share within 10 hardly falls. Cross-entropy asks
 # for true *probabilities*, the picture for a good *choice*. A network that learns by heart becomes too sure
 # of itself: where it is wrong it pays ever more, though it is wrong hardly more often. (The report saw its
 # pictures go on improving. In a run as short as this both may be at their best together.) Where they part:
@@ -792,8 +779,7 @@ display(by_tone.round(2))
 L, ab = judged.L[:8], judged.ab[:8]
 show(
     colorings(L, {"true": ab} | {name: net.colorize(L) for name, net in faces.items()}, 1.1),
-    alt="Eight drawn portraits: gray, true, and by the four networks. Networks trained on 90/10 give "
-    "several faces of the rare tone the common one.",
+    alt="Eight drawn portraits: gray, true, and by the four networks.",
 )
 
 # %%
@@ -809,25 +795,23 @@ for question, (a, b) in questions.items():
 change = pd.DataFrame(change).T
 show(
     intervals(change, "change of the skin's ab error, with its 95% interval"),
-    alt="Four changes with intervals. 50/50 lowers the error of the rare tone most; rebalancing colours "
-    "lowers it less. Both raise the error of the common tone, by less.",
+    alt="Four changes with intervals, a row each: of both tones, by 50/50 and by rebalanced colours. "
+    "50/50 lowers the error of the rare tone.",
 )
 record("bias_gap", by_tone["rare tone"].iloc[0] - by_tone["common tone"].iloc[0], unit="ab units")
 record("bias_balanced_data", change.difference.iloc[0], unit="ab units, rare tone")
-record("bias_rebalanced_colours", change.difference.iloc[2], unit="ab units, rare tone")
-record("gray_gone_blond", by_tone["gray hair gone blond"].iloc[0], unit="of the gray-haired")
 helped = change.difference.iloc[2] / change.difference.iloc[0]
 answer = "yes" if helped > 0.8 else "partly" if helped > 0.2 else "no"
 reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes.")
 
 # %% [markdown]
-# A network trained on 90/10 gives the common tone wherever brightness leaves it open. Its probabilities may
-# be right for *its* data; its choice is unfair to the tenth. Better data mend part of it, and what the rare
-# group wins the common one pays in part: brightness cannot tell them apart for either. Rebalancing counts
-# *colours* and knows nothing of groups: it helps as far as the rare group's colours are rare themselves,
-# and would not help a group whose colours the others share. And some gray hair goes blond as in the report on
-# portraits: both are about equally bright, and blond is more frequent. Only somebody who *counts by
-# group* will see either: the mean error hides both.
+# A network trained on 90/10 tends to the common tone where brightness leaves it open. Its probabilities may
+# be right for *its* data; its choice is unfair to the tenth. Better data mend part of it. Not all: brightness
+# cannot tell the tones apart, and what favours one costs the other. Rebalancing counts *colours* and
+# knows nothing of groups: it can help only as far as the rare group's colours are rare themselves, and
+# not a group whose colours the others share. And did gray hair go blond, as in the report on portraits? Both
+# are about equally bright, and blond is more frequent. Only somebody who *counts by group* will see
+# either: the mean error hides both.
 #
 # ## Recap
 #
@@ -835,7 +819,7 @@ reveal("classes.bias", answer, f"It goes {helped:.0%} of the way that 50/50 goes
 # - Soft targets know that bins have neighbours; a smoothed prior knows it too.
 # - From a distribution to a colour: T = 1 is the mean, T near 0 the mode. A choice, not a truth.
 # - Cross-entropy is cheapest at the true probabilities: here they can be checked, kind by kind.
-# - Rebalancing answers another question: p w instead of p. What it predicts lies nearer to that.
+# - Rebalancing answers another question: p w instead of p. What it predicts lies near that.
 # - Look at weights as a picture; count by group; stop by what you need.
 #
 # **Questions without answers here**

@@ -70,17 +70,15 @@ def test_importing_colorkit_itself_imports_no_torch():
     python("import colorkit, sys; assert 'torch' not in sys.modules and 'numpy' not in sys.modules")
 
 
-PACKAGES = ("colorkit", "colorkit.worlds", "colorkit.models", "colorkit.data", "colorcourse")
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_no_name_of_a_package_hides_one_of_its_modules(package):
+def test_no_name_of_a_package_hides_one_of_its_modules():
+    packages = ("colorkit", "colorkit.worlds", "colorkit.models", "colorkit.data", "colorcourse")
     python(
-        f"import importlib, pkgutil, {package} as package\n"
-        "for found in pkgutil.iter_modules(package.__path__):\n"
-        "    if found.name != '__main__':\n"
-        "        module = importlib.import_module(f'{package.__name__}.{found.name}')\n"
-        "        assert getattr(package, found.name) is module, found.name\n"
+        "import importlib, pkgutil\n"
+        f"for package in map(importlib.import_module, {packages}):\n"
+        "    for found in pkgutil.iter_modules(package.__path__):\n"
+        "        if found.name != '__main__':\n"
+        "            module = importlib.import_module(f'{package.__name__}.{found.name}')\n"
+        "            assert getattr(package, found.name) is module, module\n"
     )
 
 

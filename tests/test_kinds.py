@@ -19,6 +19,8 @@ from colorkit.data.commands import data
 from colorkit.data.sources import open_source
 from tests.conftest import colourful
 
+ROOT = Path(__file__).parents[1]
+
 
 def encoded(seed: int, kind: str = "PNG", size=(80, 64), **options) -> bytes:
     buffer = io.BytesIO()
@@ -168,3 +170,15 @@ def test_where_no_process_can_start_this_one_does_the_work(tmp_path, monkeypatch
     monkeypatch.setattr("colorkit.data.audit._end_with_parent", os._exit)  # wants an argument
     assert audit(tmp_path, 32, workers=2).counts() == {"ok": 6}
     assert "this one does the work" in capsys.readouterr().out
+
+
+def test_a_pipe_in_a_poor_code_page_loses_no_table(tmp_path):
+    (tmp_path / "ü.png").write_bytes(encoded(1))
+    command = [sys.executable, "-m", "colorkit", "data", "audit", str(tmp_path)]
+    poor = os.environ | {
+        "PYTHONIOENCODING": "iso8859-5",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    ran = subprocess.run(command, env=poor, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "hues in Lab of the others: 0? " in ran.stdout
