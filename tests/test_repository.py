@@ -71,6 +71,13 @@ def test_every_dependency_has_a_lower_bound_and_an_exact_constraint_that_satisfi
             assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
+def test_the_oldest_torch_that_ci_tests_is_the_oldest_that_is_allowed():
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    oldest = [line for line in lines if not line.startswith("#")]
+    allowed = [r for r in PROJECT["dependencies"] if re.match("torch(vision)?>", r)]
+    assert oldest == [f"{r.replace('>=', '==')}.*" for r in allowed]
+
+
 def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     nested = [item for item in environment["dependencies"] if isinstance(item, dict)]
