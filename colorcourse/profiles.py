@@ -37,4 +37,4 @@ def settings(lesson: str, profile: str | None = None) -> SimpleNamespace:
 
 def seed() -> int:
     """The seed of all lessons: COLORKIT_SEED, else that of ``profiles.toml``."""
-    return int(os.environ.get("COLORKIT_SEED") or tables()["defaults"]["seed"])
+    return int(os.environ.get("COLORKIT_SEED") or tables()["defaults"].get("seed", 0))

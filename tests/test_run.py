@@ -54,12 +54,13 @@ del large
 BROKEN = LIGHT.replace("{last}", "raise ValueError('a planned fault')")
 LIGHT = LIGHT.replace("{last}", "os.getpid()")
 SLOW = "# %%\n1\n\n# %%\nimport time\ntime.sleep(60)\n"
+LEAVES = "# %%\n1\n\n# %%\nimport sys\nsys.exit()\n\n# %%\n2\n"
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """A run of a good lesson, a broken and a slow one: the plan, the results and what was said."""
-    sources = {"00_broken": BROKEN, "01_light": LIGHT, "02_slow": SLOW}
+    sources = {"00_broken": BROKEN, "01_light": LIGHT, "02_slow": SLOW, "03_leaves": LEAVES}
     root = make_checkout(tmp_path_factory.mktemp("course"), **sources)
     build_all(root)
     (root / "expected.toml").write_text("[01_light.ci.cpu]\nanswer = [41, 43]\n")
@@ -76,6 +77,7 @@ def course(tmp_path_factory):
     [
         ("00_broken", 4, "ValueError: a planned fault"),
         ("02_slow", 2, "stopped after 5 s, the limit of a cell"),
+        ("03_leaves", 2, "SystemExit:"),
     ],
 )
 def test_a_failure_is_located_and_the_rest_still_runs(course, lesson, cell, message):
@@ -91,7 +93,8 @@ def test_a_failure_is_located_and_the_rest_still_runs(course, lesson, cell, mess
 def test_results_have_the_promised_form(course):
     plan, results, _ = course
     assert json.loads((plan.folder / "results.json").read_text(encoding="utf-8")) == results
-    assert set(results) == {"profile", "device", "seed", "versions", "lessons"}
+    setting = {"profile", "device", "precision", "threads", "seed", "versions"}
+    assert set(results) == {*setting, "lessons"}
     assert "ci 1" in str(read_notebook(plan.folder / "01_light.ipynb"))  # profile and strictness
     light = results["lessons"]["01_light"]
     assert set(light) == {"ok", "seconds", "peak_mb", "numbers"}
@@ -115,7 +118,7 @@ def test_the_report_links_every_lesson_and_the_summary_shows_numbers_beside_thei
     lines = [line.split() for line in summary(results).splitlines()]
     assert ["01_light", "answer", "42", "41", "to", "43"] in lines
     assert any(line[:2] == ["00_broken", "FAILED"] for line in lines)
-    assert " ".join(lines[-1]).startswith("1 of 3 lessons ok")
+    assert " ".join(lines[-1]).startswith("1 of 4 lessons ok")
 
 
 def test_students_get_the_lessons_with_stand_ins(tmp_path, monkeypatch):
@@ -336,3 +339,14 @@ def test_the_check_of_build_exits_1_where_a_notebook_differs(tmp_path, monkeypat
     checked = CliRunner().invoke(colorkit, ["notebooks", "build", "--check"])
     assert checked.exit_code == 1
     assert "lessons/01_light.ipynb is missing" in checked.stderr
+
+
+def test_further_options_of_lab_are_jupyterlabs(tmp_path, monkeypatch):
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons/01_light.ipynb").write_text("{}")
+    monkeypatch.setattr("colorcourse.cli.find_root", lambda: tmp_path)
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd: calls.append(command) or 0)
+    ran = CliRunner().invoke(colorkit, ["lab", "--allow-root", "--port", "9000"])
+    assert ran.exit_code == 0, ran.output
+    assert calls[0][-3:] == ["--allow-root", "--port", "9000"]
