@@ -74,9 +74,7 @@ _specs: dict[str, Exercise] = {}
 # The latest answer to each exercise, and the names of its parts that are still the stub.
 submissions: dict[str, tuple[Callable | type, tuple[str, ...]]] = {}
 stand_ins: dict[Callable | type, Callable | type] = {}  # what is called instead of an answer
-put_aside: dict[
-    Callable | type, str
-] = {}  # answers that must not be called again, with the verdict
+put_aside: dict[Callable | type, str] = {}  # what must not be called again, with the verdict
 
 
 def register(spec: Exercise) -> Exercise:

@@ -85,9 +85,10 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
 
     folder = folder or Path("runs", f"{options['model']}-{options['loss']}-{store.name}")
     given = {x for x in options if context.get_parameter_source(x).name == "COMMANDLINE"}
+    was = {}
     if resume and (folder / "last.pt").exists():
         was = read_checkpoint(folder / "last.pt")["arguments"]
-        options |= {x: was[x] for x in options if x in was and x not in given}
+    options |= {x: was[x] for x in options if x in was and x not in given}
     names = ("model", "width", "weights", "start", "loss", "lam", "batch")
     model, width, weights, start, loss, lam, batch = choice = [options.pop(x) for x in names]
     if weights and (start or not model.startswith("resnet")):
@@ -117,7 +118,7 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
         if lam < 1:
             prior = bins.estimate_prior(Batches(pictures, batch, in_order=True, device=device))
             objective = losses.Classification(weights=bins.rebalancing_weights(prior.p, lam))
-        if start:
+        if start and not was:
             file = next(filter(Path.exists, (start / "best.pt", start / "last.pt")), start)
             net.load_state_dict(read_checkpoint(file)["model"])
         if epochs or not options["steps"]:
