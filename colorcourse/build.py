@@ -19,8 +19,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from colorcourse.bootstrap import bootstrap_text
-from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, repository_url, select_lessons
+from colorcourse.checkout import LESSONS, SOURCES, lesson_ids, project_table, select_lessons
 from colorcourse.exercises import all_exercises
 from colorkit.files import write_whole
 
@@ -28,6 +27,28 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = "...  # your code here"
 AGAIN = "run `colorkit notebooks build`"
+# The first cell of every lesson; pip installs from git+URL where it finds no checkout.
+BOOTSTRAP = """\
+# Installs colorkit where it is missing: from this checkout, else from its repository.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("colorkit") is None:
+    wanted = ["colorkit[lab] @ git+{url}"]
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        project = folder / "pyproject.toml"
+        if project.is_file() and 'name = "colorkit"' in project.read_text(encoding="utf-8"):
+            wanted = ["-e", f"{{folder}}[lab]"]
+            sys.path.insert(0, str(folder))  # this kernel started before the installation
+            break
+    print("Installing colorkit; this takes some minutes, once.")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *wanted]
+    pip = subprocess.run(command, capture_output=True, text=True)
+    if pip.returncode:
+        raise RuntimeError(f"{{' '.join(command)}} failed:\\n{{pip.stderr[-2000:]}}")
+    importlib.invalidate_caches()"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,9 @@ def build_lesson(root: Path, name: str) -> Lesson:
     """
     path = Path(root) / SOURCES / f"{name}.py"
     cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
-    url = repository_url(root)
+    url = project_table(root).get("urls", {}).get("Repository")
+    if not url:
+        raise ValueError(f"{Path(root) / 'pyproject.toml'} has no Repository in [project.urls]")
     solution = _notebook(cells, url)
     for number, cell in enumerate(cells, 1):
         try:
@@ -58,37 +81,22 @@ def build_lesson(root: Path, name: str) -> Lesson:
     return Lesson(name, _notebook(cells, url), solution)
 
 
-def regions(source: str) -> list[tuple[int, int]]:
-    """The line numbers (from 1) of each pair of solution markers; ValueError for a lone marker."""
-    found, begin = [], None
-    for number, line in enumerate(source.splitlines(), 1):
-        text = line.strip()
-        if text not in (BEGIN, END):
-            continue
-        if (text == BEGIN) != (begin is None):
-            raise ValueError(f"{text!r} in line {number} has no partner")
-        if text == END:
-            found.append((begin, number))
-        begin = number if text == BEGIN else None
-    if begin is not None:
-        raise ValueError(f"{BEGIN!r} in line {begin} has no partner")
-    return found
-
-
 def without_answers(source: str) -> str:
-    """The source with each region, markers included, replaced by the stub at its indent.
-
-    Examples
-    --------
-    >>> print(without_answers("def f():\\n    ### BEGIN SOLUTION\\n    return 1\\n"
-    ...                       "    ### END SOLUTION"))
-    def f():
-        ...  # your code here
-    """
-    lines = source.split("\n")
-    for begin, end in reversed(regions(source)):
-        indent = re.match(r"\s*", lines[begin - 1]).group()
-        lines[begin - 1 : end] = [indent + STUB]
+    """The source with each region, markers included, replaced by the stub at its indent."""
+    lines, begin = [], 0  # the line in which a region begins; 0 outside of one
+    for number, line in enumerate(source.split("\n"), 1):
+        text = line.strip()
+        if text == (BEGIN if begin else END):
+            raise ValueError(f"{text!r} in line {number} has no partner")
+        if text == BEGIN:
+            begin = number
+            lines.append(line.rstrip().replace(BEGIN, STUB))
+        elif text == END:
+            begin = 0
+        elif not begin:
+            lines.append(line)
+    if begin:
+        raise ValueError(f"{BEGIN!r} in line {begin} has no partner")
     return "\n".join(lines)
 
 
@@ -98,7 +106,7 @@ def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
     for cell in cells:
         tags = list(cell.metadata.get("tags", []))
         metadata = {"tags": tags} if tags else {}
-        source = bootstrap_text(url) if "bootstrap" in tags else cell.source
+        source = BOOTSTRAP.format(url=url) if "bootstrap" in tags else cell.source
         if cell.cell_type == "code" and (nbgrader := _nbgrader(source, graded)):
             metadata["nbgrader"] = nbgrader
         digest = hashlib.sha256(f"{cell.cell_type}\n{source}".encode()).hexdigest()[:12]
@@ -106,11 +114,8 @@ def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
         identity = digest if ids[digest] == 1 else f"{digest}-{ids[digest]}"
         make = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
         built.append(make(source, metadata=metadata, id=identity))
-    notebook = nbformat.v4.new_notebook(
-        cells=built, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    )
-    notebook.nbformat_minor = 5
-    return notebook
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=built, metadata=metadata, nbformat_minor=5)
 
 
 def _nbgrader(source: str, graded: set[str]) -> dict | None:
@@ -146,20 +151,13 @@ def _executed_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def code_hash(notebook: NotebookNode) -> str:
-    """A hash of all that is executed.
-
-    Outputs are current while it is unchanged, so prose can be corrected, or a fork's address set,
-    without executing again.
-    """
+    """A hash of all that is executed: not of prose, nor of the address that a fork sets."""
     sources = [cell.source for cell in _executed_cells(notebook)]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
 def keep_outputs(built: NotebookNode, old: NotebookNode) -> None:
-    """Copy the outputs of `old` into `built` where the same code made them.
-
-    Code cells are then numbered as in a run from first to last.
-    """
+    """Copy the outputs of `old` into `built` if the same code made them, and number the cells."""
     made = old.metadata.get("colorkit", {})
     if made.get("executed") != code_hash(built) or code_hash(old) != code_hash(built):
         return
@@ -185,11 +183,8 @@ def read_notebook(path: Path) -> NotebookNode | None:
         return None
 
 
-def build_all(root: Path, wanted: str | list[str] | None = None) -> list[Lesson]:
-    """Build the wanted lessons (default: all) and write what changed.
-
-    An equal file is left alone, so that an open editor need not reload it.
-    """
+def build_all(root: Path, wanted: str = "") -> list[Lesson]:
+    """Build the wanted lessons (default: all) and write only what changed, for open editors."""
     names = select_lessons(lesson_ids(root), wanted)
     lessons = [build_lesson(root, name) for name in names]
     for lesson in lessons:
@@ -225,7 +220,7 @@ def difference(path: Path, built: NotebookNode) -> str:
     return "\n".join([f"{where}, cell {cell}: differs from its source: {AGAIN}", *lines])
 
 
-def check_all(root: Path, wanted: str | list[str] | None = None) -> list[str]:
+def check_all(root: Path, wanted: str = "") -> list[str]:
     """Each stored notebook that is not what its source makes, and each file that is no lesson's.
 
     Outputs are never compared; that a solution's outputs come from the present code is.

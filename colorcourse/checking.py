@@ -21,27 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from colorcourse.exercises import (
-    Case,
-    Exercise,
-    ExerciseError,
-    find,
-    is_strict,
-    put_aside,
-    replace,
-    source_tree,
-    stand_ins,
-    submissions,
-    written_functions,
-)
+from colorcourse import exercises
+from colorcourse.exercises import Case, Exercise, ExerciseError, is_strict, written_functions
 from colorkit import notebook
 
 
-class Stopped(Exception):
-    """A check that the student stopped."""
-
-
-class Runaway(Stopped):
+class Runaway(Exception):
     """An answer that comes to no end, or leaves Python: it is not called again."""
 
 
@@ -80,14 +65,14 @@ def _undecorated(name: str, cells: dict[str, Any]) -> Verdict | None:
     A function or class of the notebook has then the name of an earlier answer, or stands in the
     cell that ran before, without the line.
     """
-    answer, _ = submissions.get(name, (None, ()))
+    answer, _ = exercises.submissions.get(name, (None, ()))
     if answer is None:
         before = cells.get("In", [""])[:-1] or [""]  # IPython's sources of the cells that ran
         found = re.search(r"^(?:def|class) (\w+)", before[-1], re.MULTILINE)
         lost = found[1] if found and "@exercise" not in before[-1] else ""
     else:
         now, lost = cells.get(answer.__name__, answer), answer.__name__
-        own = {id(answer), id(stand_ins.get(answer))}
+        own = {id(answer), id(exercises.stand_ins.get(answer))}
         if id(now) in own or getattr(now, "__module__", "") != cells.get("__name__"):
             lost = ""
     text = f'The line @exercise("{name}") above {lost} is missing: put it back and run that cell.'
@@ -97,12 +82,12 @@ def _undecorated(name: str, cells: dict[str, Any]) -> Verdict | None:
 def grade(name: str) -> Verdict:
     """The verdict on the latest answer decorated with ``@exercise(name)``."""
     try:
-        spec = find(name)
+        spec = exercises.find(name)
     except KeyError as error:
         return Verdict("wrong", error.args[0])
-    if name not in submissions:
+    if name not in exercises.submissions:
         return Verdict("not done", "Run the cell that holds your answer first.")
-    answer, undone = submissions[name]
+    answer, undone = exercises.submissions[name]
     if undone:
         parts = f" ({', '.join(undone)} still to be written)" if spec.methods else ""
         text = f"Replace the dots with your answer{parts}, then run both cells."
@@ -112,19 +97,19 @@ def grade(name: str) -> Verdict:
 
 def grade_answer(spec: Exercise, answer: Callable | type) -> Verdict:
     """The verdict on one answer. Whatever the answer does, this returns."""
-    if answer in put_aside:
-        return Verdict("wrong", put_aside[answer])
+    if answer in exercises.put_aside:
+        return Verdict("wrong", exercises.put_aside[answer])
     try:
         hint = _borrowed(spec, answer) or _try_cases(spec, answer)
         if spec.judge is not None and not hint:
             hint, problem = _call(spec, answer, spec.judge, answer)
             hint = hint or problem
-    except Stopped as stop:
-        hint = str(stop)
-        if isinstance(stop, Runaway):
-            hint += " Until you change it, colorkit's own answer is used."
-            put_aside[answer] = hint
-            replace(spec, answer)
+    except KeyboardInterrupt:
+        hint = "You stopped the check before it was finished. Run it again."
+    except Runaway as runaway:
+        hint = f"{runaway} Until you change it, colorkit's own answer is used."
+        exercises.put_aside[answer] = hint
+        exercises.replace(spec, answer)
     except Exception as error:  # an answer may return an object that fails when it is looked at
         hint = f"Your answer could not be checked: {type(error).__name__}: {error}"
     return Verdict("wrong", hint) if hint else Verdict("right", "Well done.")
@@ -136,7 +121,7 @@ def _borrowed(spec: Exercise, answer: Callable | type) -> str | None:
         return None
     own = (spec.reference, *spec.own)
     for function in written_functions(spec, answer).values():
-        nodes = list(ast.walk(source_tree(function) or ast.Module([], [])))
+        nodes = list(ast.walk(exercises.source_tree(function) or ast.Module([], [])))
         names = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
         for node in nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -184,10 +169,8 @@ def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
     return Outcome(value, problem, changed)
 
 
-@functools.cache
-def listed_outcome(spec: Exercise, answer: Callable, case: Case) -> Outcome:
-    """What the reference or a listed answer gives on a case, computed once."""
-    return run_case(spec, answer, case)
+# What the reference or a listed answer gives on a case, computed once.
+listed_outcome = functools.cache(run_case)
 
 
 def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
@@ -200,10 +183,9 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
         return f"On {case.label}: {text}"
     if not outcome.changed:
         return None
-    return (
-        f"The result is right, but your function changed its argument number "
-        f"{outcome.changed[0] + 1} in place. Work on a new tensor: `x = x.clone()` makes one."
-    )
+    text = "The result is right, but your function changed its argument number"
+    advice = "Work on a new tensor: `x = x.clone()` makes one."
+    return f"{text} {outcome.changed[0] + 1} in place. {advice}"
 
 
 def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:
@@ -234,7 +216,7 @@ def _call(spec: Exercise, answer: Callable | type, function: Callable, *args) ->
                 return function(*args), ""
     except KeyboardInterrupt:
         if not late.is_set():
-            raise Stopped("You stopped the check before it was finished. Run it again.") from None
+            raise
         text = f"This took longer than {spec.time_limit:g} seconds and was stopped."
         raise Runaway(f"{text} Does a loop never end?") from None
     except (SystemExit, GeneratorExit):
@@ -350,9 +332,7 @@ def difference(expected: Any, got: Any, atol: float, rtol: float, nan_equal: boo
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return value.ndim == 0
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) or getattr(value, "ndim", None) == 0
 
 
 def _difference_of_tensors(expected: torch.Tensor, got: Any, atol, rtol, nan_equal) -> str:

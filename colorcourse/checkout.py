@@ -7,15 +7,11 @@ from pathlib import Path
 from colorkit.files import write_whole
 
 SOURCES, LESSONS, OWN = "solutions", "lessons", "my-lessons"
-LESSON_ID = re.compile(r"\d\d_[a-z0-9_]+")
 
 
-def find_root(start: Path | None = None) -> Path:
-    """The folder at or above `start` (default: the current one) whose pyproject.toml is colorkit's.
-
-    FileNotFoundError outside a checkout says what to do.
-    """
-    start = Path(start or Path.cwd()).resolve()
+def find_root() -> Path:
+    """The folder at or above the current one whose pyproject.toml is colorkit's."""
+    start = Path.cwd().resolve()
     for folder in (start, *start.parents):
         if project_table(folder).get("name") == "colorkit":
             return folder
@@ -34,32 +30,23 @@ def project_table(folder: Path) -> dict:
         return {}
 
 
-def repository_url(root: Path) -> str:
-    """`[project.urls] Repository` of the checkout, from which hosted notebooks install."""
-    url = project_table(root).get("urls", {}).get("Repository")
-    if not url:
-        raise ValueError(f"{Path(root) / 'pyproject.toml'} has no Repository in [project.urls]")
-    return url
-
-
 def lesson_ids(root: Path) -> list[str]:
     """The lessons that have a source, in order: ``["01_lab", ...]``."""
     stems = (path.stem for path in (Path(root) / SOURCES).glob("*.py"))
-    return sorted(stem for stem in stems if LESSON_ID.fullmatch(stem))
+    return sorted(stem for stem in stems if re.fullmatch(r"\d\d_[a-z0-9_]+", stem))
 
 
-def select_lessons(known: list[str], wanted: str | list[str] | None) -> list[str]:
-    """The known lessons that are wanted, by number or name; all where none is named.
+def select_lessons(known: list[str], wanted: str | None) -> list[str]:
+    """The known lessons that are wanted; all where none is named, ValueError for an unknown one.
 
-    Commas separate lessons in a string. ValueError for one that is not known.
+    `wanted` holds numbers or names, with commas between.
 
     Examples
     --------
     >>> select_lessons(["01_lab", "02_overfit"], "overfit,1")
     ['01_lab', '02_overfit']
     """
-    words = wanted.split(",") if isinstance(wanted, str) else list(wanted or [])
-    words = [Path(word.strip()).stem for word in words if word.strip()]
+    words = [Path(word.strip()).stem for word in (wanted or "").split(",") if word.strip()]
     chosen: set[str] = set() if words else set(known)
     for word in words:
         found = {name for name in known if word in (name, name[:2], name[:2].lstrip("0"), name[3:])}

@@ -37,11 +37,11 @@ def build(names: tuple[str, ...], check: bool) -> None:
     from colorcourse.build import build_all, check_all
 
     if check:
-        problems = check_all(root, list(names))
+        problems = check_all(root, ",".join(names))
         for problem in problems:
             click.echo(problem, err=True)
         raise SystemExit(1 if problems else 0)
-    for lesson in build_all(root, list(names)):
+    for lesson in build_all(root, ",".join(names)):
         parts = {"markdown": [], "code": []}
         for cell in lesson.solution.cells:
             parts[cell.cell_type].append(cell.source)
@@ -63,7 +63,8 @@ def execute(names: tuple[str, ...], profile: str, force: bool) -> None:
     from colorcourse.build import build_all
     from colorcourse.execute import execute_solutions
 
-    for name, run in execute_solutions(root, build_all(root, list(names)), profile, force):
+    lessons = build_all(root, ",".join(names))
+    for name, run in execute_solutions(root, lessons, profile, force):
         if run is None:
             click.echo(f"{name}: unchanged")
         elif run.failure is None:
@@ -103,9 +104,8 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--open/--no-open", "open_it", default=True, help="Whether to open JupyterLab.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def lab(open_it: bool, options: tuple[str, ...]) -> None:
+def lab(options: tuple[str, ...]) -> None:
     """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there.
 
     Further OPTIONS are JupyterLab's own: --port 9000, --no-browser, --allow-root in a container.
@@ -113,9 +113,8 @@ def lab(open_it: bool, options: tuple[str, ...]) -> None:
     root = find_root()
     for name, copied in copy_lessons(root).items():
         click.echo(f"copied {OWN}/{name}" if copied else f"kept   {OWN}/{name} (yours)")
-    if open_it:
-        command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root / OWN}"]
-        try:
-            raise SystemExit(subprocess.call([*command, *options], cwd=root / OWN))
-        except KeyboardInterrupt:  # Ctrl-C is how one leaves
-            raise SystemExit(0) from None
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root / OWN}"]
+    try:
+        raise SystemExit(subprocess.call([*command, *options], cwd=root / OWN))
+    except KeyboardInterrupt:  # Ctrl-C is how one leaves
+        raise SystemExit(0) from None

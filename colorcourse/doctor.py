@@ -6,7 +6,6 @@ be able to say so.
 
 import base64
 import io
-import itertools
 import json
 import os
 import platform
@@ -138,8 +137,8 @@ def probe_fit() -> str:
         torch.manual_seed(0)
         light = torch.rand(8, 1, 64, 64).to(device)
         layers = []
-        for before, after in itertools.pairwise([1, 32, 32, 32]):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+        for channels in (1, 32, 32):
+            layers += [nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU()]
         network = nn.Sequential(*layers, nn.Conv2d(32, 2, 3, padding=1)).to(device)
     batch = light, torch.cat([light * 2 - 1, 1 - light], dim=1)
     losses = fit(network, lambda: batch, 3, lr=1e-3)  # the first steps warm up

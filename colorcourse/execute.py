@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +57,9 @@ def execute_notebook(path: Path, profile: str, strict: bool) -> Run:
         variables = _own_kernel(Path(folder), peak)
         variables |= {"COLORKIT_PROFILE": profile, "COLORKIT_STRICT": str(int(strict))}
         started = time.monotonic()
-        with log.open("wb") as stream, _terminated_as_interrupted():
+        # SIGTERM, which would end Python at once, unwinds it as Ctrl-C does.
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        with log.open("wb") as stream:
             pipes = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
             process = subprocess.Popen(command, **pipes, env=os.environ | variables)
             try:
@@ -68,6 +70,7 @@ def execute_notebook(path: Path, profile: str, strict: bool) -> Run:
                 failed, reason = True, f"killed after {lesson_seconds} s, the lesson's limit"
             finally:  # also on Ctrl-C and SIGTERM: leave no kernel behind
                 _kill_tree(process)
+                signal.signal(signal.SIGTERM, before)
         seconds = time.monotonic() - started
         notebook = build.read_notebook(output)
         cells = [] if notebook is None else notebook.cells  # papermill lets sys.exit() pass
@@ -93,16 +96,6 @@ def _own_kernel(folder: Path, peak: Path) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, which would end Python at once, unwinds it as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _kill_tree(process: subprocess.Popen) -> None:
@@ -171,9 +164,8 @@ def execute_solutions(
                 write_whole(path, text)
             else:
                 sizes = [len(json.dumps(cell.get("outputs", []))) for cell in made.cells]
-                message = (
-                    f"not stored: {len(text) / 1e6:.2f} MB, at most 1 is allowed; this cell's "
-                )
-                message += f"outputs take {max(sizes) / 1e3:.0f} KB: show smaller or fewer pictures"
-                run = replace(run, failure=Failure(sizes.index(max(sizes)) + 1, message))
+                found = f"not stored: {len(text) / 1e6:.2f} MB, at most 1 is allowed"
+                asks = f"outputs take {max(sizes) / 1e3:.0f} KB: show smaller or fewer pictures"
+                failure = Failure(sizes.index(max(sizes)) + 1, f"{found}; this cell's {asks}")
+                run = replace(run, failure=failure)
         yield lesson.name, run

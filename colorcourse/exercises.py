@@ -57,13 +57,11 @@ class Exercise:
     rtol: float = 1e-4
     wrong: tuple[Answer, ...] = ()  # known mistakes, recognised because they give the same values
     right: tuple[Answer, ...] = ()
-    # `form(value, args)` is compared instead of the value that an answer returned, with the case's
-    # arguments as they are after the call: to bring results of several kinds into one (a sparse
-    # and a dense tensor), to compare gradients too, or to see what the call has left behind. The
-    # reference, the listed answers and the student's all go through it; None does not.
+    # `form(value, args)` of what any answer returned (not of None) is compared instead, with the
+    # arguments as they are after the call: to bring results of several kinds (a sparse and a dense
+    # tensor) into one, to compare gradients too, or to see what the call has left behind.
     form: Callable[[Any, tuple], Any] | None = None
-    # For what cases cannot say (loops, networks): takes an answer that has passed them, returns
-    # the hint, or None where it is right.
+    # For what cases cannot say: takes an answer that has passed them; the hint, or None if right.
     judge: Callable[[Any], str | None] | None = None
     methods: tuple[str, ...] = ()  # of a class: what the student writes
     own: tuple[Callable, ...] = ()  # functions that are the answer, beside the reference

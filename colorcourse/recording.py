@@ -41,7 +41,7 @@ def record(key: str, value: Any, unit: str = "") -> None:
     _taken[key] = {"value": number, "unit": unit}
     line = f"{key} = {number:.4g} {unit}".rstrip()
     page = f"<div><code>{html.escape(key)}</code> = <b>{number:.4g}</b> {html.escape(unit)}</div>"
-    finite = number if math.isfinite(number) else None  # JSON has no NaN
+    finite = number if math.isfinite(number) else None  # JSON has no NaN: "text" has
     _show(line, page, {MIME: {"key": key, "value": finite, "unit": unit, "text": f"{number}"}})
 
 
@@ -64,17 +64,13 @@ def _show(text: str, page: str, data: dict[str, Any]) -> None:
 
 
 def recorded(notebook: Any) -> dict[str, dict[str, Any]]:
-    """``{key: {"value", "unit"}}`` of all records in an executed notebook; the last of a key wins.
-
-    A value that was not finite comes back as NaN or infinity.
-    """
+    """``{key: {"value", "unit"}}`` of an executed notebook; of a key the last record wins."""
     numbers = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {}).get(MIME)
             if data is not None:
-                value = float(data["text"] if data["value"] is None else data["value"])
-                numbers[data["key"]] = {"value": value, "unit": data["unit"]}
+                numbers[data["key"]] = {"value": float(data["text"]), "unit": data["unit"]}
     return numbers
 
 
@@ -86,10 +82,7 @@ def read_expected() -> dict[str, Any]:
 
 
 def expected_bounds(lesson: str, profile: str, device: str) -> dict[str, tuple[float, float]]:
-    """(low, high) of every number that a lesson is expected to record.
-
-    A device's own bounds go before those of the CPU.
-    """
+    """(low, high) of every number expected of a lesson: the device's own, else the CPU's."""
     devices = read_expected().get(lesson, {}).get(profile, {})
     table = devices.get("cpu", {}) | devices.get(device, {})
     return {key: tuple(bound) for key, bound in table.items() if key != "seconds"}
@@ -104,22 +97,15 @@ def judge_numbers(
 
     A number that is not finite, or that was expected but not recorded, is never ok. One without
     bounds is ok unless `strict`.
-
-    Examples
-    --------
-    >>> judge_numbers({"mse": {"value": 5.0, "unit": "ab²"}}, {"mse": (0.0, 4.0)}, strict=False)
-    {'mse': {'value': 5.0, 'unit': 'ab²', 'low': 0.0, 'high': 4.0, 'ok': False}}
     """
     judged = {}
     for key in dict.fromkeys([*numbers, *bounds]):
-        number = numbers.get(key, {"value": None, "unit": ""})
+        number = numbers.get(key, {"value": math.nan, "unit": ""})
         low, high = bounds.get(key, (None, None))
-        value = number["value"]
-        if value is None or not math.isfinite(value):
-            value, ok = None, False
-        else:
-            ok = not strict if low is None else low <= value <= high
-        judged[key] = {"value": value, "unit": number["unit"], "low": low, "high": high, "ok": ok}
+        ok = not strict if low is None else low <= number["value"] <= high
+        judged[key] = {**number, "low": low, "high": high, "ok": ok}
+        if not math.isfinite(number["value"]):
+            judged[key] |= {"value": None, "ok": False}
     return judged
 
 

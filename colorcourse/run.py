@@ -35,7 +35,7 @@ class Plan:
 
 
 def run_course(
-    plan: Plan, wanted: str | list[str] | None = None, say: Callable[[str], None] = print
+    plan: Plan, wanted: str | None = None, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Run the wanted lessons (default: all), whatever fails; write and return the results.
 
@@ -84,17 +84,16 @@ def _run_lesson(plan: Plan, path: Path, device: str) -> dict[str, Any]:
     if run.failure is not None:  # what it did not reach is not missing besides
         bounds = {key: bound for key, bound in bounds.items() if key in numbers}
     judged = judge_numbers(numbers, bounds, plan.strict)
-    wrong = {key: number for key, number in judged.items() if not number["ok"]}
+    wrong = [f"{key} = {' '.join(number_texts(n))}" for key, n in judged.items() if not n["ok"]]
+    failure = run.failure
+    if failure is None and wrong:
+        failure = Failure(None, "; ".join(wrong))
     entry: dict[str, Any] = {
-        "ok": run.failure is None and not wrong,
+        "ok": failure is None,
         "seconds": round(run.seconds, 2),
         "peak_mb": run.peak_mb and round(run.peak_mb),
         "numbers": judged,
     }
-    failure = run.failure
-    if failure is None and wrong:
-        texts = (f"{key} = {' '.join(number_texts(number))}" for key, number in wrong.items())
-        failure = Failure(None, "; ".join(texts))
     if failure is not None:
         entry["error"] = {"lesson": path.stem, **asdict(failure)}
     if run.notebook is not None:
