@@ -1,11 +1,15 @@
 """Fixtures for all tests."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: each, and what it starts, one thread
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -25,10 +29,38 @@ def seeded() -> None:
     notebook.STAND_INS.clear()
 
 
+@pytest.fixture
+def one_thread():
+    """So that sums are the same bits in every process."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def figures_closed():
+    """Whatever figure a test leaves open is closed after it."""
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+def python(*arguments: object, folder: Path = ROOT, **variables: str):
+    """What a Python with these arguments did: its exit status and all that it printed."""
+    command = [sys.executable, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    options = {"cwd": folder, "env": environment, "timeout": 900}
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
 @pytest.fixture(scope="session")
 def photos() -> Path:
     """The folder of real photographs for tests; they are not part of the project."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    beside = ROOT.parent / "shared" / "data"
     folder = Path(os.environ.get("COLORKIT_TEST_PHOTOS", beside))
     if not folder.is_dir():
         pytest.skip(f"no photographs in {folder}: set COLORKIT_TEST_PHOTOS to a folder of them")
@@ -55,3 +87,23 @@ def made_photographs(tmp_path_factory) -> Path:
     (folder / "class2" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "notes.txt").write_text("not a picture")
     return folder
+
+
+@pytest.fixture(scope="session")
+def store(made_photographs, tmp_path_factory):
+    """The made pictures, prepared at 32 x 32: 480 to train, 60 to validate, 60 to test."""
+    from colorkit.data.prepare import prepare
+
+    out = tmp_path_factory.mktemp("store") / "made"
+    return prepare(made_photographs, out, size=32, workers=1)[0]
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory):
+    """A store of 24 made pictures, 32 x 32."""
+    from colorkit.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("small")
+    for i in range(24):
+        colourful(i).save(folder / f"{i:02d}.png")
+    return prepare(folder, tmp_path_factory.mktemp("stores") / "small", size=32, workers=1)[0]

@@ -131,13 +131,8 @@ def test_audit_through_the_command_line(made_photographs, tmp_path):
     ran = CliRunner().invoke(data, [*arguments, "--json", str(tmp_path / "a.json")])
     assert ran.exit_code == 0, ran.output
     records = json.loads((tmp_path / "a.json").read_text())
+    assert sum(r["verdict"] != "ok" for r in records) == 4  # which: tests/test_prepare.py
     assert len(records) == 604
-    assert {r["file"]: r["verdict"] for r in records if r["verdict"] != "ok"} == {
-        "class0/0000.jpg": "duplicate",  # "0000-again.png" comes first by name
-        "class1/gray.jpg": "gray",
-        "class2/cut.jpg": "truncated",
-        "notes.txt": "not a picture",
-    }
     assert "mean chroma" in ran.output
 
 

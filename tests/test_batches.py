@@ -8,16 +8,8 @@ from skimage.color import rgb2lab
 from colorkit import batches as module
 from colorkit.batches import Batches
 from colorkit.color import rgb_to_lab
-from colorkit.data.prepare import prepare
-from colorkit.data.store import Store
 from colorkit.worlds import orchard
 from tests.training_demo import pictures
-
-
-@pytest.fixture(scope="module")
-def store(made_photographs, tmp_path_factory) -> Store:
-    out = tmp_path_factory.mktemp("store") / "made"
-    return prepare(made_photographs, out, size=32, workers=1)[0]
 
 
 @pytest.fixture

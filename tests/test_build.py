@@ -9,13 +9,7 @@ import nbformat
 import pytest
 
 from colorcourse import exercises
-from colorcourse.build import (
-    build_all,
-    check_all,
-    code_hash,
-    keep_outputs,
-    read_notebook,
-)
+from colorcourse.build import build_all, check_all, code_hash, keep_outputs, read_notebook
 from colorcourse.checkout import copy_lessons
 from tests.demo import DOUBLE, SOURCE, make_checkout
 

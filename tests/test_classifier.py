@@ -153,10 +153,3 @@ def test_objective_is_the_definition_with_the_weights_of_the_true_bins(net, batc
     assert objective(net, batch).item() == pytest.approx(expected.item(), rel=1e-4)
     with pytest.raises(ValueError, match="one a bin"):
         Classification(weights=torch.ones(1, 1, 8, 8))
-
-
-def test_shares_of_a_batch_average_to_the_whole_batch(net, batch):
-    """So the gradients that several processes average are those of one."""
-    weighted = Classification(weights=torch.rand(313) * 5)
-    shares = [weighted(net, tuple(plane[k::2] for plane in batch)) for k in (0, 1)]
-    assert weighted(net, batch).item() == pytest.approx(sum(shares).item() / 2, rel=1e-5)

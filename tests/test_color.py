@@ -12,55 +12,13 @@ from skimage import data
 from skimage.color import colorconv
 
 from colorkit import bins, color
-
-# Sharma, Wu, Dalal (2005), table 1: L1 a1 b1 L2 a2 b2 dE00
-SHARMA = """
-50.0000 2.6772 -79.7751 50.0000 0.0000 -82.7485 2.0425
-50.0000 3.1571 -77.2803 50.0000 0.0000 -82.7485 2.8615
-50.0000 2.8361 -74.0200 50.0000 0.0000 -82.7485 3.4412
-50.0000 -1.3802 -84.2814 50.0000 0.0000 -82.7485 1.0000
-50.0000 -1.1848 -84.8006 50.0000 0.0000 -82.7485 1.0000
-50.0000 -0.9009 -85.5211 50.0000 0.0000 -82.7485 1.0000
-50.0000 0.0000 0.0000 50.0000 -1.0000 2.0000 2.3669
-50.0000 -1.0000 2.0000 50.0000 0.0000 0.0000 2.3669
-50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0009 7.1792
-50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0010 7.1792
-50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0011 7.2195
-50.0000 2.4900 -0.0010 50.0000 -2.4900 0.0012 7.2195
-50.0000 -0.0010 2.4900 50.0000 0.0009 -2.4900 4.8045
-50.0000 -0.0010 2.4900 50.0000 0.0010 -2.4900 4.8045
-50.0000 -0.0010 2.4900 50.0000 0.0011 -2.4900 4.7461
-50.0000 2.5000 0.0000 50.0000 0.0000 -2.5000 4.3065
-50.0000 2.5000 0.0000 73.0000 25.0000 -18.0000 27.1492
-50.0000 2.5000 0.0000 61.0000 -5.0000 29.0000 22.8977
-50.0000 2.5000 0.0000 56.0000 -27.0000 -3.0000 31.9030
-50.0000 2.5000 0.0000 58.0000 24.0000 15.0000 19.4535
-50.0000 2.5000 0.0000 50.0000 3.1736 0.5854 1.0000
-50.0000 2.5000 0.0000 50.0000 3.2972 0.0000 1.0000
-50.0000 2.5000 0.0000 50.0000 1.8634 0.5757 1.0000
-50.0000 2.5000 0.0000 50.0000 3.2592 0.3350 1.0000
-60.2574 -34.0099 36.2677 60.4626 -34.1751 39.4387 1.2644
-63.0109 -31.0961 -5.8663 62.8187 -29.7946 -4.0864 1.2630
-61.2901 3.7196 -5.3901 61.4292 2.2480 -4.9620 1.8731
-35.0831 -44.1164 3.7933 35.0232 -40.0716 1.5901 1.8645
-22.7233 20.0904 -46.6940 23.0331 14.9730 -42.5619 2.0373
-36.4612 47.8580 18.3852 36.2715 50.5065 21.2231 1.4146
-90.8027 -2.0831 1.4410 91.1528 -1.6435 0.0447 1.4441
-90.9257 -0.5406 -0.9208 88.6381 -0.8985 -0.7239 1.5381
-6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377
-2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
-"""
+from tests.conftest import ROOT
 
 
 @pytest.fixture
 def picture() -> torch.Tensor:
     """A photograph, (1, 3, 200, 300) uint8."""
     return torch.from_numpy(data.chelsea()[50:250, 100:400].copy()).permute(2, 0, 1)[None]
-
-
-@pytest.fixture
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
 
 
 def linear_light(lab: np.ndarray) -> np.ndarray:
@@ -73,12 +31,6 @@ def beyond(L: np.ndarray, hue: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     ab = chroma * np.cos(hue), chroma * np.sin(hue)
     linear = linear_light(np.stack(np.broadcast_arrays(L, *ab), -1))
     return np.maximum(-linear, linear - 1).max(-1)
-
-
-def pixels(L: torch.Tensor, hue: torch.Tensor, chroma: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Colours (P,) as a picture of P pixels: L (1, 1, 1, P) and ab (1, 2, 1, P)."""
-    ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()])
-    return L.view(1, 1, 1, -1), ab.view(1, 2, 1, -1)
 
 
 # Conversion -----------------------------------------------------------------------------------
@@ -103,10 +55,8 @@ def test_dtypes_layouts_and_batches_give_the_same(picture):
     expected = color.rgb_to_lab(picture)
     doubled = color.rgb_to_lab(picture.double() / 255)
     torch.testing.assert_close(doubled, expected, atol=1e-3, rtol=0)
-    batch = torch.cat([picture, picture.flip(-1)]).contiguous(memory_format=torch.channels_last)
-    both = color.rgb_to_lab(batch)
-    torch.testing.assert_close(both, torch.cat([expected, expected.flip(-1)]))
-    assert both.is_contiguous()
+    batch = picture.contiguous(memory_format=torch.channels_last)
+    assert color.rgb_to_lab(batch).is_contiguous()
     many = color.rgb_to_lab(picture.expand(5, -1, -1, -1))  # more than fit into a part
     torch.testing.assert_close(many, expected.expand(5, -1, -1, -1))
     torch.testing.assert_close(color.lab_to_rgb(many)[3:4], color.lab_to_rgb(expected))
@@ -117,8 +67,8 @@ def test_dtypes_layouts_and_batches_give_the_same(picture):
     assert color.lab_to_rgb(expected[..., :0]).shape == (1, 3, 200, 0)
 
 
-def test_decoding_agrees_with_scikit_image_and_clips(generator):
-    lab = torch.rand(1, 100, 100, 3, generator=generator) * torch.tensor([100.0, 120, 120])
+def test_decoding_agrees_with_scikit_image_and_clips():
+    lab = torch.rand(1, 100, 100, 3) * torch.tensor([100.0, 120, 120])
     lab = lab - torch.tensor([0, 60.0, 60])
     linear = linear_light(lab.double().numpy())
     valid = torch.from_numpy((linear >= 0).all(-1) & (linear <= 1).all(-1))
@@ -143,13 +93,13 @@ def test_gamma_both_ways():
 # Gradients ------------------------------------------------------------------------------------
 
 
-def test_gradients_are_the_derivatives_of_scikit_images_functions(generator):
-    rgb = torch.rand(1, 8, 8, 3, generator=generator) * 0.9 + 0.05
+def test_gradients_are_the_derivatives_of_scikit_images_functions():
+    rgb = torch.rand(1, 8, 8, 3) * 0.9 + 0.05
     rgb[:, :2] = 0.002 + 0.03 * rgb[:, :2]  # the straight pieces too
     lab = torch.from_numpy(sk.rgb2lab(rgb.double().numpy())).float()
     cases = (color.rgb_to_lab, sk.rgb2lab, rgb, 1e-6), (color.lab_to_rgb, sk.lab2rgb, lab, 1e-4)
     for ours, theirs, x, step in cases:
-        weights, way = (torch.rand(1, 8, 8, 3, generator=generator) for _ in range(2))
+        weights, way = (torch.rand(1, 8, 8, 3) for _ in range(2))
         given = x.clone().requires_grad_()
         (ours(given.movedim(-1, 1)).movedim(1, -1) * weights).sum().backward()
         ahead, behind = (theirs((x.double() + s * step * way).numpy()) for s in (1, -1))
@@ -192,8 +142,8 @@ def test_gradients_of_differences_are_finite(difference, where):
 
 
 @pytest.mark.parametrize("difference", [color.delta_e76, color.ciede2000])
-def test_gradients_of_differences_are_the_derivative(difference, generator):
-    one, other = (torch.rand(2, 2, 3, 2, 2, generator=generator).double() * 60 + 5).unbind(0)
+def test_gradients_of_differences_are_the_derivative(difference):
+    one, other = (torch.rand(2, 2, 3, 2, 2).double() * 60 + 5).unbind(0)
     assert torch.autograd.gradcheck(difference, (one.requires_grad_(), other.requires_grad_()))
 
 
@@ -201,15 +151,15 @@ def test_gradients_of_differences_are_the_derivative(difference, generator):
 
 
 def test_ciede2000_gives_the_published_34_pairs():
-    rows = torch.tensor(np.array([row.split() for row in SHARMA.strip().split("\n")], dtype=float))
+    rows = torch.from_numpy(np.loadtxt(ROOT / "tests" / "ciede2000.txt"))
     ours = color.ciede2000(rows[:, :3, None, None], rows[:, 3:6, None, None])
     assert ours.shape == (34, 1, 1, 1)
     assert ours.dtype == torch.float64
     torch.testing.assert_close(ours.flatten(), rows[:, 6], atol=1e-4, rtol=0)
 
 
-def test_differences_are_symmetric_and_scikit_images(generator):
-    one, other = torch.rand(2, 3, 3, 20, 30, generator=generator, dtype=torch.float64).unbind(0)
+def test_differences_are_symmetric_and_scikit_images():
+    one, other = torch.rand(2, 3, 3, 20, 30, dtype=torch.float64).unbind(0)
     scale = torch.tensor([100.0, 200, 200], dtype=torch.float64).view(3, 1, 1)
     shift = torch.tensor([0.0, 100, 100], dtype=torch.float64).view(3, 1, 1)
     one, other = one * scale - shift, other * scale - shift
@@ -230,9 +180,9 @@ def test_differences_are_symmetric_and_scikit_images(generator):
 # The gamut ------------------------------------------------------------------------------------
 
 
-def test_a_million_colours_are_fitted(generator):
-    L = torch.rand(4, 1, 500, 500, generator=generator) * 100
-    ab = torch.rand(4, 2, 500, 500, generator=generator) * 300 - 150
+def test_a_million_colours_are_fitted():
+    L = torch.rand(4, 1, 500, 500) * 100
+    ab = torch.rand(4, 2, 500, 500) * 300 - 150
     before = L.clone(), ab.clone()
     fitted = color.fit_gamut(L, ab)
     assert torch.equal(L, before[0])
@@ -269,13 +219,14 @@ KINDS = {  # L, hue in degrees, and chroma, from and to
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scans_of_rays_find_the_same_edges(kind, generator):
+def test_scans_of_rays_find_the_same_edges(kind):
     """The largest chroma up to the given one, and the first exit, in steps of 1/4000."""
     low, high = (torch.tensor(x, dtype=torch.float64)[:, None] for x in KINDS[kind])
-    unit = torch.rand(3, 200, generator=generator, dtype=torch.float64)
+    unit = torch.rand(3, 200, dtype=torch.float64)
     L, hue, chroma = low + unit * (high - low)
     hue = torch.deg2rad(hue)
-    fitted = torch.hypot(*color.fit_gamut(*pixels(L, hue, chroma))[0, :, 0]).numpy()
+    ab = torch.stack([chroma * hue.cos(), chroma * hue.sin()]).view(1, 2, 1, -1)
+    fitted = torch.hypot(*color.fit_gamut(L.view(1, 1, 1, -1), ab)[0, :, 0]).numpy()
     first = color.max_chroma(L, hue).numpy()
     L, hue, share = L.numpy()[:, None], hue.numpy()[:, None], np.linspace(0, 1, 4001)
     steps = share * chroma.numpy()[:, None]
@@ -291,9 +242,9 @@ def test_scans_of_rays_find_the_same_edges(kind, generator):
     assert (first <= most + 1e-5).all()
 
 
-def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits(generator):
-    L = torch.rand(1, 1, 100, 100, generator=generator) * 100
-    ab = torch.rand(1, 2, 100, 100, generator=generator) * 200 - 100
+def test_fitted_colours_keep_their_lightness_once_stored_in_8_bits():
+    L = torch.rand(1, 1, 100, 100) * 100
+    ab = torch.rand(1, 2, 100, 100) * 200 - 100
     rgb = color.lab_to_rgb(color.join_lab(L, color.fit_gamut(L, ab)))
     assert (color.rgb_to_lab(rgb)[:, :1] - L).abs().max() < 0.1
     stored = (rgb * 255).round().to(torch.uint8)
@@ -337,52 +288,38 @@ def test_rays_along_the_axes_and_huge_chromas():
 
 
 @pytest.mark.parametrize(
-    ("rgb", "error", "says"),
+    ("call", "error", "says"),
     [
-        (np.zeros((2, 2, 3)), TypeError, "torch tensor.*ndarray"),
-        (torch.zeros(3, 4, 4), ValueError, r"\(3, 4, 4\).*x\[None\]"),
-        (torch.zeros(1, 4, 4, 3), ValueError, "movedim"),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.int64), TypeError, "int64"),
-        (torch.full((1, 3, 4, 4), 255.0), ValueError, "divide bytes by 255.*255"),
-        (torch.full((1, 3, 4, 4), -1.0), ValueError, "normalisation.*-1"),
-        (torch.full((1, 3, 4, 4), float("nan")), ValueError, "nan"),
-        (torch.full((1, 3, 4, 4), float("inf")), ValueError, "inf"),
+        (lambda _: color.rgb_to_lab(np.zeros((2, 2, 3))), TypeError, "torch tensor.*ndarray"),
+        (lambda lab: color.rgb_to_lab(lab[0]), ValueError, r"\(3, 2, 2\).*x\[None\]"),
+        (lambda _: color.rgb_to_lab(torch.zeros(1, 4, 4, 3)), ValueError, "movedim"),
+        (lambda lab: color.rgb_to_lab(lab.long()), TypeError, "int64"),
+        (lambda lab: color.rgb_to_lab(lab + 205), ValueError, "divide bytes by 255.*255"),
+        (lambda lab: color.rgb_to_lab(lab - 51), ValueError, "normalisation.*-1"),
+        (lambda lab: color.rgb_to_lab(lab * math.nan), ValueError, "nan"),
+        (lambda lab: color.rgb_to_lab(lab * math.inf), ValueError, "inf"),
+        (lambda lab: color.lab_to_rgb(lab.byte()), TypeError, "uint8"),
+        (lambda lab: color.lab_to_rgb(lab * 3), ValueError, r"\[0, 100\].*150"),
+        (lambda lab: color.lab_to_rgb(lab * math.nan), ValueError, "nan"),
+        (lambda lab: color.delta_e76(lab, lab[..., :1]), ValueError, "agree"),
+        (lambda lab: color.ciede2000(lab, lab * math.nan), ValueError, "finite"),
+        (lambda lab: color.delinearize(lab * math.inf), ValueError, "finite"),
+        (lambda lab: color.fit_gamut(lab[:, :1] - 51, lab[:, 1:]), ValueError, r"\[0, 100\].*-1"),
+        (lambda lab: color.fit_gamut(lab[:, :1], lab[:, 1:] * math.nan), ValueError, "finite"),
+        (lambda lab: color.fit_gamut(lab[:, 1:], lab[:, 1:]), ValueError, r"\(1, 2, 2, 2\)"),
+        (lambda lab: color.out_of_gamut(lab[:, :1], lab[:, 1:, :1]), ValueError, "agree"),
+        (lambda lab: color.max_chroma(lab + 70, lab), ValueError, r"\[0, 100\].*120"),
+        (lambda lab: color.max_chroma(lab, lab * math.nan), ValueError, "finite"),
     ],
 )
-def test_pictures_that_are_refused(rgb, error, says):
+def test_what_is_no_colour_is_refused(call, error, says):
     with pytest.raises(error, match=says):
-        color.rgb_to_lab(rgb)
+        call(torch.full((1, 3, 2, 2), 50.0))
 
 
 def test_rounding_beyond_the_range_is_accepted():
     rgb = torch.tensor([[-5e-5, 0.5, 1.00005], [1.00005] * 3]).view(2, 3, 1, 1)
     torch.testing.assert_close(color.lab_to_rgb(color.rgb_to_lab(rgb)), rgb, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda lab: color.lab_to_rgb(lab * 3), r"\[0, 100\].*150"),
-        (lambda lab: color.lab_to_rgb(lab * math.nan), "nan"),
-        (lambda lab: color.delta_e76(lab, lab[..., :1]), "agree"),
-        (lambda lab: color.ciede2000(lab, lab * math.nan), "finite"),
-        (lambda lab: color.delinearize(lab * math.inf), "finite"),
-        (lambda lab: color.fit_gamut(lab[:, :1] - 51, lab[:, 1:]), r"\[0, 100\].*-1"),
-        (lambda lab: color.fit_gamut(lab[:, :1], lab[:, 1:] * math.nan), "finite"),
-        (lambda lab: color.fit_gamut(lab[:, 1:], lab[:, 1:]), r"\(1, 2, 2, 2\)"),
-        (lambda lab: color.out_of_gamut(lab[:, :1], lab[:, 1:, :1]), "agree"),
-        (lambda lab: color.max_chroma(lab + 70, lab), r"\[0, 100\].*120"),
-        (lambda lab: color.max_chroma(lab, lab * math.nan), "finite"),
-    ],
-)
-def test_lab_that_is_refused(call, says):
-    with pytest.raises(ValueError, match=says):
-        call(torch.full((1, 3, 2, 2), 50.0))
-
-
-def test_bytes_are_no_lab():
-    with pytest.raises(TypeError, match="uint8"):
-        color.lab_to_rgb(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
 
 
 # Compilers ------------------------------------------------------------------------------------
@@ -442,7 +379,6 @@ def test_constants_are_exact_in_a_process_of_another_default_dtype():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lab = color.rgb_to_lab(torch.tensor([[[[255]], [[0]], [[0]]]], dtype=torch.uint8))
-    assert sk.rgb2lab([[[1.0, 0, 0]]]).ravel() == pytest.approx(lab.ravel().numpy(), abs=1e-3)
     weights = bins.SoftEncoder()(lab[:, 1:]).weights.ravel().sort().values[-2:]
     found = [float(x) for x in ran.stdout.split()]
     assert found == pytest.approx([*lab.ravel().tolist(), *weights.tolist()], abs=1e-4)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from colorkit import device as module
 from colorkit.device import Precision, has_fast_bf16, pick_precision
@@ -52,13 +51,6 @@ def test_channels_last_follows_onednn(monkeypatch):
             torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability
         )
         assert pick_precision(CPU).layout is layout
-
-
-def test_autocast_computes_in_bf16_only_when_it_is_on():
-    layer, L = nn.Conv2d(1, 2, 3), torch.zeros(1, 1, 8, 8)
-    for bf16, expected in ((False, torch.float32), (True, torch.bfloat16)):
-        with Precision(CPU, bf16=bf16).autocast():
-            assert layer(L).dtype is expected
 
 
 def test_place_changes_dtype_and_order_in_memory_and_leaves_labels():

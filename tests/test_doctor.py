@@ -3,9 +3,7 @@
 import base64
 import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import click.testing
@@ -14,8 +12,8 @@ import pytest
 
 from colorcourse import doctor
 from colorkit import device, plots
+from tests.conftest import ROOT, python
 
-ROOT = Path(__file__).parents[1]
 probe_fit = doctor.probe_fit
 
 
@@ -143,13 +141,7 @@ def test_the_command_runs_without_torch_for_a_user_without_a_name_or_home(tmp_pa
         "from colorkit.cli import main\n"
         "import sys; sys.argv = ['colorkit', 'doctor']; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = python("-c", code, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     assert done.returncode == 1
     assert "FAIL  torch   OSError: [WinError 126] c10.dll" in done.stdout, done.stderr
     assert re.search(r"(?m)^\d of 6 failed$", done.stdout)

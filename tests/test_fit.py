@@ -18,26 +18,10 @@ from torch import nn
 
 from colorkit.batches import Batches
 from colorkit.fit import Diverged, fit, rate_share
-from tests.training_demo import (
-    Crash,
-    Net,
-    crash_at,
-    mse,
-    pictures,
-    rows,
-    same_weights,
-    train,
-)
+from tests.training_demo import Crash, Net, crash_at, mse, pictures, rows, same_weights, train
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # The loop
@@ -89,13 +73,6 @@ def test_training_lowers_the_loss_and_the_validation_and_keeps_what_is_frozen():
     assert checked.iloc[-1] < checked.iloc[0]
     assert torch.equal(model.first.weight, before)
     assert all(modes)  # validation puts back the mode
-
-
-def test_validation_weighs_pictures_alike_in_an_incomplete_batch():
-    run = train(steps=1)
-    whole = next(Batches(pictures(7, seed=9), 7, in_order=True)())
-    with torch.no_grad():
-        assert run.history[0]["validation"] == pytest.approx(float(mse(run.model, whole)), rel=1e-5)
 
 
 def test_a_sum_is_divided_by_its_weight():
@@ -232,18 +209,12 @@ def test_a_thread_can_train():
     assert results[0].stopped == "finished"
 
 
-def test_a_finished_run_returns_at_once_with_its_weights(tmp_path):
-    run = train(tmp_path, steps=10)
-    again = train(tmp_path, steps=10, callbacks=[crash_at(11)])
-    assert again.stopped == "finished"
-    assert same_weights(run, again)
-
-
 # What is refused
 
 
-def test_another_run_is_not_taken_up(tmp_path):
-    train(tmp_path, steps=10)
+def test_a_finished_run_is_given_back_at_once_and_another_is_not_taken_up(tmp_path):
+    run = train(tmp_path, steps=10)
+    assert same_weights(run, train(tmp_path, steps=10, callbacks=[crash_at(11)]))
     with pytest.raises(ValueError, match="holds a run"):
         train(tmp_path, steps=10, resume=False)
     with pytest.raises(ValueError, match=r"last\.pt .*lr was 0\.001, is now 0\.5"):

@@ -14,32 +14,15 @@ from colorkit.fit import Diverged, fit
 from colorkit.gan import GanWarning, fit_gan
 from colorkit.losses import l2
 from colorkit.models import ImageDiscriminator, PatchDiscriminator, UNet
-from tests.training_demo import (
-    Crash,
-    Net,
-    crash_at,
-    mse,
-    pictures,
-    rows,
-    same_weights,
-    train,
-    train_gan,
-)
+from tests.training_demo import Crash, Net, crash_at, mse, pictures, rows, same_weights, train_gan
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TURNS = {  # options, and who trains in the first three epochs
     "both": ({}, "GD GD GD"),
     "alternate": ({"turns": ("D", "G")}, "D G D"),
     "every second epoch": ({"turns": ("GD", "G")}, "GD G GD"),
     "discriminator first": ({"first": ("D",)}, "D GD GD"),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_run_equals_the_loop_that_anyone_would_write():
@@ -214,4 +197,3 @@ def test_a_lambda_that_masks_the_discriminator_is_named_once_also_in_a_resumed_r
         run = train_gan(tmp_path, steps=150, lam=1000.0)
     assert "Lower lam" in run.warnings["masked"]
     assert "masked" not in sick(lam=0.01)
-    assert not train(steps=2).warnings

@@ -1,10 +1,9 @@
 """What lesson 4 measures, against pictures whose answer is known."""
 
-import pandas as pd
 import pytest
 import torch
 
-from colorcourse.lesson04 import comparisons, figures
+from colorcourse.lesson04 import comparisons
 from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
 from colorkit import models
 from colorkit.batches import Batches
@@ -13,7 +12,6 @@ from colorkit.evaluate import score_models, table
 from colorkit.fit import fit
 from colorkit.losses import Classification
 from colorkit.objects import object_colors
-from colorkit.plots import plt
 from colorkit.worlds import orchard
 
 BINS = ab_bins()
@@ -48,12 +46,8 @@ def test_rare_pixels_are_those_of_the_rarest_bins():
     ab = torch.zeros(2, 2, 16, 16)
     ab[0, 0, 0] = 50.0  # 16 of 512 pixels
     L = torch.full((2, 1, 16, 16), 50.0) + torch.arange(2).view(2, 1, 1, 1)
-    frame = comparisons.rare_and_common(
-        {"gray": models.Gray(), "truth": models.GroundTruth(L, ab)},
-        (L, ab),
-        torch.tensor([496 / 512, 16 / 512]),
-        bins,
-    )
+    rivals = {"gray": models.Gray(), "truth": models.GroundTruth(L, ab)}
+    frame = comparisons.rare_and_common(rivals, (L, ab), torch.tensor([496, 16]) / 512, bins)
     assert frame.loc["gray", ["rare", "common"]].tolist() == [0, 1]
 
 
@@ -97,27 +91,3 @@ def test_watching_does_not_change_the_run(world, base):
     for score in ("within_10", "colorfulness_ratio"):
         assert frame[score].iloc[-1] == pytest.approx(scores.loc["net", score], abs=1e-4)
     assert all(torch.equal(runs["watched"][key], value) for key, value in runs["alone"].items())
-
-
-def test_figures_have_a_panel_for_each_that_is_asked(world):
-    L, ab = world.L[:2], world.ab[:2]
-    shares = torch.rand(len(BINS)) + 0.1
-    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [2.0, 1.0]}, index=pd.Index([1, 2], name="T"))
-    half, fruits = torch.tensor([0.5, 0.5]), object_colors(world, {})
-    known, at = fruits.probs[0], int(fruits.table.picture[0])
-    drawn = {
-        6: figures.on_bins({"p": shares, "w": shares, "one": shares + 1}, BINS, log=False),
-        4: figures.panels(frame, {"x": ["x"], "y": ["y"], "both": ["x", "y"], "again": ["y"]}),
-        5: figures.weight_maps(L, ab, {"A": torch.rand(2, 1, 32, 32) + 0.1}),
-        2: figures.probabilities_figure({"a": (half, half), "b": (half, half)}, "known"),
-    }
-    drawn[8] = figures.object_by_models(
-        world.L[at : at + 1], dict.fromkeys("abcd", world.ab[at : at + 1]),
-        fruits.visible[:1], fruits.possible[0], {"a": torch.ones(len(known) + 1)}, known,
-    )  # fmt: skip
-    for count, figure in drawn.items():
-        assert len(figure.axes) == count
-        figure.canvas.draw()
-        plt.close(figure)
-    assert len(figures.reliability_figure({"a": (half, half)}).axes[0].lines) == 2
-    plt.close("all")

@@ -1,6 +1,5 @@
 """Figures of lessons 1 to 3: the gamut, mixed channels, snapshots, activations, edges."""
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -10,11 +9,7 @@ from colorcourse.lesson03 import figures as third
 from colorcourse.lesson03.failures import boundary_mask
 from colorkit.color import out_of_gamut, rgb_to_lab, split_lab
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_closed")
 
 
 def test_the_explorer_shows_the_gamut_and_says_whether_a_colour_fits():
@@ -55,13 +50,6 @@ def test_activations_of_two_networks_stand_side_by_side_the_most_varied_first():
     assert len(drawn) == 2 * 2 * 2
     assert torch.equal(drawn[4], layers[1][0, 1])
     assert torch.equal(drawn[5], layers[1][0, 2])
-
-
-def test_truth_and_prediction_stand_above_their_colours_alone():
-    L, ab = torch.rand(1, 1, 12, 12), torch.rand(1, 2, 12, 12)
-    titles = [ax.get_title() for ax in second.truth_beside(L, ab, {"guess": ab * 0}).axes]
-    alone = ["truth, L averaged out", "guess, L averaged out"]
-    assert titles == ["L, the input", "truth", "guess", " ", *alone]
 
 
 def test_the_boundary_mask_holds_both_sides_of_an_edge_and_no_more():

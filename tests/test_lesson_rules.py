@@ -322,23 +322,22 @@ def test_a_fault_is_found_and_its_cell_named_and_what_is_good_breaks_no_rule(
     assert all(re.match(start + re.escape(text), problem) for problem in found)
 
 
-def test_core_minutes_count_words_exercises_and_compute(tmp_path):
-    prose = SOURCE.replace("# Three plain words.", "# " + "word " * 180 * 60)
-    extra = prose.replace("# Four words of extra.", "# " + "word " * 180 * 60)
-    (problem,) = find(tmp_path, extra, seconds=1800)
-    assert "the core takes 95 minutes (reading 60, exercises 5, compute 30)" in problem
+OTHER, BOTH = replace(DOUBLE, lesson="02_other"), {"demo.double": DOUBLE, "demo.treble": DOUBLE}
+WORDS = "# " + "word " * 180 * 60
+LONG = SOURCE.replace("# Three plain words.", WORDS).replace("# Four words of extra.", WORDS)
 
 
 @pytest.mark.parametrize(
-    ("specs", "text"),
+    ("source", "specs", "text"),
     [
-        ({"demo.double": replace(DOUBLE, lesson="02_other")}, "belongs to lesson 02_other"),
-        ({"demo.treble": replace(DOUBLE, lesson="02_other")}, "there is no exercise 'demo.double'"),
-        ({"demo.double": DOUBLE, "demo.treble": DOUBLE}, "'demo.treble' is specified but no cell"),
+        (SOURCE, {"demo.double": OTHER}, "belongs to lesson 02_other"),
+        (SOURCE, {"demo.treble": OTHER}, "there is no exercise 'demo.double'"),
+        (SOURCE, BOTH, "'demo.treble' is specified but no cell"),
+        (LONG, None, "the core takes 95 minutes (reading 60, exercises 5, compute 30)"),
     ],
 )
-def test_unknown_and_missing_exercises_are_found(tmp_path, specs, text):
-    (problem,) = find(tmp_path, SOURCE, specs)
+def test_unknown_and_missing_exercises_and_a_long_core_are_found(tmp_path, source, specs, text):
+    (problem,) = find(tmp_path, source, specs, seconds=1800)
     assert text in problem
 
 

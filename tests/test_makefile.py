@@ -60,14 +60,8 @@ class Checkout:
     def make(self, *arguments: str, **environment: str) -> tuple[list[str], str, int]:
         """The calls of Python that do something, what make printed, its exit status."""
         self.log.write_text("")
-        done = subprocess.run(
-            ["make", *arguments],
-            cwd=self.folder,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        options = {"cwd": self.folder, "env": self.environment | environment, "timeout": 60}
+        done = subprocess.run(["make", *arguments], capture_output=True, text=True, **options)
         return self.log.read_text().splitlines(), done.stdout + done.stderr, done.returncode
 
 

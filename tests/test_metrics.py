@@ -11,8 +11,7 @@ from colorkit.metrics import Score
 
 @pytest.fixture
 def ab():
-    generator = torch.Generator().manual_seed(5)
-    return tuple(30 * torch.randn(3, 2, 16, 12, generator=generator) for _ in range(2))
+    return tuple(30 * torch.randn(3, 2, 16, 12) for _ in range(2))
 
 
 @pytest.fixture
@@ -85,11 +84,6 @@ def test_the_grid_and_any_part_of_it_around_the_gamut_bin_alike(ab):
     torch.testing.assert_close(chosen, (truth / 10).round().movedim(1, -1) * 10)
 
 
-def test_bins_of_another_shape_are_refused(ab):
-    with pytest.raises(ValueError, match=r"bins must be \(Q, 2\)"):
-        metrics.nearest_bin(ab[0], torch.zeros(2, 313))
-
-
 def test_ssim_agrees_with_scikit_image(pictures):
     """In a constant frame, so that how borders are padded makes no difference."""
     framed = [torch.nn.functional.pad(x, (6,) * 4, value=0.4) for x in pictures]
@@ -128,22 +122,12 @@ def test_metrics_give_one_number_a_picture_and_refuse_nan_and_other_shapes(metri
         metric(*ab)
 
 
-def test_pictures_in_another_range_are_refused(pictures):
+def test_what_cannot_be_scored_is_refused(pictures, ab):
     with pytest.raises(ValueError, match=r"RGB must be in \[0, 1\]"):
         metrics.ssim(255 * pictures[0], pictures[1])
     with pytest.raises(ValueError, match=r"RGB must be in \[0, 1\]"):
         metrics.colorfulness(2 * pictures[0] - 1)
-
-
-def test_resampling_a_ratio_equals_scoring_the_repeated_pictures(ab):
-    score, repeated = Score(), Score()
-    values, weights = metrics.mse(*ab), torch.tensor([1.0, 5.0, 2.0])
-    score.update(values, weights)
-    repeated.update(values[[0, 0, 2]], weights[[0, 0, 2]])
-    resampled = score.resampled(torch.tensor([[2, 0, 1], [1, 1, 1]]))
-    torch.testing.assert_close(resampled, torch.tensor([repeated.value(), score.value()]).double())
-
-
-def test_a_score_without_pictures_says_so():
+    with pytest.raises(ValueError, match=r"bins must be \(Q, 2\)"):
+        metrics.nearest_bin(ab[0], torch.zeros(2, 313))
     with pytest.raises(ValueError, match="no picture has been scored"):
         Score().value()

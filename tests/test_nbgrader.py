@@ -6,7 +6,6 @@ Lesson 1 is released as the builder leaves it, with the repository's nbgrader_co
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,28 +13,15 @@ import nbformat
 import pytest
 
 from colorcourse.build import build_lesson, read_notebook
+from tests.conftest import ROOT, python
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: it comes with colorkit[dev]")
-ROOT = Path(__file__).resolve().parents[1]
 NAME = "01_lab"
 
 
 def nbgrader(folder, *words):
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this Python
-        "HOME": str(folder),
-    }
-    environment.pop("COLORKIT_STRICT", None)  # the configuration's business
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    variables = {"JUPYTER_PREFER_ENV_PATH": "1", "HOME": str(folder)}  # the kernel of this Python
+    done = python("-m", "nbgrader", *words, folder=folder, **variables)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -57,6 +43,7 @@ def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monke
 
     scripts = str(Path(sys.executable).parent)  # nbgrader starts alembic by its bare name
     monkeypatch.setenv("PATH", scripts + os.pathsep + os.environ["PATH"])
+    monkeypatch.delenv("COLORKIT_STRICT", raising=False)  # the configuration's business
     (tmp_path / "source" / "ps").mkdir(parents=True)
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
     lesson = build_lesson(ROOT, NAME)

@@ -3,11 +3,6 @@
 Each is run once: the solutions strictly with papermill, the lessons undone with nbval.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import nbformat
 import pytest
 
@@ -15,8 +10,8 @@ from colorcourse.build import check_all
 from colorcourse.checkout import lesson_ids
 from colorcourse.report import describe
 from colorcourse.run import Plan, run_course
+from tests.conftest import ROOT, python
 
-ROOT = Path(__file__).resolve().parents[1]
 LESSONS = lesson_ids(ROOT)
 
 
@@ -46,16 +41,7 @@ def test_a_solution_runs_strictly_and_its_numbers_are_as_expected(name, tmp_path
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", LESSONS)
 def test_an_undone_lesson_runs_to_its_last_cell(name):
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q"]
+    command = ["-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q"]
     command += ["-p", "no:cacheprovider", "--nbval-cell-timeout=300", f"lessons/{name}.ipynb"]
-    variables = {"COLORKIT_PROFILE": "ci", "COLORKIT_STRICT": "0", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = python(*command, COLORKIT_PROFILE="ci", COLORKIT_STRICT="0")
     assert done.returncode == 0, done.stdout[-3000:]

@@ -3,9 +3,8 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from colorcourse.lesson02.overfit import Conv, activations, arithmetic, fit, random_crops
+from colorcourse.lesson02.overfit import Conv, activations, arithmetic, random_crops
 from colorkit.models import DilatedCNN
 
 STACKS = [
@@ -33,15 +32,6 @@ def test_arithmetic_is_that_of_torchs_layers_and_what_a_gradient_reaches(convs):
             out[0, 0, found // 2, found // 2].backward()
             rows = x.grad[0].sum((0, 2)).nonzero().flatten()
             assert field == int(rows[-1] - rows[0] + 1)
-
-
-def test_training_overfits_a_picture_whose_colours_depend_on_lightness():
-    L = F.interpolate(torch.rand(1, 1, 6, 6) * 100, (24, 24), mode="bicubic").clamp(0, 100)
-    ab = torch.cat([40 * torch.sin(L / 15), 0.4 * L - 30], dim=1)
-    seen = []
-    losses = fit(DilatedCNN(12), lambda: (L, ab), 80, 1e-2, seen.append)
-    assert seen == list(range(1, 81))
-    assert losses[-1] < 0.05 * ab.square().mean()
 
 
 def test_crops_are_windows_of_the_picture_and_follow_the_generator():

@@ -13,11 +13,7 @@ from PIL import Image
 from colorkit import notebook, plots
 from colorkit.color import rgb_to_lab
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_closed")
 
 
 def test_a_figure_is_webp_in_an_img_with_escaped_alt_text():
@@ -29,10 +25,12 @@ def test_a_figure_is_webp_in_an_img_with_escaped_alt_text():
         assert image.format == "WEBP"
 
 
-def test_a_figure_without_alt_text_is_refused():
+def test_a_figure_without_alt_text_and_several_pictures_at_once_are_refused():
     fig, _ = plt.subplots()
     with pytest.raises(ValueError, match="alt text"):
         plots.show(fig, " ")
+    with pytest.raises(ValueError, match="one picture"):
+        plots.picture_grid([{"two": torch.zeros(2, 3, 4, 4)}])
 
 
 @pytest.mark.parametrize("undone", [[], ["lab.linearize"]])
@@ -50,11 +48,6 @@ def test_one_channel_is_drawn_as_lightness_and_three_as_colour():
     images = [ax.images[0] for ax in fig.axes]
     assert images[0].get_clim() == (0, 100)
     assert images[1].get_array().shape == (4, 4, 3)
-
-
-def test_several_pictures_at_once_are_refused():
-    with pytest.raises(ValueError, match="one picture"):
-        plots.picture_grid([{"two": torch.zeros(2, 3, 4, 4)}])
 
 
 def test_colour_alone_has_one_lightness_and_the_same_colours():

@@ -31,11 +31,8 @@ def test_the_choice_is_locked_and_stands_beside_what_was_measured(asked, choice,
     assert control.disabled
 
 
-def test_an_answer_that_was_no_option_is_the_authors_mistake(asked):
+def test_an_answer_that_was_no_option_and_a_question_never_asked_are_named(asked):
     with pytest.raises(ValueError, match="none of the options"):
         reveal("toy.question", "blue", "")
-
-
-def test_a_question_that_was_never_asked_is_named():
     with pytest.raises(KeyError, match=r"no prediction 'toy\.other'"):
         reveal("toy.other", "red", "")

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT, python
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -33,8 +34,7 @@ def tracked_files() -> list[Path]:
 
 @pytest.mark.parametrize("arguments", [("check", "."), ("format", "--check", ".")])
 def test_ruff_is_content(arguments):
-    command = [sys.executable, "-m", "ruff", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python("-m", "ruff", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -86,6 +86,11 @@ def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
     python = next(r for r in plain if r.name == "python")
     assert python.specifier == SpecifierSet(PROJECT["requires-python"])
     assert nested == [{"pip": ["-e .[dev]"]}]
+
+
+def test_the_cards_of_the_datasets_are_where_a_wheel_has_them():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.search(r'force-include\]\ndatasets = "colorkit/data/datasets"\n', text)
 
 
 def test_citation_agrees_with_pyproject():
@@ -143,7 +148,7 @@ def test_the_list_of_lessons_that_gpu_runs_is_what_stands_in_the_folder():
     jobs = yaml.safe_load((ROOT / ".github/workflows/gpu.yml").read_text(encoding="utf-8"))["jobs"]
     (listing,) = [step["run"] for step in jobs["lessons"]["steps"] if "run" in step]
     code = re.search(r"python3 - <<'EOF'[^\n]*\n(.*?)\nEOF", listing, flags=re.DOTALL).group(1)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = python("-c", code)
     lessons = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
     assert yaml.safe_load(done.stdout.split("=", 1)[1]) == lessons
 

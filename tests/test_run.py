@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nbformat
 import psutil
@@ -17,20 +16,13 @@ from colorcourse import execute, recording
 from colorcourse.build import build_all, check_all, read_notebook
 from colorcourse.execute import Failure, Run, execute_notebook, execute_solutions
 from colorcourse.profiles import PROFILES, settings, tables
-from colorcourse.recording import (
-    MIME,
-    expected_bounds,
-    judge_numbers,
-    read_expected,
-    record,
-    recorded,
-)
+from colorcourse.recording import MIME, expected_bounds, judge_numbers, record, recorded
 from colorcourse.report import summary
 from colorcourse.run import Plan, run_course
 from colorkit.cli import colorkit, main
+from tests.conftest import ROOT, python
 from tests.demo import make_checkout
 
-ROOT = Path(__file__).resolve().parents[1]
 # Lessons that import nothing heavy, so that the runs here take seconds.
 LIGHT = """\
 # %% [markdown]
@@ -224,7 +216,7 @@ def test_a_device_without_bounds_takes_those_of_the_cpu(tmp_path, monkeypatch):
 
 
 def test_the_courses_own_bounds_are_well_formed():
-    for lesson, profiles in read_expected().items():
+    for lesson, profiles in recording.read_expected().items():
         assert profiles["laptop"]["cpu"]["seconds"] > 0
         for profile, devices in profiles.items():
             assert profile in PROFILES
@@ -323,9 +315,10 @@ def test_outside_a_checkout_the_command_says_so_in_one_line(tmp_path, monkeypatc
 
 
 def test_help_imports_no_torch():
-    code = "import sys; from colorkit.cli import colorkit; colorkit(['--help'], standalone_mode=0)"
-    code += "; assert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    code = "import colorkit, sys; assert 'numpy' not in sys.modules\n"
+    code += "from colorkit.cli import colorkit; colorkit(['--help'], standalone_mode=0)\n"
+    code += "assert 'torch' not in sys.modules"
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     for name in ("notebooks", "course", "lab", "data", "doctor"):
         assert name in done.stdout

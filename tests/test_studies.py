@@ -1,14 +1,11 @@
 """Pictures of a lesson, and the studies that are recorded."""
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 
 from colorcourse.lesson03 import studies
 from colorkit.data.pictures import lesson_pictures
-from colorkit.data.prepare import prepare
 from scripts import study as script
 
 
@@ -18,39 +15,19 @@ def pictures():
 
 
 def test_parts_of_a_world_share_no_picture(pictures):
-    L = torch.cat([pictures.train[0], pictures.val[0], pictures.test[0]]).flatten(1)
+    parts = [torch.cat([L for L, _ in pictures.batches(x, 7)]) for x in ("train", "val", "test")]
+    L = torch.cat(parts).flatten(1)
     distances = torch.cdist(L, L) + 1e6 * torch.eye(len(L))
     assert distances.min() > 1
     assert torch.equal(pictures.worlds["test"].L, pictures.test[0])
+    assert torch.equal(parts[0], pictures.train[0])
 
 
-def test_batches_give_each_picture_once_in_order(pictures):
-    L = torch.cat([L for L, ab in pictures.batches("train", 7)])
-    assert torch.equal(L, pictures.train[0])
-
-
-def test_another_seed_gives_other_pictures(pictures):
-    other = lesson_pictures("orchard", 24, 8, 32, seed=1)
-    assert not torch.equal(other.train[0], pictures.train[0])
-
-
-def test_photographs_come_from_a_store_and_classes_are_mixed(tmp_path):
-    generator = np.random.default_rng(0)
-    for name in ("first", "second"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(40):
-            pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    prepare(tmp_path / "photos", tmp_path / "store", size=32, split="60/20/20")
-    found = lesson_pictures(tmp_path / "store", train=20, held_out=6, size=64)
+def test_photographs_come_from_a_store(store):
+    found = lesson_pictures(store.path, train=20, held_out=6, size=64)
     assert found.worlds == {}
     assert tuple(found.train[0].shape) == (20, 1, 32, 32)
     assert tuple(found.test[1].shape) == (6, 2, 32, 32)
-
-
-def test_a_folder_that_is_no_store_is_told_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="colorkit data prepare"):
-        lesson_pictures(tmp_path, 4, 2, 32)
 
 
 def test_one_picture_is_learned_by_heart_and_says_little_of_others(pictures):

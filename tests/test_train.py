@@ -8,18 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from colorkit.cli import colorkit
-from colorkit.data.prepare import prepare
 from colorkit.models import UNet
-from tests.conftest import colourful
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
-    for i in range(24):
-        colourful(i).save(folder / f"{i:02d}.png")
-    out = tmp_path_factory.mktemp("stores") / "small"
-    return prepare(folder, out, size=32, workers=1)[0]
 
 
 def train(store, *arguments):
@@ -27,9 +16,9 @@ def train(store, *arguments):
     return CliRunner().invoke(colorkit, ["train", str(store.path), *options, *map(str, arguments)])
 
 
-def test_the_command_trains_writes_and_resumes(store, tmp_path):
-    folder, steps = tmp_path / "run", 3 * (len(store.rows("train")) // 4)
-    done = train(store, "--epochs", 3, "--lr", 0.01, "--folder", folder)
+def test_the_command_trains_writes_and_resumes(small_store, tmp_path):
+    folder, steps = tmp_path / "run", 3 * (len(small_store.rows("train")) // 4)
+    done = train(small_store, "--epochs", 3, "--lr", 0.01, "--folder", folder)
     assert done.exit_code == 0, done.output
     assert f"{folder}: step {steps} of {steps}, finished" in done.output
     assert sorted(p.name for p in folder.glob("[!.]*")) == ["best.pt", "history.csv", "last.pt"]
@@ -38,27 +27,31 @@ def test_the_command_trains_writes_and_resumes(store, tmp_path):
     assert f"best validation {frame.validation.min():.4g}" in done.output
     UNet(2).load_state_dict(torch.load(folder / "best.pt", weights_only=True)["model"])
     again = ["--epochs", 3, "--lr", 0.01, "--folder", folder]
-    assert "holds a run" in str(train(store, *again).exception)
-    assert train(store, *again, "--resume").exit_code == 0
-    changed = train(store, *again, "--resume", "--loss", "l1").exception
+    assert "holds a run" in str(train(small_store, *again).exception)
+    assert train(small_store, *again, "--resume").exit_code == 0
+    changed = train(small_store, *again, "--resume", "--loss", "l1").exception
     assert "loss was 'l2', is now 'l1'" in str(changed)
 
 
-def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_it(store, tmp_path):
+def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_it(
+    small_store, tmp_path
+):
     one, moved = tmp_path / "one", tmp_path / "moved"
-    assert train(store, "--steps", 4, "--lr", 0.01, "--folder", one).exit_code == 0
-    shutil.copytree(store.path, moved)
+    assert train(small_store, "--steps", 4, "--lr", 0.01, "--folder", one).exit_code == 0
+    shutil.copytree(small_store.path, moved)
     arguments = ["train", str(moved), "--device", "cpu", "--folder", str(one), "--resume"]
     done = CliRunner().invoke(colorkit, [*arguments, "--steps", "6", "--schedule", "constant"])
     assert "step 6 of 6, finished" in done.output, done.exception
     assert pd.read_csv(one / "history.csv").lr.iloc[-1] == 0.01  # as it was, for it was not given
     (moved / "manifest.json").write_text(
-        (moved / "manifest.json").read_text().replace(store.manifest["checksum"], "0" * 64)
+        (moved / "manifest.json").read_text().replace(small_store.manifest["checksum"], "0" * 64)
     )
     done = CliRunner().invoke(colorkit, [*arguments, "--steps", "8"])
-    assert f"store was '{store.manifest['checksum']}'" in str(done.exception)
+    assert f"store was '{small_store.manifest['checksum']}'" in str(done.exception)
 
-    done = train(store, "--from", one, "--steps", 1, "--lr", 1e-9, "--folder", tmp_path / "two")
+    done = train(
+        small_store, "--from", one, "--steps", 1, "--lr", 1e-9, "--folder", tmp_path / "two"
+    )
     assert done.exit_code == 0, done.output
     before, after = (
         torch.load(folder / "last.pt", weights_only=True)["model"]
@@ -69,7 +62,7 @@ def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_
     again = train(store, "--steps", 2, "--folder", tmp_path / "two", "--resume")
     assert "step 2 of 2, finished" in again.output, again.exception
     other = ["--from", one, "--model", "cnn", "--folder", tmp_path / "three"]
-    assert "state_dict" in str(train(store, *other).exception)
+    assert "state_dict" in str(train(small_store, *other).exception)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +74,8 @@ def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_
         ["--model", "zhang", "--loss", "classes", "--lam", "0.5", "--patience", "3"],
     ],
 )
-def test_each_model_trains(store, tmp_path, options):
-    done = train(store, *options, "--epochs", 1, "--folder", tmp_path / "run")
+def test_each_model_trains(small_store, tmp_path, options):
+    done = train(small_store, *options, "--epochs", 1, "--folder", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "finished" in done.output
 
@@ -96,7 +89,7 @@ def test_each_model_trains(store, tmp_path, options):
         (["--model", "transformer"], "'transformer' is not one of 'cnn'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(store, options, message):
-    done = train(store, *options)
+def test_what_does_not_go_together_is_refused(small_store, options, message):
+    done = train(small_store, *options)
     assert done.exit_code == 2
     assert message in done.output

@@ -26,9 +26,7 @@ def draw_number(n):
 
 def picture_of(bundle):
     model = bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
-    from ipywidgets.widgets.widget import _instances
-
-    return _instances[model].children[-1]
+    return ipywidgets.widgets.widget._instances[model].children[-1]
 
 
 def test_without_a_front_end_the_figure_is_drawn_once(monkeypatch):
