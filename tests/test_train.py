@@ -59,7 +59,7 @@ def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_
     )
     name = next(name for name, x in before.items() if name.endswith("weight") and x.ndim == 4)
     assert torch.allclose(before[name], after[name], atol=1e-6)
-    again = train(store, "--steps", 2, "--folder", tmp_path / "two", "--resume")
+    again = train(small_store, "--steps", 2, "--folder", tmp_path / "two", "--resume")
     assert "step 2 of 2, finished" in again.output, again.exception
     other = ["--from", one, "--model", "cnn", "--folder", tmp_path / "three"]
     assert "state_dict" in str(train(small_store, *other).exception)
