@@ -34,7 +34,7 @@ def test_an_executed_solution_holds_what_can_be_seen_and_nothing_else(name):
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_solution_runs_strictly_and_its_numbers_are_as_expected(name, tmp_path):
     plan = Plan(ROOT, "ci", tmp_path, strict=True)
-    entry = run_course(plan, [name])["lessons"][name]
+    entry = run_course(plan, name)["lessons"][name]
     assert entry["ok"], describe(name, entry)
 
 
