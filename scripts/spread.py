@@ -30,6 +30,7 @@ from colorkit.files import write_whole
 
 TABLE = EXPECTED.parent / "recorded" / "spread.csv"
 KEYS = ["lesson", "profile", "number"]
+FEWEST = 12  # runs before a spread is one
 # The first twelve are balanced; four threads on fewer cores take long, so they come last.
 RUNS = list(product((2, 1, 4), (0, 1, 2), ("bf16", "float32")))
 
@@ -75,7 +76,8 @@ def folder(root: Path, name: str) -> Path:
 def table(root: Path) -> str:
     """The least and the largest of each number over all runs that are there, as CSV.
 
-    The first line says on what: devices and versions. Lessons without a run keep their rows.
+    The first line says on what: devices and versions. Lessons without a run keep their rows, and
+    those with fewer than `FEWEST` say nothing yet.
     """
     rows, machines = [], set()
     for name in lesson_ids(root):
@@ -88,6 +90,7 @@ def table(root: Path) -> str:
     frame = pd.DataFrame(rows, columns=[*KEYS, "value"]).dropna()
     frame = frame.groupby(KEYS, sort=False).value.agg(["min", "max", "count"]).reset_index()
     frame.columns = [*KEYS, "lowest", "highest", "runs"]
+    frame = frame[frame.runs >= FEWEST]
     if TABLE.exists():
         kept, done = read_table(), set(zip(frame.lesson, frame.profile, strict=True))
         stays = [pair not in done for pair in zip(kept.lesson, kept.profile, strict=True)]
