@@ -83,8 +83,9 @@ def table(root: Path) -> str:
     for name in lesson_ids(root):
         for path in sorted(folder(root, name).glob("*/*/results.json")):
             results = json.loads(path.read_text())
-            system, torch = results["versions"]["platform"].split("-")[0], results["versions"]["torch"]
-            machines.add(f"{results['device']}, {system}, torch {torch}")
+            versions = results["versions"]
+            system = versions["platform"].split("-")[0]
+            machines.add(f"{results['device']}, {system}, torch {versions['torch']}")
             numbers = results["lessons"][name]["numbers"].items()
             rows += [(name, results["profile"], key, n["value"]) for key, n in numbers]
     frame = pd.DataFrame(rows, columns=[*KEYS, "value"]).dropna()
