@@ -76,6 +76,7 @@ def _undecorated(name: str, cells: dict[str, Any]) -> Verdict | None:
         if id(now) in own or getattr(now, "__module__", "") != cells.get("__name__"):
             lost = ""
     text = f'The line @exercise("{name}") above {lost} is missing: put it back and run that cell.'
+    text = text if answer else f"Run the cell that holds your answer first. Is it {lost}? {text}"
     return Verdict("not done", text) if lost else None
 
 
