@@ -320,8 +320,8 @@ def _inside(L: Tensor, a: Tensor, b: Tensor, any_red=False, tolerance=GAMUT_TOLE
 _RANGES = {  # least and most, with room for rounding
     "RGB": (-1e-4, 1 + 1e-4, "in [0, 1] (divide bytes by 255, or undo a normalisation)"),
     "L": (-0.01, 100.01, "in [0, 100] (undo a normalisation, or clamp it)"),
+    "": (-1e300, 1e300, "finite (look for a division by 0, or a diverged network)"),
 }
-_FINITE = (-1e300, 1e300, "finite (look for a division by 0, or a diverged network)")
 
 
 def check_tensor(x: Tensor, what: str, channels: int | None = None) -> None:
@@ -337,7 +337,7 @@ def check_tensor(x: Tensor, what: str, channels: int | None = None) -> None:
         )
     if of_bytes or torch.compiler.is_compiling() or x.numel() == 0:
         return
-    low, high, wanted = _RANGES.get(what, _FINITE)
+    low, high, wanted = _RANGES.get(what, _RANGES[""])
     try:
         least, most = (value.item() for value in torch.aminmax(x.detach()))
     except RuntimeError:  # torch.func.vmap cannot look at values
@@ -346,11 +346,10 @@ def check_tensor(x: Tensor, what: str, channels: int | None = None) -> None:
         raise ValueError(f"{what} must be {wanted}, but it spans {least:.6g} to {most:.6g}")
 
 
-def _checked(*pair: Tensor, what: tuple[str, str] = ("L", "ab")) -> tuple[Tensor, ...]:
+def _checked(one: Tensor, two: Tensor, what=("L", "ab")) -> tuple[Tensor, Tensor]:
     """Two tensors that agree in N, H and W, in float64 if one of them is, else in float32."""
-    for x, name in zip(pair, what, strict=True):
+    for x, name in zip((one, two), what, strict=True):
         check_tensor(x, name, {"L": 1, "ab": 2, "Lab": 3}[name])
-    one, two = pair
     if one.shape[0] != two.shape[0] or one.shape[2:] != two.shape[2:]:
         raise ValueError(f"{what} must agree in N, H, W, got {[*one.shape]} and {[*two.shape]}")
     dtype = torch.promote_types(torch.promote_types(one.dtype, two.dtype), torch.float32)

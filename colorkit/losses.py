@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorkit.bins import SoftEncoder, pixel_weights, soft_cross_entropy
 
@@ -51,10 +50,10 @@ def ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """
     prediction, target = _pair(prediction, target)
     if min(prediction.shape[2:]) < SSIM_WINDOW:
-        raise ValueError(
-            f"SSIM needs pictures of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got "
-            f"{prediction.shape[2]} x {prediction.shape[3]}"
-        )
+        got = " x ".join(map(str, prediction.shape[2:]))
+        raise ValueError(f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got {got}")
+    from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
+
     x, y = ((ab + 128) / 255 for ab in (prediction, target))
     with torch.autocast(x.device.type, enabled=False):
         return 1 - structural_similarity_index_measure(x, y, data_range=1.0)

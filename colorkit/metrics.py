@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorkit.color import check_tensor
 
@@ -101,6 +100,8 @@ def ssim(rgb: Tensor, truth: Tensor) -> Tensor:
     _check("RGB", rgb, truth)
     if min(rgb.shape[2:]) < 11:
         raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*rgb.shape[2:],)}")
+    from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
+
     rgb, truth = _unit(rgb), _unit(truth)
     with torch.autocast(rgb.device.type, enabled=False):
         values = structural_similarity_index_measure(rgb, truth, reduction="none", data_range=1.0)

@@ -2,20 +2,8 @@
 
 import numpy as np
 
-from .drawing import (
-    Layers,
-    Patch,
-    bump,
-    column,
-    ellipse,
-    lit,
-    nearest,
-    noise,
-    sample,
-    smooth,
-    solid,
-    speckle,
-)
+from . import drawing
+from .drawing import Layers, Patch, bump, column, ellipse, lit, noise, sample, solid
 
 FUR, DARK = 1, 2  # parts: fur (or rock), and eyes, nose and claws
 f = np.float32
@@ -78,8 +66,9 @@ def _bear(p, q, albedo, trunk, head, paw: float, marks: tuple) -> Layers:
     """Far legs, trunk and near legs, head, eye and nose."""
     layers = Layers(p)
     u, v, shift = p.u, p.v, column(q[:, 0] * 512)
-    strands = sample(speckle(), u * 44 + v * 20 + shift, v * 22 - u * 8 + shift)  # back and down
-    fur = 1 + (strands * f(0.06) + nearest(noise(), u * 40 + shift, v * 40) * f(0.03))
+    # back and down
+    strands = sample(drawing.speckle(), u * 44 + v * 20 + shift, v * 22 - u * 8 + shift)
+    fur = 1 + (strands * f(0.06) + drawing.nearest(noise(), u * 40 + shift, v * 40) * f(0.03))
     tufts = (fur - 1) * f(0.55)  # ragged outlines
     step = column(q[:, 1] * 0.14 - 0.07)
     far = _legs(u, v + f(-0.05), (0.46, -0.36), -step, paw * 0.9, 0.9) + tufts
@@ -90,7 +79,7 @@ def _bear(p, q, albedo, trunk, head, paw: float, marks: tuple) -> Layers:
     skin = solid(np.clip(_blend(trunk, near, 0.30) + tufts, 0, 2), flat=0.22)
     belly = bump(v + f(0.42), f(0.22)) * f(0.18)
     layers.paint(skin.cover, lit(skin, p.light, albedo * f(0.95)) * fur * (1 - belly), FUR)
-    near_head = smooth(1.7, 1.0, head) * f(0.22)
+    near_head = drawing.smooth(1.7, 1.0, head) * f(0.22)
     layers.darken(near_head * (head > 1))
     skin = solid(np.clip(head + tufts, 0, 2), flat=0.22)
     layers.paint(skin.cover, lit(skin, p.light, albedo) * fur, FUR)
