@@ -105,8 +105,9 @@ def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
     built, ids, graded = [], Counter(), set()
     for cell in cells:
         tags = list(cell.metadata.get("tags", []))
-        metadata = {"tags": tags} if tags else {}
-        source = BOOTSTRAP.format(url=url) if "bootstrap" in tags else cell.source
+        metadata, source = {"tags": tags} if tags else {}, cell.source
+        if "bootstrap" in tags:  # folded, so that a lesson does not open with an installation
+            source, metadata["jupyter"] = BOOTSTRAP.format(url=url), {"source_hidden": True}
         if cell.cell_type == "code" and (nbgrader := _nbgrader(source, graded)):
             metadata["nbgrader"] = nbgrader
         digest = hashlib.sha256(f"{cell.cell_type}\n{source}".encode()).hexdigest()[:12]
@@ -209,7 +210,8 @@ def difference(path: Path, built: NotebookNode) -> str:
     for notebook in (stored, built):
         texts.append([json.dumps(notebook.metadata.get("kernelspec"), sort_keys=True)])
         for cell in notebook.cells:
-            own = {key: cell.metadata[key] for key in ("nbgrader", "tags") if key in cell.metadata}
+            decided = ("jupyter", "nbgrader", "tags")
+            own = {key: value for key, value in cell.metadata.items() if key in decided}
             head = f"# %% {cell.cell_type} {cell.get('id')} {json.dumps(own, sort_keys=True)}"
             texts[-1] += [head, *cell.source.split("\n")]
     if texts[0] == texts[1]:

@@ -202,8 +202,7 @@ def _call(spec: Exercise, answer: Callable | type, function: Callable, *args) ->
     Nothing that is printed or warned is shown, and the random state is as before afterwards. An
     error is told in one sentence, with the line of the answer where it arose.
     """
-    late = threading.Event()
-    sink = io.StringIO()
+    late, sink = threading.Event(), io.StringIO()
     try:
         with (
             contextlib.redirect_stdout(sink),

@@ -42,12 +42,11 @@ def build(names: tuple[str, ...], check: bool) -> None:
             click.echo(problem, err=True)
         raise SystemExit(1 if problems else 0)
     for lesson in build_all(root, ",".join(names)):
-        parts = {"markdown": [], "code": []}
-        for cell in lesson.solution.cells:
-            parts[cell.cell_type].append(cell.source)
-        words, lines = "".join(parts["markdown"]).split(), "\n".join(parts["code"]).split("\n")
-        cells = f"{len(lesson.solution.cells)} cells, {len(parts['code'])} of them code"
-        click.echo(f"{lesson.name}: {cells}; {len(words)} words, {len(lines)} lines of code")
+        parts, cells = {"markdown": "", "code": ""}, lesson.solution.cells
+        for cell in cells:
+            parts[cell.cell_type] += f"{cell.source}\n"
+        words, lines = len(parts["markdown"].split()), parts["code"].count("\n")
+        click.echo(f"{lesson.name}: {len(cells)} cells, {words} words, {lines} lines of code")
 
 
 @notebooks.command()
