@@ -11,10 +11,9 @@ import pytest
 from colorcourse.build import build_lesson
 from colorcourse.checking import grade_answer
 from colorcourse.exercises import _specs, all_exercises, submissions
+from tests.conftest import ROOT
 from tests.demo import known_answers
 from tests.test_lesson_rules import broken, draft_of
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ from colorkit.data.commands import data
 from colorkit.data.sources import open_source
 from tests.conftest import colourful
 
-ROOT = Path(__file__).parents[1]
-
 
 def encoded(seed: int, kind: str = "PNG", size=(80, 64), **options) -> bytes:
     buffer = io.BytesIO()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="GNU make is not installed"),

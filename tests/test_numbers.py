@@ -3,15 +3,14 @@
 import math
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from colorcourse.checkout import lesson_ids
 from colorcourse.recording import EXPECTED, expected_bounds
 from scripts.spread import bounds, expected, read_table
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 LESSONS = lesson_ids(ROOT)
 
 
