@@ -3,12 +3,13 @@
 import math
 import re
 import tomllib
+from itertools import product
 
 import pytest
 
 from colorcourse.checkout import lesson_ids
 from colorcourse.recording import EXPECTED, expected_bounds
-from scripts.spread import bounds, expected, read_table
+from scripts.spread import FEWEST, bounds, expected, read_table
 from tests.conftest import ROOT
 
 LESSONS = lesson_ids(ROOT)
@@ -56,8 +57,8 @@ def test_every_range_holds_what_was_seen_and_is_not_much_wider():
         assert low <= row.lowest <= row.highest <= high, row
         spread = max(3 * (row.highest - row.lowest), 0.06 * max(abs(low), abs(high)))
         assert high - low <= spread + 1e-5 or (*key, row.number) in reasons, row
-        assert row.runs >= 12, row
-    assert {(lesson, "ci") for lesson in LESSONS} <= set(expected_of)
+        assert row.runs >= FEWEST[row.profile], row
+    assert set(expected_of) == set(product(LESSONS, FEWEST))
     assert not any(expected_of.values()), "numbers that were never measured"
 
 
