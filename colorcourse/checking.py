@@ -180,13 +180,12 @@ def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
     if outcome.value is None:
         return "Your function returned None. Is `return` missing?"
     expected = listed_outcome(spec, spec.reference, case).value
-    if text := difference(expected, outcome.value, spec.atol, spec.rtol):
-        return f"On {case.label}: {text}"
+    fault = difference(expected, outcome.value, spec.atol, spec.rtol)
     if not outcome.changed:
-        return None
-    text = "The result is right, but your function changed its argument number"
-    advice = "Work on a new tensor: `x = x.clone()` makes one."
-    return f"{text} {outcome.changed[0] + 1} in place. {advice}"
+        return f"On {case.label}: {fault}" if fault else None
+    text = f"On {case.label}: {fault} And" if fault else "The result is right, but"
+    text += f" your function changed its argument number {outcome.changed[0] + 1} in place."
+    return f"{text} Work on a new tensor: `x = x.clone()` makes one."
 
 
 def _same(spec: Exercise, a: Outcome, b: Outcome) -> bool:

@@ -1,5 +1,6 @@
 """Figures of lessons 1 to 3: the gamut, mixed channels, snapshots, activations, edges."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -13,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("figures_closed")
 
 
 def test_the_explorer_shows_the_gamut_and_says_whether_a_colour_fits():
-    plane, inside = first.gamut_plane(60, size=33)
+    plane, inside = first.draw_plane(plt.figure().subplots(), 60, size=33)
     assert inside[0, 0, 16, 16]  # gray is always inside
     assert not inside[0, 0, 0, 0]
-    assert torch.allclose(plane[0, :, 0, 0], torch.full((3,), 0.93))
+    assert torch.allclose(plane[0, :, 0, 0], torch.full((3,), 0.75))
     assert "is inside" in first.draw_gamut(60, 10, 0)[1]
     assert "is outside" in first.draw_gamut(60, 120, 0)[1]
 

@@ -8,11 +8,7 @@ from colorkit import color
 
 LESSON = "01_lab"
 RGB_TO_XYZ = torch.tensor(
-    [
-        [0.412453, 0.357580, 0.180423],
-        [0.212671, 0.715160, 0.072169],
-        [0.019334, 0.119193, 0.950227],
-    ]
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )
 WHITE = torch.tensor([0.95047, 1.0, 1.08883]).view(1, 3, 1, 1)
 
@@ -26,21 +22,12 @@ def _gray_ramp(steps: int = 16, high: float = 1.0) -> torch.Tensor:
     return torch.linspace(0, high, steps).view(1, 1, 1, steps).expand(1, 3, 1, steps).clone()
 
 
-# --- linearise ------------------------------------------------------------------------------------
-
-
 def _linearize_with_cut(cut: float):
     return lambda x: torch.where(x <= cut, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
-def _linearize_by_index(srgb):
-    out = ((srgb + 0.055) / 1.055) ** 2.4
-    out[srgb <= 0.04045] = srgb[srgb <= 0.04045] / 12.92
-    return out
-
-
 register(Exercise(
-    name="lab.linearize", lesson=LESSON, minutes=6,
+    name="lab.linearize", lesson=LESSON, minutes=8,
     reference=color.linearize,
     cases=(
         Case("dark values", lambda: (_gray_ramp(high=0.06),)),
@@ -59,16 +46,29 @@ register(Exercise(
                "This goes the other way: it makes values brighter. From sRGB to light, middle gray becomes darker (0.5 turns into 0.214)."),
         Answer("straight line everywhere", lambda x: x / 12.92,
                "The dark end is right. Values above 0.04045 follow the power law."),
+        Answer("branches swapped",
+               lambda x: torch.where(x > 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4),
+               "The two branches have changed places: the straight line holds up to 0.04045. torch.where takes the value for True first."),
+        Answer("cut of the inverse", _linearize_with_cut(0.0031308),
+               "The line ends too early: 0.0031308 is where the opposite conversion changes over. Here the cut is at 0.04045."),
+        Answer("multiplied by 12.92",
+               lambda x: torch.where(x <= 0.04045, x * 12.92, ((x + 0.055) / 1.055) ** 2.4),
+               "Bright values are right. In the dark, the value is divided by 12.92, not multiplied."),
+        Answer("root",
+               lambda x: torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** (1 / 2.4)),
+               "The exponent is 2.4. Its inverse, 1 / 2.4, belongs to the opposite conversion."),
+        Answer("only the offset divided",
+               lambda x: torch.where(x <= 0.04045, x / 12.92, (x + 0.055 / 1.055) ** 2.4),
+               "Only the offset 0.055 was divided by 1.055. Put brackets around v + 0.055, so that the sum is divided."),
+        Answer("if", lambda x: x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4,
+               "An if cannot choose for each value of a tensor. torch.where takes the condition and both branches."),
+        Answer("1.055 to the power 2.4",
+               lambda x: torch.where(x <= 0.04045, x / 12.92, (x + 0.055) / 1.055**2.4),
+               "Python takes the power before the division. Put brackets around (v + 0.055) / 1.055."),
     ),
-    right=(
-        Answer("cut at 0.03928", _linearize_with_cut(0.03928)),
-        Answer("cut at 0.04045", _linearize_with_cut(0.04045)),
-        Answer("by index", _linearize_by_index),
-    ),
+    right=(Answer("cut at 0.03928", _linearize_with_cut(0.03928)),),
 ))  # fmt: skip
 
-
-# --- f(t) -----------------------------------------------------------------------------------------
 
 CUT = (6 / 29) ** 3
 
@@ -80,12 +80,6 @@ def lab_f(t: torch.Tensor) -> torch.Tensor:
 
 def _rounded_f(t):
     return torch.where(t > 0.008856, t.clamp(min=1e-6) ** (1 / 3), 7.787 * t + 16 / 116)
-
-
-def _f_by_index(t):
-    out = t / (3 * (6 / 29) ** 2) + 4 / 29
-    out[t > CUT] = t[t > CUT] ** (1 / 3)
-    return out
 
 
 register(Exercise(
@@ -109,49 +103,42 @@ register(Exercise(
         Answer("square root",
                lambda t: torch.where(t > CUT, t**0.5, t / (3 * (6 / 29) ** 2) + 4 / 29),
                "The straight line is right. Above the cut it is the cube root, not the square root."),
+        Answer("branches swapped",
+               lambda t: torch.where(t > CUT, t / (3 * (6 / 29) ** 2) + 4 / 29, t ** (1 / 3)),
+               "The two branches have changed places: the cube root holds above the cut. torch.where takes the value for True first."),
+        Answer("t ** 1 / 3",
+               lambda t: torch.where(t > CUT, t / 3, t / (3 * (6 / 29) ** 2) + 4 / 29),
+               "Above the cut this is t / 3: Python takes the power before the division. Write t ** (1 / 3)."),
+        Answer("cubed", lambda t: torch.where(t > CUT, t**3, t / (3 * (6 / 29) ** 2) + 4 / 29),
+               "Above the cut this is the cube, t³. f needs the cube root, t to the power 1/3."),
+        Answer("t ** (1 // 3)",
+               lambda t: torch.where(t > CUT, t ** (1 // 3), t / (3 * (6 / 29) ** 2) + 4 / 29),
+               "Above the cut this is 1 everywhere: 1 // 3 divides without remainder and gives 0. Write 1 / 3."),
+        Answer("6/29 not squared",
+               lambda t: torch.where(t > CUT, t ** (1 / 3), t / (3 * 6 / 29) + 4 / 29),
+               "The straight line has the wrong slope: 6/29 is squared in its denominator."),
+        Answer("t / 3 * (6 / 29) ** 2",
+               lambda t: torch.where(t > CUT, t ** (1 / 3), t / 3 * (6 / 29) ** 2 + 4 / 29),
+               "The straight line is too flat: t is divided by all of 3 (6/29)². Put that product in brackets."),
     ),
-    right=(Answer("7.787 t + 16/116", _rounded_f), Answer("by index", _f_by_index)),
+    right=(Answer("7.787 t + 16/116", _rounded_f),),
 ))  # fmt: skip
 
 
-# --- the whole conversion -------------------------------------------------------------------------
-
-
 def srgb_to_lab(
-    srgb,
-    linearize=color.linearize,
-    matrix=RGB_TO_XYZ,
-    white=WHITE,
-    f=lab_f,
-    offset=16.0,
-    assemble=lambda L, a, b: torch.cat([L, a, b], dim=1),
+    x, linearize=color.linearize, matrix=RGB_TO_XYZ, white=WHITE, f=lab_f, c=(16, 500, 200)
 ):
-    xyz = torch.einsum("ij,njhw->nihw", matrix, linearize(srgb))
-    fx, fy, fz = f(xyz / white).split(1, dim=1)
-    return assemble(116 * fy - offset, 500 * (fx - fy), 200 * (fy - fz))
-
-
-def _to_lab_by_convolution(srgb):
-    xyz = F.conv2d(color.linearize(srgb), RGB_TO_XYZ.view(3, 3, 1, 1)) / WHITE
-    f = _rounded_f(xyz)
-    x, y, z = f[:, 0], f[:, 1], f[:, 2]
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
-
-
-def _to_lab_by_matmul(srgb):
-    n, _, h, w = srgb.shape
-    xyz = (RGB_TO_XYZ @ color.linearize(srgb).reshape(n, 3, h * w)).reshape(n, 3, h, w) / WHITE
-    x, y, z = lab_f(xyz).unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+    fx, fy, fz = f(torch.einsum("ij,njhw->nihw", matrix, linearize(x)) / white).split(1, dim=1)
+    return torch.cat([116 * fy - c[0], c[1] * (fx - fy), c[2] * (fy - fz)], dim=1)
 
 
 register(Exercise(
-    name="lab.rgb_to_lab", lesson=LESSON, minutes=10,
+    name="lab.rgb_to_lab", lesson=LESSON, minutes=12,
     reference=srgb_to_lab, own=(color.rgb_to_lab,),
     cases=(Case("a gray ramp", lambda: (_gray_ramp(),)), Case("a picture", lambda: (_picture(3),))),
     atol=0.02, rtol=1e-3,
     wrong=(
-        Answer("no white point", lambda x: srgb_to_lab(x, white=torch.ones(1, 3, 1, 1)),
+        Answer("no white point", lambda x: srgb_to_lab(x, white=1),
                "Gray pixels get a colour: the white point is missing. Divide XYZ by it before f."),
         Answer("no linearisation", lambda x: srgb_to_lab(x, linearize=lambda v: v),
                "Everything is too bright: the matrix needs linear light. Call linearize first."),
@@ -159,89 +146,42 @@ register(Exercise(
                "The matrix is applied the wrong way round: each row of it makes one of X, Y, Z out of R, G and B."),
         Answer("f left out", lambda x: srgb_to_lab(x, f=lambda t: t),
                "f is missing: it comes after the division by the white point."),
-        Answer("16 left out", lambda x: srgb_to_lab(x, offset=0.0),
+        Answer("16 left out", lambda x: srgb_to_lab(x, c=(0, 500, 200)),
                "Black has an L of 16. L = 116 f(Y) - 16."),
-        Answer("a and b swapped",
-               lambda x: srgb_to_lab(x, assemble=lambda L, a, b: torch.cat([L, b, a], dim=1)),
+        Answer("a and b swapped", lambda x: srgb_to_lab(x)[:, [0, 2, 1]],
                "L is right, but a and b have changed places. a = 500 (f(X) - f(Y)) comes first."),
-        Answer("signs turned",
-               lambda x: srgb_to_lab(x, assemble=lambda L, a, b: torch.cat([L, -a, -b], dim=1)),
+        Answer("both signs turned", lambda x: srgb_to_lab(x, c=(16, -500, -200)),
                "L is right, but a and b have the wrong sign: red must have a positive a, yellow a positive b."),
+        Answer("sign of b", lambda x: srgb_to_lab(x, c=(16, 500, -200)),
+               "L and a are right, but b has the wrong sign: b = 200 (f(Y) - f(Z)), so that yellow has a positive b."),
+        Answer("sign of a", lambda x: srgb_to_lab(x, c=(16, -500, 200)),
+               "L and b are right, but a has the wrong sign: a = 500 (f(X) - f(Y)), so that red has a positive a."),
+        Answer("500 and 200 swapped", lambda x: srgb_to_lab(x, c=(16, 200, 500)),
+               "The factors 500 and 200 have changed places: 500 belongs to a, and 200 to b."),
+        Answer("white point after f",
+               lambda x: srgb_to_lab(x, white=1, f=lambda t: lab_f(t) / WHITE),
+               "The white point comes too late: divide X, Y and Z by it first, then apply f."),
+        Answer("white point multiplied", lambda x: srgb_to_lab(x, white=1 / WHITE),
+               "Gray pixels get a strong tint: XYZ was multiplied by the white point. Divide by it."),
+        Answer("linearised twice",
+               lambda x: srgb_to_lab(x, linearize=lambda v: color.linearize(color.linearize(v))),
+               "Everything is too dark: linearize was applied twice. Once makes linear light of sRGB."),
+        Answer("L from 0 to 1", lambda x: srgb_to_lab(x) / 100,
+               "The values are a hundredth of what they should be. L goes from 0 to 100: do not divide by 100."),
+        Answer("channels last", lambda x: srgb_to_lab(x).movedim(1, -1),
+               "L, a and b are along the last axis. Channels are the axis 1 of (N, 3, H, W): use dim=1."),
+        Answer("bytes", lambda x: srgb_to_lab(255 * x),
+               "The values are far too large. The argument is in [0, 1] already: do not multiply by 255."),
     ),
     right=(
-        Answer("a 1 x 1 convolution", _to_lab_by_convolution),
-        Answer("matmul", _to_lab_by_matmul),
+        Answer("a 1 x 1 convolution", lambda x: srgb_to_lab(
+            F.conv2d(color.linearize(x), RGB_TO_XYZ.view(3, 3, 1, 1)),
+            linearize=lambda v: v, matrix=torch.eye(3), f=_rounded_f)),
+        Answer("matmul", lambda x: srgb_to_lab(
+            (RGB_TO_XYZ @ color.linearize(x).flatten(2)).view_as(x),
+            linearize=lambda v: v, matrix=torch.eye(3))),
     ),
 ))  # fmt: skip
-
-
-# --- colour made coarse, and measured -------------------------------------------------------------
-
-
-def coarse_colour(
-    lab: torch.Tensor,
-    factor: int,
-    shrink=F.avg_pool2d,
-    mode="bilinear",
-    channels=slice(1, 3),
-    distance=color.ciede2000,
-    total=torch.mean,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lab (N, 3, H, W) with ab averaged over blocks of `factor` and enlarged; mean CIEDE2000."""
-    out = lab.clone()
-    out[:, channels] = F.interpolate(shrink(lab[:, channels], factor), lab.shape[-2:], mode=mode)
-    return out, total(distance(lab, out))
-
-
-def _smooth_lab(seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.rand(1, 3, 8, 8, generator=generator)
-    return color.rgb_to_lab(F.interpolate(noise, (32, 32), mode="bicubic").clamp(0, 1))
-
-
-def _by_reshape(lab, factor):
-    n, _, h, w = lab.shape
-    blocks = lab[:, 1:].reshape(n, 2, h // factor, factor, w // factor, factor).mean((3, 5))
-    ab = F.interpolate(blocks, scale_factor=factor, mode="bilinear", align_corners=False)
-    out = torch.cat([lab[:, :1], ab], 1)
-    return out, color.ciede2000(lab, out).mean().item()
-
-
-register(Exercise(
-    name="lab.coarse", lesson=LESSON, minutes=8,
-    reference=coarse_colour,
-    cases=(
-        Case("factor 2", lambda: (_smooth_lab(4), 2)),
-        Case("factor 4", lambda: (_smooth_lab(5), 4)),
-    ),
-    atol=1e-3,
-    wrong=(
-        Answer("L reduced too", lambda lab, k: coarse_colour(lab, k, channels=slice(0, 3)),
-               "L became coarse as well. Keep channel 0 as it is; only a and b are reduced."),
-        Answer("only L reduced", lambda lab, k: coarse_colour(lab, k, channels=slice(0, 1)),
-               "You reduced L. a and b are channels 1 and 2."),
-        Answer("every k-th pixel",
-               lambda lab, k: coarse_colour(lab, k, shrink=lambda x, f: x[..., ::f, ::f]),
-               "You took every factor-th pixel. Average over each block instead, or single pixels stand for their whole neighbourhood."),
-        Answer("nearest neighbour", lambda lab, k: coarse_colour(lab, k, mode="nearest"),
-               'The enlarged colours are blocks: interpolate\'s default is "nearest". Ask for mode="bilinear".'),
-        Answer("Delta E 1976", lambda lab, k: coarse_colour(lab, k, distance=color.delta_e76),
-               "The picture is right, but the distance is the plain Euclidean one of 1976. Use ciede2000."),
-        Answer("the sum", lambda lab, k: coarse_colour(lab, k, total=torch.sum),
-               "The picture is right. The distance should be averaged over the pixels, not summed."),
-        Answer("not averaged", lambda lab, k: coarse_colour(lab, k, total=lambda error: error),
-               "The picture is right. The second value should be one number: the mean over all pixels."),
-    ),
-    right=(
-        Answer("reshape and mean, a float", _by_reshape),
-        Answer("area interpolation",
-               lambda lab, k: coarse_colour(
-                   lab, k, shrink=lambda x, f: F.interpolate(x, scale_factor=1 / f, mode="area"))),
-    ),
-))  # fmt: skip
-
-
-# --- gamut-safe decoding --------------------------------------------------------------------------
 
 
 def decode(L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
@@ -256,22 +196,15 @@ def _vivid(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return L, 90 * torch.randn(1, 2, 16, 16, generator=generator).clamp(-1.2, 1.2)
 
 
-def _scaled_to_gamut(L, ab, steps: int, whole_picture: bool = False):
+def _scaled_to_gamut(L, ab, steps=12, whole_picture=False, inside=1.0, swapped=False):
     low, high = torch.zeros_like(L), torch.ones_like(L)
     for _ in range(steps):
         middle = (low + high) / 2
-        outside = color.out_of_gamut(L, middle * ab)
+        outside = color.out_of_gamut(L, middle * ab) ^ swapped
         low, high = torch.where(outside, low, middle), torch.where(outside, middle, high)
-    scale = torch.where(color.out_of_gamut(L, ab), low, torch.ones_like(low))
+    scale = torch.where(color.out_of_gamut(L, ab), low, inside)
     if whole_picture:
         scale = scale.amin(dim=(1, 2, 3), keepdim=True)
-    return color.lab_to_rgb(color.join_lab(L, scale * ab))
-
-
-def _by_table(L, ab):
-    scale = torch.zeros_like(L)
-    for s in torch.linspace(0, 1, 801):
-        scale = torch.where(color.out_of_gamut(L, s * ab), scale, s.expand_as(scale))
     return color.lab_to_rgb(color.join_lab(L, scale * ab))
 
 
@@ -298,20 +231,22 @@ def judge_decode(answer) -> str | None:
         return f"An RGB tensor of shape (1, 3, 16, 16) was asked for; yours gave {got}."
     if rgb.isnan().any():
         return "Some values are NaN (not a number). Is a root taken of something negative?"
+    if rgb.max() > 5:
+        return "This looks like Lab. Convert it with lab_to_rgb at the end."
     if rgb.min() < -1e-3 or rgb.max() > 1 + 1e-3:
         low, high = rgb.min().item(), rgb.max().item()
-        return (
-            f"RGB leaves [0, 1]: yours goes from {low:.2f} to {high:.2f}. The colour is not safe."
-        )
+        return f"RGB leaves [0, 1]: it goes from {low:.2f} to {high:.2f}. The colour is not safe."
+    outside = color.out_of_gamut(L, ab)
     for mistake in WRONG_DECODERS:
-        if torch.allclose(rgb, mistake.answer(L, ab), atol=2e-3):
+        if (outside * (rgb - mistake.answer(L, ab))).abs().max() < 2e-3:
             return mistake.hint
     got_L, got_ab = color.split_lab(color.rgb_to_lab(rgb.float().clamp(0, 1)))
     if (moved := (got_L - L).abs().max().item()) > 0.25:
         return f"L moved, by up to {moved:.1f}. Only the chroma may give way."
-    inside = ~color.out_of_gamut(L, ab)
-    if ((got_ab - ab).abs().amax(1, keepdim=True)[inside]).max() > 0.25:
-        return "Colours inside sRGB have changed. They must stay exactly as they are."
+    by = (~outside * (rgb - color.lab_to_rgb(color.join_lab(L, ab)))).abs().max()
+    if by > 1e-5:
+        much = "" if by > 2e-3 else " a little"
+        return f"Colours that fit have changed{much}. Give them the factor 1."
     turned = (ab[:, :1] * got_ab[:, 1:] - ab[:, 1:] * got_ab[:, :1]).abs() / ab.norm(dim=1)
     if turned.max() > 0.5:
         return "The hue turned: a and b must shrink by the same factor."
@@ -333,38 +268,109 @@ WRONG_DECODERS = (
     Answer("one factor for the picture",
            lambda L, ab: _scaled_to_gamut(L, ab, 20, whole_picture=True),
            "One factor for the whole picture makes every pixel pale, because one is too vivid. Find a factor for each pixel."),
-    Answer("gray where it does not fit",
-           lambda L, ab: color.lab_to_rgb(color.join_lab(L, ab * ~color.out_of_gamut(L, ab))),
+    Answer("gray where it does not fit", lambda L, ab: decode(L, ab * ~color.out_of_gamut(L, ab)),
            "Colours that do not fit became gray. Keep as much chroma as sRGB can show."),
+    Answer("search the wrong way", lambda L, ab: _scaled_to_gamut(L, ab, swapped=True),
+           "Your search goes the wrong way. Where the middle does not fit, it must replace the factor that does not fit."),
+    Answer("Lab", lambda L, ab: color.join_lab(L, color.fit_gamut(L, ab)),
+           "This looks like Lab. Convert it with lab_to_rgb at the end."),
     Answer("bisection of three steps", lambda L, ab: _scaled_to_gamut(L, ab, 3),
-           "Safe, but three halvings stop far from the edge. About ten bring you within a tenth of a unit."),
+           "Safe, but three halvings stop far from the edge. Twelve bring you within a tenth of a unit."),
 )  # fmt: skip
 
 register(Exercise(
-    name="lab.decode", lesson=LESSON, minutes=12,
+    name="lab.decode", lesson=LESSON, minutes=22,
     reference=decode, own=(color.fit_gamut, color.max_chroma), judge=judge_decode,
-    wrong=WRONG_DECODERS,
-    right=(
-        Answer("bisection", lambda L, ab: _scaled_to_gamut(L, ab, 12)),
-        Answer("a table of factors", _by_table),
+    wrong=(
+        *WRONG_DECODERS,
+        Answer("all by bisection", lambda L, ab: _scaled_to_gamut(L, ab, inside=4095 / 4096),
+               "Colours that fit have changed a little. Give them the factor 1."),
+        Answer("colours that fit become gray", lambda L, ab: _scaled_to_gamut(L, ab, inside=0.0),
+               "Colours that fit have changed. Give them the factor 1."),
     ),
+    right=(Answer("bisection", lambda L, ab: _scaled_to_gamut(L, ab)),),
 ))  # fmt: skip
 
 
-# --- extras ---------------------------------------------------------------------------------------
+def _gray_to_L(gray: torch.Tensor) -> torch.Tensor:
+    return srgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
+
+
+def recolour(gray, ab, to_L=_gray_to_L, finish=decode, **enlarging):
+    """RGB (N, 3, H, W) from gray sRGB (N, 1, H, W) in [0, 1] and coarse ab (N, 2, h, w)."""
+    enlarging = {"size": gray.shape[-2:], "mode": "bilinear"} | enlarging
+    return finish(to_L(gray), F.interpolate(ab, **enlarging))
+
+
+def _gray_and_ab(seed: int, factor: int, vivid: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gray of several tones (1, 1, 16, 24), and ab coarser by the factor, up to so vivid."""
+    generator = torch.Generator().manual_seed(seed)
+    gray = 0.25 + 0.5 * torch.rand(1, 1, 16, 24, generator=generator)
+    ab = torch.rand(1, 2, 16 // factor, 24 // factor, generator=generator)
+    return gray, vivid * (2 * ab - 1)
+
+
+def _as_lab(rgb, args):
+    """Lab of an answer, so that all decoders within half a unit of chroma count as equal."""
+    usable = isinstance(rgb, torch.Tensor) and rgb.shape == (1, 3, 16, 24) and rgb.isfinite().all()
+    return color.rgb_to_lab(rgb.float()) if usable and 0 <= rgb.min() <= rgb.max() <= 1 else rgb
+
+
+register(Exercise(
+    name="lab.recolour", lesson=LESSON, minutes=12,
+    reference=recolour, form=_as_lab, atol=0.8, rtol=0,
+    cases=(
+        Case("ab at a quarter of the side length", lambda: _gray_and_ab(4, 4, 25.0)),
+        Case("vivid ab at half the side length", lambda: _gray_and_ab(5, 2, 90.0)),
+    ),
+    wrong=(
+        Answer("the byte as L", lambda gray, ab: recolour(gray, ab, to_L=lambda x: 100 * x),
+               "100 times the gray value was taken for L. Convert the gray photograph as you convert a colour photograph, and take the first channel."),
+        Answer("gray as L", lambda gray, ab: recolour(gray, ab, to_L=lambda x: x),
+               "The picture is nearly black: gray values go from 0 to 1, but L goes from 0 to 100, and not in proportion. Use srgb_to_lab."),
+        Answer("light as L",
+               lambda gray, ab: recolour(gray, ab, to_L=lambda x: 100 * color.linearize(x)),
+               "This L is the amount of light, Y. Lightness is 116 f(Y) - 16; srgb_to_lab does both steps."),
+        Answer("nearest neighbour", lambda gray, ab: recolour(gray, ab, mode="nearest"),
+               'The colours are blocks: the default of F.interpolate is "nearest". Ask for mode="bilinear".'),
+        Answer("bicubic", lambda gray, ab: recolour(gray, ab, mode="bicubic"),
+               'The colours were enlarged with mode="bicubic", but "bilinear" was asked for.'),
+        Answer("align_corners", lambda gray, ab: recolour(gray, ab, align_corners=True),
+               "align_corners=True moves the colours towards the borders. Leave it at its default."),
+        Answer("always four times", lambda gray, ab: recolour(gray, ab, size=None, scale_factor=4),
+               "ab may be coarser by any factor: enlarge it to the height and width of the gray photograph."),
+        Answer("clipped",
+               lambda gray, ab: recolour(
+                   gray, ab, finish=lambda L, ab: color.lab_to_rgb(color.join_lab(L, ab))),
+               "Colours outside the gamut were clipped, so L has moved. Make the RGB picture with decode, once exercise 4 is right."),
+        Answer("still gray", lambda gray, ab: recolour(gray, 0 * ab),
+               "The picture is still gray: ab was left out."),
+        Answer("Lab returned",
+               lambda gray, ab: recolour(gray, ab, finish=lambda L, ab: torch.cat([L, ab], 1)),
+               "This is Lab. Let decode, from exercise 4, turn L and ab into an RGB picture."),
+    ),
+    right=(
+        Answer("bisection, repeat and scale_factor", lambda gray, ab: _scaled_to_gamut(
+            color.rgb_to_lab(gray.repeat(1, 3, 1, 1))[:, :1], steps=12, ab=F.interpolate(
+                ab, scale_factor=gray.shape[-1] / ab.shape[-1], mode="bilinear"))),
+        Answer("L from the curve alone",
+               lambda gray, ab: recolour(
+                   gray, ab, to_L=lambda x: 116 * lab_f(color.linearize(x)) - 16)),
+    ),
+))  # fmt: skip
 
 
 def _inverse_f(y: torch.Tensor) -> torch.Tensor:
     return torch.where(y > 6 / 29, y**3, 3 * (6 / 29) ** 2 * (y - 4 / 29))
 
 
-def lab_to_srgb(lab, white=WHITE, inverse_f=_inverse_f, gamma=color.delinearize, sign=1.0):
+def lab_to_srgb(
+    lab, white=WHITE, inverse_f=_inverse_f, gamma=color.delinearize, a=500, b=200, M=RGB_TO_XYZ
+):
     """The inverse of the exercise `lab.rgb_to_lab`: Lab to sRGB, not clipped."""
-    L, a, b = lab.split(1, dim=1)
-    fy = (L + 16) / 116
-    f = torch.cat([fy + sign * a / 500, fy, fy - sign * b / 200], dim=1)
-    xyz = inverse_f(f) * white
-    return gamma(torch.einsum("ij,njhw->nihw", torch.linalg.inv(RGB_TO_XYZ), xyz))
+    fy = (lab[:, :1] + 16) / 116
+    f = torch.cat([fy + lab[:, 1:2] / a, fy, fy - lab[:, 2:] / b], dim=1)
+    return gamma(torch.einsum("ij,njhw->nihw", torch.linalg.inv(M), inverse_f(f) * white))
 
 
 register(Exercise(
@@ -373,62 +379,27 @@ register(Exercise(
     cases=(
         Case("a gray ramp", lambda: (color.rgb_to_lab(_gray_ramp()),)),
         Case("a picture", lambda: (color.rgb_to_lab(_picture(7, low=0.02, high=0.98)),)),
+        Case("a colour outside sRGB", lambda: (torch.tensor([60.0, 100, 80]).view(1, 3, 1, 1),)),
     ),
     atol=2e-3,
     wrong=(
-        Answer("no white point", lambda lab: lab_to_srgb(lab, white=torch.ones(1, 3, 1, 1)),
+        Answer("no white point", lambda lab: lab_to_srgb(lab, white=1),
                "Grays are tinted: multiply by the white point after undoing f."),
         Answer("cubed everywhere", lambda lab: lab_to_srgb(lab, inverse_f=lambda y: y**3),
                "Right except near black, where f was a straight line. Undo the line below 6/29."),
         Answer("linear light", lambda lab: lab_to_srgb(lab, gamma=lambda x: x),
                "This is linear light. sRGB's gamma is still to be applied."),
-        Answer("signs turned", lambda lab: lab_to_srgb(lab, sign=-1.0),
+        Answer("signs turned", lambda lab: lab_to_srgb(lab, a=-500, b=-200),
                "Red and green have changed places: f(X) is f(Y) + a / 500, and f(Z) is f(Y) - b / 200."),
+        Answer("sign of b", lambda lab: lab_to_srgb(lab, b=-200),
+               "Blue and yellow have changed places: f(Z) is f(Y) - b / 200."),
+        Answer("16 left out", lambda lab: lab_to_srgb(lab - torch.tensor([16.0, 0, 0]).view(1, 3, 1, 1)),
+               "Everything is too dark: f(Y) is (L + 16) / 116."),
+        Answer("matrix transposed", lambda lab: lab_to_srgb(lab, M=RGB_TO_XYZ.T),
+               "The inverse is applied the wrong way round: each row of it makes one of R, G, B out of X, Y and Z."),
+        Answer("matrix not inverted", lambda lab: lab_to_srgb(lab, M=torch.linalg.inv(RGB_TO_XYZ)),
+               "The matrix still turns RGB into XYZ. Apply its inverse, torch.linalg.inv."),
+        Answer("clipped", lambda lab: lab_to_srgb(lab).clamp(0, 1),
+               "You clipped. This Lab is outside sRGB, and its RGB must leave [0, 1] to show it."),
     ),
-    right=(
-        Answer("matmul",
-               lambda lab: torch.movedim(lab_to_srgb(lab), 1, -1).movedim(-1, 1).contiguous()),
-    ),
-))  # fmt: skip
-
-register(Exercise(
-    name="lab.delta_e", lesson=LESSON, minutes=4, core=False,
-    reference=color.delta_e76,
-    cases=(
-        Case("two pictures",
-             lambda: (color.rgb_to_lab(_picture(8)), color.rgb_to_lab(_picture(9)))),
-    ),
-    atol=1e-3,
-    wrong=(
-        Answer("squared", lambda x, y: (x - y).square().sum(1, keepdim=True),
-               "This is the squared distance. Take the root."),
-        Answer("city block", lambda x, y: (x - y).abs().sum(1, keepdim=True),
-               "This adds up absolute differences. Delta E of 1976 is the Euclidean distance."),
-        Answer("colour alone", lambda x, y: (x - y)[:, 1:].norm(dim=1, keepdim=True),
-               "L is left out. Delta E of 1976 is over L, a and b."),
-        Answer("no channel dimension", lambda x, y: (x - y).norm(dim=1),
-               "The numbers are right, but the channel dimension is gone. keepdim=True keeps it."),
-    ),
-    right=(Answer("by hand", lambda x, y: ((x - y) ** 2).sum(1, keepdim=True) ** 0.5),),
-))  # fmt: skip
-
-
-def normalize(L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """L from [0, 100] to [-1, 1]; ab divided by 110."""
-    return L / 50 - 1, ab / 110
-
-
-register(Exercise(
-    name="lab.normalize", lesson=LESSON, minutes=3, core=False,
-    reference=normalize,
-    cases=(Case("a picture", lambda: color.split_lab(color.rgb_to_lab(_picture(10)))),),
-    wrong=(
-        Answer("L to [0, 1]", lambda L, ab: (L / 100, ab / 110),
-               "L ends in [0, 1]. Its middle, 50, should become 0."),
-        Answer("ab shifted", lambda L, ab: (L / 50 - 1, (ab + 110) / 220),
-               "ab is shifted. Gray is 0 already: a division by 110 is enough."),
-        Answer("ab not scaled", lambda L, ab: (L / 50 - 1, ab),
-               "L is right, but ab still has values of the order of 100."),
-    ),
-    right=(Answer("(L - 50) / 50", lambda L, ab: ((L - 50) / 50, ab / 110.0)),),
 ))  # fmt: skip

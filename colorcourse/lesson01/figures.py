@@ -1,67 +1,117 @@
-"""Figures of lesson 1 with controls: the gamut at one L, and the channels of a photograph mixed."""
+"""Figures of lesson 1: a photograph taken apart, steps as the eye sees them, what sRGB can show."""
 
 import math
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional as F
 
-from colorkit.color import (
-    fit_gamut,
-    join_lab,
-    lab_to_rgb,
-    out_of_gamut,
-    rgb_to_lab,
-    split_lab,
-)
-from colorkit.plots import draw_picture
+from colorcourse.recording import record
+from colorkit import color
+from colorkit.plots import draw_picture, fitted_rgb, picture_grid
 from colorkit.widgets import Drawing, explore
 
 REACH = 128  # the ab plane is drawn from -REACH to REACH
 _WIDE = {"layout": {"width": "28em"}, "style": {"description_width": "7em"}}
 
 
-def gamut_plane(L: float, size: int = 192) -> tuple[Tensor, Tensor]:
-    """The ab plane at one L: RGB (1, 3, size, size), and a mask of what sRGB can show.
+def taken_apart(rgb: Tensor, lab: Tensor) -> Figure:
+    """Photographs (N, 3, H, W), their Lab channel by channel, and the channels joined: a row each.
 
-    Row 0 is b = +REACH, column 0 is a = -REACH. Outside the gamut the picture is light gray.
+    a and b are shown at an L of 65, the other one at 0.
+    """
+    L, ab = color.split_lab(lab)
+    light, alone = torch.full_like(L, 65), torch.eye(2).view(2, 1, 2, 1, 1)
+    pictures = {
+        "photograph": rgb,
+        "L: black to white": L,
+        "a: green to red": fitted_rgb(light, ab * alone[0]),
+        "b: blue to yellow": fitted_rgb(light, ab * alone[1]),
+        "L, a and b joined": color.lab_to_rgb(lab),
+    }
+    return picture_grid([{k: x[i] for k, x in pictures.items()} for i in range(len(rgb))], 2.0)
+
+
+def side_by_side(pictures: dict[str, Tensor]) -> Figure:
+    """Pictures (3, 110, 110) without gaps; each pixel is 2 x 2 of the figure's."""
+    fig, axes = plt.subplots(1, len(pictures), figsize=(2 * len(pictures), 2.3))
+    fig.subplots_adjust(0, 0, 1, 2 / 2.3, wspace=0)
+    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+        draw_picture(ax, picture, title)
+    return fig
+
+
+def seen_steps(count: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """How long steps of one length look (CIEDE2000), in sRGB (0.02) and in Lab (2): (count,) each.
+
+    They start at random colours, whose chroma comes first, and go in random directions. Records how
+    much the seen lengths vary in each space.
+    """
+    start = 0.1 + 0.8 * torch.rand(1, 3, 1, count)
+    way = F.normalize(torch.randn(1, 3, 1, count), dim=1)
+    lab = color.rgb_to_lab(start)
+    ends = {"sRGB": color.rgb_to_lab((start + 0.02 * way).clamp(0, 1)), "Lab": lab + 2 * way}
+    seen = {space: color.ciede2000(lab, end).flatten() for space, end in ends.items()}
+    for space, lengths in seen.items():
+        record(f"variation_{space.lower()}", lengths.std() / lengths.mean(), unit="std / mean")
+    return lab[:, 1:].norm(dim=1).flatten(), seen
+
+
+def step_histogram(seen: dict[str, Tensor]) -> Figure:
+    """The lengths that `seen_steps` found, relative to the mean of their space."""
+    fig, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
+    for (space, steps), dash in zip(seen.items(), ("--", "-"), strict=True):
+        relative, style = (
+            (steps / steps.mean()).clamp(max=2.99),
+            {"histtype": "step", "lw": 2, "ls": dash},
+        )
+        ax.hist(relative.numpy(), bins=60, range=(0, 3), label=space, **style)
+    ax.axvline(1, color="black", lw=0.8, label="a uniform space")
+    ax.set(xlabel="seen length of a step over the mean (the last bin: and above)", ylabel="steps")
+    ax.set_title("Steps of equal length do not look equally long")
+    ax.legend()
+    return fig
+
+
+def draw_plane(ax: Axes, L: float, size: int = 192) -> tuple[Tensor, Tensor]:
+    """Draw what sRGB can show at one L on the ab plane, the rest in gray.
+
+    Returns what is drawn, RGB (1, 3, size, size), and the mask of what is inside; b falls by row.
     """
     axis = torch.linspace(-REACH, REACH, size)
     b, a = torch.meshgrid(-axis, axis, indexing="ij")
-    ab = torch.stack([a, b])[None]
-    lightness = torch.full((1, 1, size, size), float(L))
-    inside = ~out_of_gamut(lightness, ab)
-    rgb = lab_to_rgb(join_lab(lightness, ab))
-    return torch.where(inside, rgb, torch.full_like(rgb, 0.93)), inside
+    lab = torch.stack([torch.full_like(a, float(L)), a, b])[None]
+    inside = ~color.out_of_gamut(*color.split_lab(lab))
+    plane = torch.where(inside, color.lab_to_rgb(lab), 0.75)
+    ax.imshow(plane[0].movedim(0, -1).numpy(), extent=(-REACH, REACH, -REACH, REACH))
+    ax.axhline(0, color="gray", lw=0.5)
+    ax.axvline(0, color="gray", lw=0.5)
+    ax.set(xlabel="a: green to red", ylabel="b: blue to yellow", title=f"sRGB at L = {L:.0f}")
+    return plane, inside
 
 
 def draw_gamut(L: float, a: float, b: float) -> Drawing:
     """The ab plane inside sRGB at one L, with one colour picked on it and shown as a patch."""
-    plane, inside = gamut_plane(L)
-    lightness = torch.full((1, 1, 1, 1), float(L))
-    ab = torch.tensor([a, b]).view(1, 2, 1, 1).float()
-    fitted = fit_gamut(lightness, ab)
-    rgb = lab_to_rgb(join_lab(lightness, fitted)).flatten()
-    fits = not bool(out_of_gamut(lightness, ab))
+    lab = torch.tensor([L, a, b]).view(1, 3, 1, 1).float()
+    fitted = color.join_lab(lab[:, :1], color.fit_gamut(*color.split_lab(lab)))
+    rgb = color.lab_to_rgb(fitted)
+    fits = torch.equal(fitted, lab)
     fig, (left, right) = plt.subplots(
         1, 2, figsize=(8.4, 4.2), width_ratios=(3, 2), layout="constrained"
     )
-    left.imshow(plane[0].permute(1, 2, 0).numpy(), extent=(-REACH, REACH, -REACH, REACH))
-    left.axhline(0, color="gray", lw=0.5)
-    left.axvline(0, color="gray", lw=0.5)
-    left.set(xlabel="a: green to red", ylabel="b: blue to yellow", title=f"sRGB at L = {L:.0f}")
+    share = draw_plane(left, L)[1].float().mean().item()
     left.plot(a, b, "o", mfc="none", mec="black", ms=11, mew=2)
     if not fits:
-        left.plot(*fitted.flatten().tolist(), "x", color="black", ms=9, mew=2)
-    code = "#" + "".join(f"{round(255 * float(v)):02x}" for v in rgb)
-    right.imshow(rgb.view(1, 1, 3).numpy())
-    right.axis("off")
+        left.plot(*fitted[0, 1:, 0, 0].tolist(), "x", color="black", ms=9, mew=2)
+    code = "#" + "".join(f"{round(255 * value):02x}" for value in rgb.flatten().tolist())
     fit = "inside sRGB" if fits else "outside sRGB: the patch is the nearest chroma that fits (×)"
-    right.set_title(f"L {L:.0f}, a {a:.0f}, b {b:.0f}\nRGB {code}\n{fit}", fontsize=9, wrap=True)
-    share = 100 * inside.float().mean().item()
+    draw_picture(right, rgb, f"L {L:.0f}, a {a:.0f}, b {b:.0f}\nRGB {code}\n{fit}")
     alt = (
-        f"The ab plane at L = {L:.0f}: sRGB covers {share:.0f}% of the square from -128 to 128. "
+        f"The ab plane at L = {L:.0f}: sRGB covers {share:.0%} of the square from -128 to 128. "
         f"The picked colour a = {a:.0f}, b = {b:.0f} is {'inside' if fits else 'outside'}; its "
         f"patch is {code}."
     )
@@ -70,21 +120,18 @@ def draw_gamut(L: float, a: float, b: float) -> Drawing:
 
 def gamut_explorer() -> None:
     """A slider for L, and two that pick a colour in the ab plane."""
-    explore(
-        draw_gamut,
-        L=ipywidgets.IntSlider(60, 0, 100, 1, description="L", **_WIDE),
-        a=ipywidgets.IntSlider(40, -REACH, REACH, 1, description="a", **_WIDE),
-        b=ipywidgets.IntSlider(30, -REACH, REACH, 1, description="b", **_WIDE),
-    )
+    ranges = {"L": (60, 0, 100), "a": (40, -REACH, REACH), "b": (30, -REACH, REACH)}
+    sliders = {k: ipywidgets.IntSlider(*v, description=k, **_WIDE) for k, v in ranges.items()}
+    explore(draw_gamut, **sliders)
 
 
 def mix_channels(lab: Tensor, scale_a: float, scale_b: float, turn: float) -> Tensor:
     """Lab with a and b scaled, the hue turned by `turn` degrees, and the gamut fitted; L stays."""
-    L, ab = split_lab(lab)
+    L, ab = color.split_lab(lab)
     a, b = scale_a * ab[:, :1], scale_b * ab[:, 1:]
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     turned = torch.cat([cos * a - sin * b, sin * a + cos * b], dim=1)
-    return join_lab(L, fit_gamut(L, turned))
+    return color.join_lab(L, color.fit_gamut(L, turned))
 
 
 def channel_mixer(rgb: Tensor, other: Tensor) -> None:
@@ -92,22 +139,21 @@ def channel_mixer(rgb: Tensor, other: Tensor) -> None:
 
     Both pictures are (1, 3, H, W), of one size.
     """
-    if rgb.shape != other.shape:
-        raise ValueError(f"two pictures of one size, please: {rgb.shape} and {other.shape}")
-    labs = {"its own": rgb_to_lab(rgb), "the other photograph's": rgb_to_lab(other)}
+    labs = {"its own": color.rgb_to_lab(rgb), "the other photograph's": color.rgb_to_lab(other)}
 
     def draw_mix(colours: str, scale_a: float, scale_b: float, turn: float) -> Drawing:
-        lab = join_lab(labs["its own"][:, :1], labs[colours][:, 1:])
+        lab = color.join_lab(labs["its own"][:, :1], labs[colours][:, 1:])
         mixed = mix_channels(lab, scale_a, scale_b, turn)
-        fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
-        draw_picture(axes[0], rgb, "the photograph")
-        draw_picture(axes[1], mixed[:, :1], "L: never touched")
-        draw_picture(axes[2], lab_to_rgb(mixed), "the same L, mixed colours")
+        pictures = {
+            "the photograph": rgb,
+            "its L": mixed[:, :1],
+            "new colours": color.lab_to_rgb(mixed),
+        }
         alt = (
             f"A photograph, its L, and the same L with {colours} colours: a times {scale_a:.1f}, "
             f"b times {scale_b:.1f}, hue turned by {turn:.0f} degrees."
         )
-        return fig, alt
+        return picture_grid([pictures], 2.8), alt
 
     late = {"continuous_update": False, **_WIDE}
     explore(
@@ -115,5 +161,5 @@ def channel_mixer(rgb: Tensor, other: Tensor) -> None:
         colours=ipywidgets.Dropdown(options=list(labs), description="colours of", **_WIDE),
         scale_a=ipywidgets.FloatSlider(1, min=-2, max=2, step=0.1, description="a times", **late),
         scale_b=ipywidgets.FloatSlider(1, min=-2, max=2, step=0.1, description="b times", **late),
-        turn=ipywidgets.IntSlider(0, 0, 360, 5, description="turn hue by °", **late),
+        turn=ipywidgets.IntSlider(40, 0, 360, 5, description="turn hue by °", **late),
     )
