@@ -72,9 +72,9 @@ class Clinic:
         if missing := [letter for letter in self.runs if letter not in names]:
             return f"Still to be named: run {', '.join(missing)}."
         for letter, right in self.runs.items():
-            name = names[letter]
-            if name not in list(self.symptoms):
-                return f"Run {letter}: {name!r} is not one of {', '.join(self.symptoms)}."
-            if name != right:
-                return f"Run {letter}: not {name!r}. Look at {self.symptoms[right]}."
+            name = str(names[letter]).strip().lower()  # capitals do not matter
+            if name not in map(str.lower, self.symptoms):
+                return f"Run {letter}: {names[letter]!r} is not one of {', '.join(self.symptoms)}."
+            if name != right.lower():
+                return f"Run {letter}: not {names[letter]!r}. Look at {self.symptoms[right]}."
         return None

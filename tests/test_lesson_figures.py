@@ -1,4 +1,4 @@
-"""Figures of lessons 1 to 3: the gamut, mixed channels, snapshots, activations, edges."""
+"""Figures of lessons 1 to 3: the gamut, mixed channels, snapshots, activations, swatches."""
 
 import matplotlib.pyplot as plt
 import pytest
@@ -7,7 +7,6 @@ import torch
 from colorcourse.lesson01 import figures as first
 from colorcourse.lesson02 import figures as second
 from colorcourse.lesson03 import figures as third
-from colorcourse.lesson03.failures import boundary_mask
 from colorkit.color import out_of_gamut, rgb_to_lab, split_lab
 
 pytestmark = pytest.mark.usefixtures("figures_closed")
@@ -51,14 +50,6 @@ def test_activations_of_two_networks_stand_side_by_side_the_most_varied_first():
     assert len(drawn) == 2 * 2 * 2
     assert torch.equal(drawn[4], layers[1][0, 1])
     assert torch.equal(drawn[5], layers[1][0, 2])
-
-
-def test_the_boundary_mask_holds_both_sides_of_an_edge_and_no_more():
-    kinds = torch.zeros(1, 1, 6, 6, dtype=torch.long)
-    kinds[..., 3:, 3:] = 5
-    expected = torch.zeros(6, 6, dtype=torch.bool)
-    expected[2:4, 2:] = expected[2:, 2:4] = True
-    assert torch.equal(boundary_mask(kinds)[0, 0], expected)
 
 
 def test_swatches_are_the_colours_and_a_title_is_written_once():

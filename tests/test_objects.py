@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from colorcourse.lesson03.failures import failures
 from colorkit.models import Gray, Oracle
 from colorkit.objects import object_colors
 from colorkit.worlds import orchard
@@ -58,36 +57,3 @@ def test_things_are_drawn_once_and_those_of_one_colour_left_out(monkeypatch):
 
 def rows_of(objects):
     return objects.possible, objects.probs, objects.visible, objects.ab["truth"]
-
-
-class Painted:
-    """Gives every picture its true colours, those of one object perturbed."""
-
-    def __init__(self, world, at, where, perturb):
-        self.world, self.at, self.where, self.perturb = world, at, where, perturb
-
-    def colorize(self, L):
-        numbers = (self.world.L[:, None] - L[None]).abs().amax((2, 3, 4)).argmin(0)
-        ab = self.world.ab[numbers]
-        for picture in (numbers == self.at).nonzero()[:, 0]:
-            ab[picture] = self.perturb(ab[picture], self.where)
-        return ab
-
-
-def dull(ab, where):
-    return torch.where(where, 0.2 * ab, ab)
-
-
-def patchy(ab, where):
-    left = where & (torch.arange(32) < where.nonzero()[:, 1].float().median())
-    return torch.where(left, ab + 40, ab)
-
-
-@pytest.mark.parametrize(
-    ("failure", "perturb"), [("desaturation", dull), ("inconsistency", patchy)]
-)
-def test_a_failure_is_largest_where_it_was_made(world, objects, failure, perturb):
-    row = int(objects.table.pixels.to_numpy().argmax())
-    model = Painted(world, objects.table.picture[row], objects.visible[row, 0], perturb)
-    table = failures(world, object_colors(world, {"m": model}), "m", model)
-    assert table[failure].idxmax() == row

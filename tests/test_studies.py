@@ -1,12 +1,14 @@
 """Pictures of a lesson, and the studies that are recorded."""
 
+from itertools import pairwise
+
 import pytest
 import torch
-from click.testing import CliRunner
 
 from colorcourse.lesson03 import studies
-from colorkit.data.pictures import lesson_pictures
-from scripts import study as script
+from colorkit.data.pictures import Pictures, lesson_pictures
+from colorkit.worlds import orchard
+from scripts import generalisation as script
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +32,48 @@ def test_photographs_come_from_a_store(store):
     assert tuple(found.test[1].shape) == (6, 2, 32, 32)
 
 
-def test_one_picture_is_learned_by_heart_and_says_little_of_others(pictures):
-    frame = studies.memorising(pictures, (1, 24), seeds=(0,), steps=60)
-    one, many = frame.train_mse
-    assert frame.pictures.tolist() == [1, 24]
-    assert one < 0.5 * many
-    assert frame.test_mse[0] > frame.test_mse[1]
+def test_the_pictures_that_are_shown_hold_the_kinds_that_the_text_names(pictures):
+    world = pictures.worlds["val"]
+    kinds = ("apple", "plum", "pepper")
+    L, _ = studies.telling(pictures, kinds)
+    numbers = [int((one == world.L).flatten(1).all(1).nonzero()) for one in L]
+    assert len(set(numbers)) == len(kinds)
+    for number, kind in zip(numbers, kinds, strict=True):
+        assert kind in [thing.kind for thing in world.objects(number)]
+    photographs = Pictures(pictures.train, pictures.val, pictures.test, {})
+    assert torch.equal(studies.telling(photographs, kinds)[0], pictures.val[0][:3])
 
 
-def test_the_recorded_study_says_how_it_was_made_and_shows_what_the_lesson_says():
-    frame = studies.recorded()
-    assert "torch" in frame.attrs["about"]
-    mean = frame.groupby("pictures")[["train_mse", "test_mse"]].mean()
-    assert mean.index.tolist() == [1, 10, 20, 40, 100, 400, 2000]
-    assert frame.groupby("pictures").seed.nunique().eq(3).all()
-    assert mean.train_mse.is_monotonic_increasing
-    assert mean.test_mse.loc[2000] < mean.test_mse.loc[10]
+def test_the_recorded_study_shows_what_the_lesson_says():
+    runs = studies.recorded()
+    assert "2000 steps" in runs.attrs["about"]
+    assert len(runs) == len(script.plan()) * len(script.MARKS)
+    of = {key: part.set_index("seed") for key, part in runs.groupby(
+        ["batch_norm", "augmentation", "pictures", "step"])}  # fmt: skip
+    plain = [of["with", "none", count, 2000] for count in script.COUNTS]
+    for fewer, more in pairwise(plain):
+        assert fewer.seen.mean() < more.seen.mean() < studies.LEVELS["oracle"]
+        assert fewer.test.mean() > more.test.mean()
+    flips, without = (of[norm, "flips", 100, 2000] for norm in ("with", "without"))
+    assert (flips[["seen", "test"]] < without[["seen", "test"]]).all(axis=None)
+    assert (of["without", "flips", 100, 600].test < without.test).all()
+    assert (flips.test < of["with", "none", 100, 2000].test).all()
+    assert plain[-1].test.max() < runs[(runs.pictures == 100) & (runs.step > 300)].test.min()
 
 
-def test_the_script_records_what_the_lesson_reads(tmp_path, monkeypatch, pictures):
-    monkeypatch.setattr(script, "lesson_pictures", lambda *_, **__: pictures)
-    monkeypatch.setattr(script, "memorising", lambda *_: studies.recorded())
-    done = CliRunner().invoke(script.study, ["memorising", "--out", str(tmp_path / "m.csv")])
-    assert done.exit_code == 0, done.output
-    monkeypatch.setattr(studies, "RECORDED", tmp_path)
-    (tmp_path / "m.csv").rename(tmp_path / "memorising.csv")
-    again = studies.recorded()
-    assert again.attrs["about"].startswith("U-Net(16, 3) on orchard 32 x 32, 400 steps")
-    assert again.columns.tolist() == ["pictures", "seed", "train_mse", "test_mse"]
+def test_the_levels_of_the_study_are_those_of_its_pictures():
+    test = orchard(400, 32, seed=3)
+    mean = torch.cat([test.oracle_mean(i) for i in range(len(test))])
+    found = {"gray": test.ab.square().mean(), "oracle": (test.ab - mean).square().mean()}
+    assert found == pytest.approx(studies.LEVELS, abs=0.1)
+
+
+def test_the_script_trains_and_judges_a_run_and_flips_and_crops_keep_colours_in_place(pictures):
+    script._KEPT.update({part: getattr(pictures, part) for part in ("train", "val", "test")})
+    rows = script.run((4, "with", "flips and crops", 0), steps=50, width=4)
+    assert [row[:5] for row in rows] == [(4, "with", "flips and crops", 0, k) for k in (25, 50)]
+    assert rows[1][5] < rows[0][5]
+    L, draw = pictures.test[0], torch.Generator().manual_seed(0)
+    moved, ab = script.augmented(L, L.expand(-1, 2, -1, -1), "flips and crops", draw)
+    assert torch.allclose(ab, moved.expand(-1, 2, -1, -1), atol=1e-4)
+    assert not torch.allclose(moved, L, atol=1.0)

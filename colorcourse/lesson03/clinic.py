@@ -24,7 +24,7 @@ SYMPTOMS = {
     "leaked validation set": "its validation beside its test error",
     "batch norm in training mode": "how far its colours move when a picture is judged alone",
     "colour jitter": "the colours of its batch, beside the store's",
-    "L flipped, ab not": "where the colours of its batch lie, beside the things",
+    "L flipped, ab not": "where the colours of its batch lie, beside the fruit",
     "sorted, not shuffled": "how many kinds a batch has, and the teeth of its loss",
     HEALTHY: "all of it again: nothing is wrong with this one",
 }
@@ -38,9 +38,9 @@ class Log:
 
     losses: list[float] = field(default_factory=list)
     validation: float = 0.0
-    test: float = 0.0  # pictures that somebody else kept
+    test: float = 0.0  # pictures that were kept apart
     moved: float = 0.0  # how far colours move when a picture is judged alone, in ab units
-    kinds: float = 0.0  # different main things in a batch, mean over batches
+    kinds: float = 0.0  # different kinds of main fruit in a batch, mean over batches
     hue_off: float = 0.0  # distance of the batch's mean colours from the store's, in ab units
     misplaced: float = 0.0  # distance of ab from the store's at the same place of the same L
     batch: Tensor | None = None  # the first four pictures of a batch, RGB (3, 2 H, 2 W)
@@ -58,10 +58,7 @@ class Log:
 
 @cache
 def _store() -> tuple[list[Pair], list[Tensor]]:
-    """Training, validation and test pictures, 32 each, and their labels.
-
-    The training pictures are sorted by label, as in folders, a class a folder.
-    """
+    """Training (sorted by label, as in folders), validation and test: 32 each, with labels."""
     worlds = [orchard(32, 32, seed) for seed in (71, 75, 77)]
     order = worlds[0].labels.argsort(stable=True)
     pairs, labels = [(w.L, w.ab) for w in worlds], [w.labels for w in worlds]

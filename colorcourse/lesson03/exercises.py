@@ -1,25 +1,27 @@
-"""Lesson 3, networks that generalise: AuC, the block, the skip, the best constant, the clinic."""
+"""Lesson 3: AuC, the best constant, batch norm, the skip, the U-Net; extra: the clinic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial, partialmethod
+from itertools import pairwise, product
+from typing import Any
+from unittest.mock import Mock
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from colorcourse.checking import difference
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson03.clinic import data_clinic
-from colorkit import losses, metrics
+from colorkit import metrics, models
 
 LESSON = "03_networks"
+EACH_CHANNEL = (1, -1, 1, 1)
+_up = partial(F.interpolate, scale_factor=2)
 
 
 def _noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-# --- AuC ------------------------------------------------------------------------------------------
 
 
 def _auc(thresholds=range(151), power=0.5, per_channel=False, factor=1.0, strict=False) -> Callable:
@@ -39,12 +41,6 @@ def _auc_closed(prediction: Tensor, truth: Tensor) -> float:
     return 1 - float(error.ceil().clamp(max=151).mean()) / 151
 
 
-def _auc_sorted(prediction: Tensor, truth: Tensor) -> Tensor:
-    error = torch.linalg.vector_norm(prediction - truth, dim=1).flatten().sort().values
-    t = torch.arange(151.0)
-    return (torch.searchsorted(error, t, right=True) / len(error)).mean()
-
-
 def _grid_errors() -> tuple[Tensor, Tensor]:
     """Errors that are whole numbers, some of them 0: 3-4-5 triangles."""
     truth = _noise(1, 2, 8, 8, seed=3).round()
@@ -53,201 +49,31 @@ def _grid_errors() -> tuple[Tensor, Tensor]:
 
 
 register(Exercise(
-    name="networks.auc", lesson=LESSON, minutes=6,
-    reference=_auc(), own=(metrics.auc, metrics.cumulative_error),
+    name="networks.auc", lesson=LESSON, minutes=6, reference=_auc(), own=(metrics.auc, metrics.cumulative_error),
     cases=(
         Case("errors of 0, 5, 10, ..., 35", _grid_errors),
-        Case("three pictures with small and large errors",
-             lambda: (_noise(3, 2, 9, 7, seed=1, scale=60), _noise(3, 2, 9, 7, seed=2, scale=9))),
-        Case("errors beyond 150",
-             lambda: (torch.full((1, 2, 4, 4), 120.0), torch.zeros(1, 2, 4, 4))),
+        Case("three pictures with small and large errors", lambda: (_noise(3, 2, 9, 7, seed=1, scale=60), _noise(3, 2, 9, 7, seed=2, scale=9))),
+        Case("errors beyond 150", lambda: (torch.full((1, 2, 4, 4), 120.0), torch.zeros(1, 2, 4, 4))),
     ),
     wrong=(
         Answer("0 to 149", _auc(range(150)), "150 is the last threshold: there are 151 of them."),
-        Answer("squared", _auc(power=1.0), "squared distance: take the root"),
-        Answer("per channel", _auc(per_channel=True),
-               "one distance over a and b together, Euclidean"),
+        Answer("squared", _auc(power=1.0), "That is the squared distance: take the root."),
+        Answer("mean of squares", lambda p, t: _auc()((p - t) / 2**0.5, 0 * t), "Add the squares of a and b: their mean is half of that."),
+        Answer("per channel", _auc(per_channel=True), "Take one Euclidean distance over a and b together."),
         Answer("percent", _auc(factor=100), "A share lies between 0 and 1, not in percent."),
         Answer("below", _auc(strict=True), "An error of exactly t is within t."),
-        Answer("1 to 150", _auc(range(1, 151)),
-               "0 is a threshold too: pixels that are exactly right."),
-        Answer("mean error", lambda p, t: (p - t).square().sum(1).sqrt().mean(),
-               "That is the mean distance, in ab units."),
+        Answer("1 to 150", _auc(range(1, 151)), "0 is a threshold too: what is exactly right."),
+        Answer("mean error", lambda p, t: (p - t).norm(dim=1).mean(), "That is the mean distance: the AuC is a mean of shares."),
+        Answer("sum of a and b", lambda p, t: _auc()((p - t).abs().sum(1, True), 0 * t[:, :1]), "|a| + |b| is another distance: take the Euclidean one."),
+        Answer("beyond", lambda p, t: 1 - _auc()(p, t), "That is the share beyond t: take the share within t."),
+        Answer("divided by 150", _auc(factor=151 / 150), "From 0 to 150 there are 151 thresholds."),
+        Answer("one norm", lambda p, t: sum(((p - t).norm() <= k).float() for k in range(151)) / 151,
+               "You take one norm over everything: norm(dim=1) gives a distance for each pixel."),
+        Answer("approximation", lambda p, t: 1 - (p - t).norm(dim=1).mean() / 151,
+               "1 - mean / 151 is an approximation: count the shares within each threshold."),
     ),
-    right=(Answer("closed form", _auc_closed), Answer("sorting", _auc_sorted)),
+    right=(Answer("closed form", _auc_closed),),
 ))  # fmt: skip
-
-# --- the strided block ----------------------------------------------------------------------------
-
-
-def _block(a: int, b: int, stride: int = 2, padding: int = 1, norm=nn.BatchNorm2d, act=nn.ReLU):
-    """Half the height and width, from a channels to b; or with one mistake put in."""
-    layers = [nn.Conv2d(a, b, 3, stride=stride, padding=padding)]
-    return nn.Sequential(*layers, *([norm(b)] if norm else []), *([act()] if act else []))
-
-
-SIDES = {
-    32: "Height and width stay as they are. What makes each step skip a pixel?",
-    15: "One pixel is missing: the kernel needs padding to start at the border.",
-    8: "That is a quarter of the size: halve it once only.",
-}
-
-
-def judge_block(answer: Callable) -> str | None:
-    """The hint for a block; None where it halves, learns, normalises and bends."""
-    block = answer(3, 8)
-    if not isinstance(block, nn.Module):
-        return f"Return a torch module, not {type(block).__name__}."
-    x = _noise(4, 3, 32, 32)
-    try:
-        out = block(x)
-    except (RuntimeError, ValueError):
-        return "It does not take `channels_in` channels. Which number belongs where?"
-    if out.shape[1] != 8:
-        return f"With channels_out = 8 it gives {out.shape[1]} channels."
-    if tuple(out.shape[2:]) != (16, 16):
-        side = out.shape[2]
-        return SIDES.get(side, f"32 x 32 pixels become {side} x {out.shape[3]}, not 16 x 16.")
-    if tuple(block(_noise(2, 3, 20, 28)).shape[2:]) != (10, 14):
-        return "32 x 32 is halved, but 20 x 28 does not become 10 x 14."
-    return _judge_learning(block, x)
-
-
-def _judge_learning(block: nn.Module, x: Tensor) -> str | None:
-    block.train()
-    kernels = [p for p in block.parameters() if p.ndim > 1]
-    if not kernels:
-        return "It halves the size, but there are no kernels in it: nothing that could be learnt."
-    (block(x) * _noise(4, 8, 16, 16, seed=5)).sum().backward()
-    if any(p.grad is None or not p.grad.abs().sum() for p in kernels):
-        return "Some of its kernels get no gradient: they are made, but not used."
-    with torch.no_grad():
-        if block(10 * x).std() > 3 * block(x).std():
-            return "Ten times the input gives ten times the output: the normalisation is missing."
-        block.eval()
-        y = _noise(4, 3, 32, 32, seed=9)
-        both, middle = (block(x) + block(y)) / 2, block((x + y) / 2)
-    if (both - middle).abs().max() < 1e-3 * both.abs().max():
-        return "It is linear: two of them are no more than one. What bends it?"
-    return None
-
-
-class _Pooled(nn.Module):
-    """Right: a convolution that keeps the size, then pooling; batch norm after the ReLU."""
-
-    def __init__(self, a: int, b: int) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(a, b, 3, padding="same", bias=False), nn.BatchNorm2d(b)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(F.max_pool2d(F.leaky_relu(self.conv(x), 0.1), 2))
-
-
-def _four_wide(a: int, b: int) -> nn.Module:
-    conv = nn.Conv2d(a, b, 4, stride=2, padding=1)
-    return nn.Sequential(conv, nn.InstanceNorm2d(b, affine=True), nn.ReLU())
-
-
-register(Exercise(
-    name="networks.strided_block", lesson=LESSON, minutes=6,
-    reference=_block, judge=judge_block,
-    wrong=(
-        Answer("no stride", lambda a, b: _block(a, b, stride=1), "What makes each step skip"),
-        Answer("no padding", lambda a, b: _block(a, b, padding=0), "One pixel is missing"),
-        Answer("halved twice", lambda a, b: nn.Sequential(_block(a, b), nn.AvgPool2d(2)),
-               "a quarter of the size"),
-        Answer("channels swapped", lambda a, b: _block(b, a), "Which number belongs where?"),
-        Answer("channels kept", lambda a, b: _block(a, a), "it gives 3 channels"),
-        Answer("no ReLU", lambda a, b: _block(a, b, act=None), "It is linear"),
-        Answer("no norm", lambda a, b: _block(a, b, norm=None), "normalisation is missing"),
-        Answer("pooling only",
-               lambda a, b: nn.Sequential(nn.AvgPool2d(2), nn.ZeroPad3d((0, 0, 0, 0, 0, b - a)),
-                                          nn.BatchNorm2d(b), nn.ReLU()),
-               "nothing that could be learnt"),
-    ),
-    right=(Answer("convolution, then pooling", _Pooled),
-           Answer("kernel 4, instance norm", _four_wide)),
-))  # fmt: skip
-
-
-# --- the skip connection --------------------------------------------------------------------------
-
-
-def join_skip(deep: Tensor, skip: Tensor) -> Tensor:
-    """deep (N, C1, h, w), enlarged to skip's size, joined with skip: (N, C1 + C2, H, W)."""
-    deep = F.interpolate(deep, skip.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.cat([deep, skip], dim=1)
-
-
-def judge_skip(answer: Callable) -> str | None:
-    """The hint for a skip connection; None where both parts arrive, each in its own channels."""
-    for channels, small, large in (((3, 5), (8, 8), (16, 16)), ((4, 4), (7, 5), (13, 9))):
-        deep, skip = _noise(2, channels[0], *small), _noise(2, channels[1], *large, seed=1)
-        try:
-            out = answer(deep, skip)
-        except RuntimeError:
-            if small == (8, 8):
-                return "Tensors of other sizes cannot be joined or added: before that, `deep` must have the height and width of `skip`."
-            return f"It works for 8 -> 16, but not for {small} -> {large}: take skip's own size."
-        if out is None:
-            return "Your function returned None. Is `return` missing?"
-        if hint := _judge_joined(out, deep, skip):
-            return hint
-    return None
-
-
-def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
-    c1, c2 = deep.shape[1], skip.shape[1]
-    wanted = (len(deep), c1 + c2, *skip.shape[2:])
-    if tuple(out.shape) != wanted:
-        if out.shape[0] != len(deep) or out.shape[2:] not in (skip.shape[2:], deep.shape[2:]):
-            return "They are joined along the wrong dimension: channels are the second one, dim=1."
-        if out.shape[2:] == deep.shape[2:]:
-            return (
-                "The result has the size of `deep`: its edges are lost again. Enlarge deep instead."
-            )
-        return f"{c1} and {c2} channels should become {c1 + c2}, not {out.shape[1]}: adding is another idea."
-    for deep_part, skip_part in ((out[:, :c1], out[:, c1:]), (out[:, c2:], out[:, :c2])):
-        if torch.allclose(skip_part, skip, atol=1e-5):
-            near = F.interpolate(deep, skip.shape[-2:], mode="nearest")
-            likeness = torch.corrcoef(torch.stack([near.flatten(), deep_part.flatten()]))[0, 1]
-            return None if likeness > 0.6 else "The enlarged `deep` does not look like `deep`."
-    return "`skip` should arrive unchanged in channels of its own."
-
-
-def _up(deep: Tensor, **how) -> Tensor:
-    return F.interpolate(deep, scale_factor=2, **how)
-
-
-register(Exercise(
-    name="networks.skip", lesson=LESSON, minutes=5,
-    reference=join_skip, judge=judge_skip,
-    wrong=(
-        Answer("added",
-               lambda d, s: F.interpolate(d.repeat(1, 2, 1, 1)[:, : s.shape[1]], s.shape[-2:]) + s,
-               "adding is another idea"),
-        Answer("along the height",
-               lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:])[:, :3], s[:, :3]], dim=2),
-               "along the wrong dimension"),
-        Answer("not enlarged", lambda d, s: torch.cat([d, s], 1), "before that, `deep` must have"),
-        Answer("skip made small",
-               lambda d, s: torch.cat([d, F.adaptive_avg_pool2d(s, d.shape[-2:])], 1),
-               "has the size of `deep`"),
-        Answer("always twice", lambda d, s: torch.cat([_up(d), s], 1), "take skip's own size"),
-        Answer("skip lost",
-               lambda d, s: torch.cat([_up(d), _up(d)[:, :1].expand_as(s)], 1),
-               "arrive unchanged in channels of its own"),
-    ),
-    right=(
-        Answer("skip first, nearest",
-               lambda d, s: torch.cat([s, F.interpolate(d, size=s.shape[2:])], 1)),
-        Answer("aligned corners",
-               lambda d, s: torch.hstack([
-                   F.interpolate(d, s.shape[-2:], mode="bilinear", align_corners=True), s])),
-    ),
-))  # fmt: skip
-
-# --- the best constant ----------------------------------------------------------------------------
 
 
 def _mean(colours: Tensor, p: Tensor) -> Tensor:
@@ -262,6 +88,11 @@ def _median(colours: Tensor, p: Tensor) -> Tensor:
     values, order = colours.sort(0)
     half = (p[order].cumsum(0) >= 0.5 - 1e-6).int().argmax(0)
     return values.gather(0, half[None])[0]
+
+
+def _row(colours: Tensor, p: Tensor, channel: int) -> Tensor:
+    order = colours[:, channel].argsort()
+    return colours[order[(p[order].cumsum(0) >= 0.5 - 1e-6).int().argmax()]]
 
 
 def _constant(l2=_mean, l1=_median, zero_one=_mode) -> Callable:
@@ -282,20 +113,32 @@ CONSTANT_CASES = {  # colours (K, 2) and their probabilities
 }  # fmt: skip
 CONSTANT_MISTAKES = {
     "l2": (
-        Answer("unweighted mean", _constant(l2=_equally(_mean)), "Not all colours are equally probable"),
-        Answer("mode for L2", _constant(l2=_mode), "squared distance punishes the far ones most"),
+        Answer("unweighted mean", _constant(l2=_equally(_mean)), "your mean counts all colours equally, but they are not equally probable"),
+        Answer("mode for L2", _constant(l2=_mode), "you give the most probable colour, but a squared distance punishes the far ones most"),
+        Answer("median for L2", _constant(l2=_median), "you give the median, which is least for L1"),
+        Answer("mean divided", _constant(l2=lambda c, p: _mean(c, p) / len(c)), "divide by nothing: the probabilities add up to 1 already"),
+        Answer("one of them for L2", _constant(l2=lambda c, p: _medoid(c, p, "l2")), "you choose one of the given colours; the best constant may lie between them"),
     ),
     "l1": (
-        Answer("mode for L1", _constant(l1=_mode), "the most probable colour: that is 0-1's answer"),
-        Answer("mean for L1", _constant(l1=_mean), "the mean: one far colour pulls it, and L1"),
-        Answer("unweighted median", _constant(l1=_equally(_median)),
-               "balances probability, not the number of colours"),
+        Answer("mode for L1", _constant(l1=_mode), "you give the most probable colour, which is least for the 0-1 loss"),
+        Answer("mean for L1", _constant(l1=_mean), "you give the mean, which one far colour can pull away; L1 is least at a median"),
+        Answer("order forgotten", _constant(l1=lambda c, p: c.sort(0).values[(p.cumsum(0) >= 0.5 - 1e-6).int().argmax()]), "you sort the values, but leave the probabilities in their old order"),
+        Answer("unweighted median", _constant(l1=_equally(_median)), "your median has half of the colours on each side; it needs half of the probability"),
+        Answer("one of them for L1", _constant(l1=lambda c, p: _medoid(c, p, "l1")), "you choose one of the given colours; a and b have a median each"),
+        *(Answer(f"whole colour by {'ab'[k]}", _constant(l1=partial(_row, channel=k)), f"you give one whole colour, the median in {'ab'[k]}; a and b have a median each") for k in (0, 1)),
+        Answer("not sorted", _constant(l1=lambda c, p: c[(p.cumsum(0) >= 0.5 - 1e-6).int().argmax()]), "you add up probabilities in the given order; sort the values of a first, and those of b"),
     ),
     "0-1": (
-        Answer("mean for 0-1", _constant(zero_one=_mean), "is never exactly right: it is nobody's"),
-        Answer("median for 0-1", _constant(zero_one=_median), "mixes a of one colour with b of another"),
+        Answer("mean for 0-1", _constant(zero_one=_mean), "you give the mean, which equals none of the colours, so that this loss is always 1"),
+        Answer("median for 0-1", _constant(zero_one=_median), "you give the median, which may take a of one colour and b of another and then equals none"),
+        Answer("least probable", _constant(zero_one=lambda c, p: c[p.argmin()]), "you give the least probable colour"),
     ),
 }  # fmt: skip
+
+
+def _medoid(colours: Tensor, p: Tensor, loss: str) -> Tensor:
+    """The one of the colours that costs least."""
+    return min(colours, key=lambda colour: _expected_loss(colour, colours, p, loss))
 
 
 def _expected_loss(guess: Tensor, colours: Tensor, p: Tensor, loss: str) -> float:
@@ -324,17 +167,11 @@ def judge_constant(answer: Callable) -> str | None:
         for mistake in mistakes if worse else ():
             known = {name: mistake.answer(*case, loss) for name, case in cases.items()}
             if not difference(known, given, 1e-3, 1e-3):
-                return f"{loss!r}: {mistake.hint}."
+                return f"For {loss!r} {mistake.hint}."
         if worse:
             name, cost = next(iter(worse.items()))
-            return f"{loss!r}, {name}: {cost}."
+            return f"For {loss!r} and {name} {cost}."
     return None
-
-
-def _median_between(colours: Tensor, p: Tensor) -> Tensor:
-    """Another median where two are right: the middle between them."""
-    low, high = _median(colours, p), -_median(-colours, p)
-    return (low + high) / 2
 
 
 def _by_search(colours: Tensor, p: Tensor) -> Tensor:
@@ -345,159 +182,349 @@ def _by_search(colours: Tensor, p: Tensor) -> Tensor:
 
 
 register(Exercise(
-    name="networks.best_constant", lesson=LESSON, minutes=8,
-    reference=_constant(), judge=judge_constant,
+    name="networks.best_constant", lesson=LESSON, minutes=8, reference=_constant(), judge=judge_constant,
     wrong=tuple(answer for group in CONSTANT_MISTAKES.values() for answer in group),
-    right=(
-        Answer("the middle median", _constant(l1=_median_between)),
-        Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search)),
-    ),
+    right=(Answer("the middle median", _constant(l1=lambda c, p: (_median(c, p) - _median(-c, p)) / 2)),
+           Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search))),
 ))  # fmt: skip
 
-# --- the clinic -----------------------------------------------------------------------------------
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of (N, C, H, W). Changes in upper case are mistakes that people make."""
+
+    OVER, ROOT, AFFINE, EPS, NEW = (0, 2, 3), 0.5, True, 1e-5, 0.1
+    TRACKS, DEVIATION, ALWAYS_BATCH, NEVER_BATCH, TRACKS_IN_EVAL = True, False, False, False, False
+    CONSTANT, GRAPH, SHAPE, BIAS, FIRST = False, False, EACH_CHANNEL, True, False
+    CORRECTION, VAR_OVER = 0, None
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        running = self.running_mean, self.running_var
+        mean = x.mean(self.OVER, keepdim=True)
+        var = x.var(self.VAR_OVER or self.OVER, correction=self.CORRECTION, keepdim=True)
+        mean, var = (mean.detach(), var.detach()) if self.CONSTANT else (mean, var)
+        if (self.training and self.TRACKS) or self.TRACKS_IN_EVAL:
+            with torch.set_grad_enabled(self.GRAPH):
+                new = x.mean((0, 2, 3)), x.var((0, 2, 3)) ** (0.5 if self.DEVIATION else 1)
+                keep = 1 - self.NEW
+                self.running_mean = keep * self.running_mean + self.NEW * new[0]
+                self.running_var = keep * self.running_var + self.NEW * new[1]
+        running = (self.running_mean, self.running_var) if self.FIRST else running
+        if self.NEVER_BATCH or not (self.training or self.ALWAYS_BATCH):
+            mean, var = (v.view(EACH_CHANNEL) for v in running)
+        x = (x - mean) / (var + self.EPS) ** self.ROOT
+        weight, bias = (p.view(self.SHAPE) for p in (self.weight, self.bias))
+        return (weight * x if self.AFFINE else x) + (bias if self.BIAS else 0)
+
+
+_broken_norm = partial(type, "BatchNorm", (BatchNorm,))  # of the changes
+NORM_MISTAKES = {  # what is changed, and its hint
+    "instance norm": ({"OVER": (2, 3)}, "You average within each picture: that is instance norm."),
+    "layer norm": ({"OVER": (1, 2, 3)}, "You average over the channels too: each channel has statistics of its own."),
+    "over pictures only": ({"OVER": 0}, "You average over the pictures, but not over their pixels."),
+    "one for all": ({"OVER": (0, 1, 2, 3)}, "One mean for everything: each channel has statistics of its own."),
+    "no root": ({"ROOT": 1.0}, "Divide by the root of the variance, not by the variance."),
+    "no weight": ({"AFFINE": False}, "self.weight is not used."),
+    "no bias": ({"BIAS": False}, "self.bias is not added."),
+    "neither": ({"AFFINE": False, "BIAS": False}, "Neither self.weight nor self.bias is used."),
+    "running in training": ({"NEVER_BATCH": True}, "In training mode use the batch's own mean and variance."),
+    "moved, then used": ({"NEVER_BATCH": True, "FIRST": True}, "That is how evaluation mode works: in training mode use the batch's own mean and variance."),
+    "two roots": ({"ROOT": 0.25}, "Divide by the standard deviation, one root of the variance: you take the root twice."),
+    "variance of each picture": ({"VAR_OVER": (2, 3)}, "Your variance is that of each picture: take it over the batch, as the mean."),
+    "no epsilon": ({"EPS": 0.0}, "A channel that is constant gives 0 / 0: add 1e-5 to the variance."),
+    "not tracked": ({"TRACKS": False}, "Training leaves self.running_mean as it was: move it towards the batch's mean."),
+    "turned round": ({"NEW": 0.9}, "Turned round: take 0.9 of the old average and 0.1 of the new statistics."),
+    "replaced": ({"NEW": 1.0}, "The new statistics replace the running ones: take 0.9 of the old and 0.1 of the new."),
+    "deviation": ({"DEVIATION": True}, "self.running_var averages variances, not their roots."),
+    "graph": ({"GRAPH": True}, "The running averages carry a graph: compute them inside `with torch.no_grad():`."),
+    "always the batch": ({"ALWAYS_BATCH": True}, "In evaluation mode the output still depends on the batch: self.training is False there, so use the running averages."),
+    "tracked in eval": ({"TRACKS_IN_EVAL": True}, "Evaluation changes the running averages: move them in training mode only."),
+    "constant statistics": ({"CONSTANT": True}, "No gradient flows through the batch's mean and variance: leave them in the graph."),
+}  # fmt: skip
+
+
+def _prepared(answer: Callable) -> nn.Module:
+    layer = answer(3)
+    nn.init.uniform_(layer.weight, 0.5, 2)
+    nn.init.uniform_(layer.bias, -1, 1)
+    return layer.train()
+
+
+def _norm_trace(answer: Callable) -> dict[str, Any]:
+    """What a layer does, in the order in which a student should look."""
+    torch.manual_seed(0)
+    layer = _prepared(answer)
+    x = _noise(8, 3, 6, 6) * torch.tensor([1.0, 3.0, 0.2]).view(EACH_CHANNEL) + 2
+    x.requires_grad_()
+    out = layer(x)
+    trace = {"the output in training mode": out.detach()}
+    trace["the running mean after a batch"] = layer.running_mean.detach().clone()
+    trace["the running variance after a batch"] = layer.running_var.detach().clone()
+    trace["whether the running averages carry a graph"] = layer.running_mean.requires_grad
+    trace["the gradient"] = torch.autograd.grad((out * _noise(8, 3, 6, 6, seed=5)).sum(), x)[0]
+    layer.eval()
+    trace["the output in evaluation mode"] = layer(x[:2] + 1).detach()
+    trace["the running mean after evaluation"] = layer.running_mean.detach().clone()
+    layer.train()
+    trace["the output for a constant channel"] = layer(torch.ones(2, 3, 4, 4)).detach()
+    return trace
+
+
+def judge_norm(answer: Callable) -> str | None:
+    """The hint for a batch norm: that of the mistake whose first difference it shares."""
+    try:
+        if not isinstance(_prepared(answer)(_noise(8, 3, 6, 6)), Tensor):
+            return "forward should return a tensor. Is `return` missing?"
+    except RuntimeError as error:
+        if "must match the size" in str(error):
+            return "A tensor (C,) lines up with the width, the last dimension: make it (C, 1, 1)."
+        raise
+    got, right = _norm_trace(answer), _norm_trace(BatchNorm)
+    for part, expected in right.items():
+        if text := difference(expected, got[part], 2e-3, 2e-3):
+            for n, (changes, hint) in product((0, 1), NORM_MISTAKES.values()):
+                theirs = _norm_trace(_broken_norm(changes | {"CORRECTION": n}))
+                same = not difference(theirs[part], got[part], 2e-3, 2e-3, nan_equal=True)
+                if same and difference(expected, theirs[part], 2e-3, 2e-3):
+                    return hint
+            return f"{part}: {text}"
+    return None
+
+
+class _OnePass(BatchNorm):  # right: a mean of squares, buffers changed in place, one factor
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            mean = x.mean((0, 2, 3))
+            var = x.square().mean((0, 2, 3)) - mean**2
+            self.running_mean.mul_(0.9).add_(0.1 * mean.detach())
+            self.running_var.mul_(0.9).add_(0.1 * var.detach())
+        factor = self.weight / (var + 1e-5).sqrt()
+        return x * factor.view(EACH_CHANNEL) + (self.bias - mean * factor).view(EACH_CHANNEL)
+
 
 register(Exercise(
-    name="networks.clinic", lesson=LESSON, minutes=8,
-    reference=data_clinic.names, judge=lambda answer: data_clinic.hint(answer()),
+    name="networks.batch_norm", lesson=LESSON, minutes=12, points=2, reference=BatchNorm, methods=("forward",), judge=judge_norm, own=(F.batch_norm, nn.BatchNorm2d),
+    wrong=(*(Answer(k, _broken_norm(v), hint) for k, (v, hint) in NORM_MISTAKES.items()),
+           Answer("evaluated by the batch, n - 1", _broken_norm({"ALWAYS_BATCH": True, "CORRECTION": 1}), "self.training is False there"),
+           Answer("shape", _broken_norm({"SHAPE": (-1,)}), "lines up with the width")),
+    right=(Answer("one pass, in place", _OnePass), Answer("PyTorch's", nn.BatchNorm2d)),
+))  # fmt: skip
+
+
+def join_skip(deep: Tensor, skip: Tensor) -> Tensor:
+    """deep (N, C1, h, w), enlarged to skip's size, joined with skip: (N, C1 + C2, H, W)."""
+    deep = F.interpolate(deep, skip.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.cat([deep, skip], dim=1)
+
+
+def judge_skip(answer: Callable) -> str | None:
+    """The hint for a skip connection; None where both parts arrive, each in its own channels."""
+    sizes = (((4, 4), (8, 8), (16, 16)), ((3, 5), (8, 8), (16, 16)), ((4, 4), (7, 5), (13, 9)))
+    for channels, small, large in sizes:  # equal channels first: there also sums have a shape
+        deep, skip = _noise(2, channels[0], *small), _noise(2, channels[1], *large, seed=1)
+        skip.requires_grad_()
+        try:
+            out = answer(deep, skip)
+        except RuntimeError as error:
+            if small == (7, 5):
+                return f"It works for 8 -> 16, not for {small} -> {large}: take skip's own size."
+            if channels == (4, 4):
+                return "Tensors of other sizes cannot be joined: before that, `deep` must have the height and width of `skip`."
+            return f"It works with 4 and 4 channels, but not with 3 and 5: {error}"
+        if not isinstance(out, Tensor):
+            return f"Return a tensor, not {type(out).__name__}. Is `return` missing?"
+        if hint := _judge_joined(out, deep, skip):
+            return hint
+        if not out.requires_grad:
+            return "No gradient reaches `skip`: leave out detach and no_grad."
+    return None
+
+
+def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
+    c1, c2 = deep.shape[1], skip.shape[1]
+    if out.shape[0] != len(deep):
+        return "They are joined as if they were further pictures: channels are the second dimension, dim=1."
+    if out.shape[2:] == deep.shape[2:]:
+        return "The result has the size of `deep`: its edges are lost again. Enlarge deep instead."
+    if out.shape[2:] != skip.shape[2:]:
+        return "They are joined along the height or width: channels are the second one, dim=1."
+    if out.shape[1] != c1 + c2:
+        if not out.requires_grad:
+            return "`skip` is missing in the result: concatenate the enlarged `deep` and `skip`."
+        return f"{c1} and {c2} channels should become {c1 + c2}, not {out.shape[1]}. Adding them would be a residual connection; here they are concatenated."
+    for deep_part, skip_part in ((out[:, :c1], out[:, c1:]), (out[:, c2:], out[:, :c2])):
+        if torch.allclose(skip_part, skip, atol=1e-5):
+            near = F.interpolate(deep, skip.shape[-2:], mode="nearest")
+            alike = torch.corrcoef(torch.stack([near.flatten(), deep_part.flatten()]))[0, 1]
+            return None if alike > 0.6 else "The enlarged `deep` does not look like `deep`."
+    return "`skip` should arrive unchanged in channels of its own."
+
+
+register(Exercise(
+    name="networks.skip", lesson=LESSON, minutes=4, reference=join_skip, judge=judge_skip,
+    wrong=(
+        Answer("added", lambda d, s: F.interpolate(d, s.shape[-2:]) + s, "a residual connection"),
+        Answer("omitted", lambda d, s: F.interpolate(d, s.shape[-2:]), "`skip` is missing"),
+        Answer("along the pictures", lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:]), s], 0), "further pictures"),
+        Answer("along the height", lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:]), s], 2), "height or width"),
+        Answer("detached", lambda d, s: join_skip(d, s.detach()), "No gradient reaches `skip`"),
+        Answer("not enlarged", lambda d, s: torch.cat([d, s], 1), "before that, `deep` must have"),
+        Answer("skip made small", lambda d, s: torch.cat([d, F.adaptive_avg_pool2d(s, d.shape[-2:])], 1), "has the size of `deep`"),
+        Answer("always twice", lambda d, s: torch.cat([_up(d), s], 1), "take skip's own size"),
+        Answer("skip lost", lambda d, s: torch.cat([_up(d), _up(d)[:, :1].expand_as(s)], 1), "arrive unchanged in channels of its own"),
+    ),
+    right=(Answer("skip first, nearest", lambda d, s: torch.cat([s, F.interpolate(d, size=s.shape[2:])], 1)),),
+))  # fmt: skip
+
+
+def enlarge(deep: Tensor, skip: Tensor) -> Tensor:
+    """deep (N, C1, h, w) alone, enlarged to skip's size: what a network without skips passes on."""
+    return F.interpolate(deep, skip.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _double_conv(a: int, b: int) -> nn.Sequential:
+    layers = []
+    for before in (a, b):
+        layers += [nn.Conv2d(before, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class SkipUNet(models.Network):
+    """The lesson's U-Net, with skips or without; `compute` is what the student writes."""
+
+    def __init__(self, width: int = 16, depth: int = 3, skips: bool = True) -> None:
+        super().__init__()
+        self.stride, self.join = 2**depth, join_skip if skips else enlarge
+        pairs = list(pairwise([width * 2**k for k in range(depth + 1)]))
+        self.first = _double_conv(1, width)
+        self.downs = nn.ModuleList(_double_conv(a, b) for a, b in pairs)
+        ups = [(b + a * skips, a) for a, b in reversed(pairs)]
+        self.ups = nn.ModuleList(_double_conv(a, b) for a, b in ups)
+        self.head = nn.Conv2d(width, 2, 1)
+
+    def compute(self, x: Tensor) -> Tensor:
+        return _compute(self, x)
+
+
+def _compute(
+    net: nn.Module, x: Tensor, pool: Callable = F.max_pool2d, pool_last: bool = False,
+    scale: float = 50.0, end: Callable = lambda x: x, head: bool = True, order: int = -1,
+    kept_input: bool = False, keep_deepest: bool = False, direct: bool = False, turned: bool = False,
+) -> Tensor:  # fmt: skip
+    """Down, up and the head; or with one mistake put in."""
+    kept = [x if kept_input else net.first(x)]
+    for down in net.downs:
+        now = net.first(x) if kept_input and len(kept) == 1 else kept[-1]
+        kept.append(pool(down(now), 2) if pool_last else down(pool(now, 2)))
+    deep = kept[-1] if keep_deepest else kept.pop()
+    for up in net.ups:
+        skip = kept.pop(order)
+        pair = (skip, deep) if turned else (deep, skip)
+        deep = up(join_skip(*pair) if direct else net.join(*pair))
+    return end(scale * net.head(deep)) if head else deep
+
+
+UNET_MISTAKES = {  # what is changed, and its hint; the last ones stop with an error
+    "no pooling": ({"pool": lambda x, _: x}, "Nothing is made smaller on the way down"),
+    "mean pooling": ({"pool": F.avg_pool2d}, "The way down takes means: max_pool2d was asked for"),
+    "pooled afterwards": ({"pool_last": True}, "Halve first, then convolve"),
+    "not scaled": ({"scale": 1.0}, "Multiply by 50 at the end"),
+    "bounded": ({"end": lambda x: 50 * torch.tanh(x / 50)}, "tanh at the end"),
+    "ReLU at the end": ({"end": F.relu}, "ReLU at the end"),
+    "no head": ({"head": False}, "The head is missing"),
+    "turned round": ({"turned": True}, "The order is self.join(deep, skip): the first is enlarged"),
+}
+UNET_ERRORS = {
+    "oldest first": ({"order": 0}, "last in, first out"),
+    "input kept": ({"kept_input": True}, "You keep the input"),
+    "deepest kept": ({"keep_deepest": True}, "take them out of the list first"),
+    "joined directly": ({"direct": True}, "Call self.join"),
+}
+
+
+def _unet(**changes) -> type:
+    return type("UNet", (SkipUNet,), {"compute": partialmethod(_compute, **changes)})
+
+
+def judge_unet(answer: Callable) -> str | None:
+    """The hint for a U-Net's `compute`; None where it gives what the reference gives."""
+    for depth, skips in ((2, True), (3, True), (2, False)):
+        torch.manual_seed(0)
+        net, x = answer(8, depth, skips), _noise(2, 1, 16, 24)
+        if not isinstance(net, nn.Module):
+            return f"Return a torch module, not {type(net).__name__}."
+        net.eval().join = Mock(wraps=join_skip if skips else enlarge)  # the student's may be wrong
+        try:
+            out = net.compute(x)
+        except RecursionError:
+            return "compute calls itself: self(x) calls compute again."
+        except (RuntimeError, IndexError) as error:
+            return _unet_error(str(error), depth)
+        if not isinstance(out, Tensor):
+            return f"Return a tensor, not {type(out).__name__}. Is `return` missing?"
+        if not net.join.called:
+            return "Call self.join(deep, skip), not join_skip: __init__ chose the function."
+        if not difference(_compute(net, x), out, 1e-3, 1e-3):
+            continue
+        for changes, hint in UNET_MISTAKES.values():
+            if not difference(_compute(net, x, **changes), out, 1e-3, 1e-3):
+                return f"{hint}."
+        return f"With depth {depth}: {difference(_compute(net, x), out, 1e-3, 1e-3)}"
+    return None
+
+
+def _unet_error(error: str, depth: int) -> str:
+    if f"got {2 * 8 * 2**depth} channels" in error:
+        return "The deepest features are joined with themselves: take them out of the list first, for example by kept.pop()."
+    if "got 17 channels" in error:
+        return "You keep the input itself: the first features to keep are those of self.first."
+    if "channels" in error:
+        return "The wrong features meet. What was kept last is needed first: last in, first out."
+    return f"With depth {depth} it stops: {error}"
+
+
+class _Zipped(SkipUNet):
+    def compute(self, x: Tensor) -> Tensor:
+        x, kept = self.first(x), []
+        for down in self.downs:
+            kept.append(x)
+            x = down(nn.MaxPool2d(2)(x))
+        for up, skip in zip(self.ups, reversed(kept), strict=True):
+            x = up(self.join(x, skip))
+        return self.head(x) * 50
+
+
+register(Exercise(
+    name="networks.unet", lesson=LESSON, minutes=15, points=3, reference=SkipUNet, methods=("compute",), judge=judge_unet, own=(models.UNet,),
+    wrong=tuple(Answer(k, _unet(**v), x) for k, (v, x) in (UNET_MISTAKES | UNET_ERRORS).items()),
+    right=(Answer("without a stack", _Zipped),),
+))  # fmt: skip
+
+
+CLINIC_MISTAKES = (  # run, what it is called, what the hint points at
+    ("E", "healthy", "its validation beside its test error"),
+    ("C", "leaked validation set", "nothing is wrong with"),
+    ("D", "colour jitter", "where the colours of its batch lie"),
+    ("F", "L flipped, ab not", "the colours of its batch, beside"),
+    ("A", "leaked validation set", "when a picture is judged alone"),
+    ("B", "healthy", "the teeth of its loss"),
+    ("B", "bad luck", "'bad luck' is not one of"),
+)
+
+register(Exercise(
+    name="networks.clinic", lesson=LESSON, minutes=8, core=False, reference=data_clinic.names, judge=lambda answer: data_clinic.hint(answer()),
     own=(data_clinic.diagnosis,),
     wrong=(
         Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-        Answer("leak for healthy", lambda: data_clinic.names(E="healthy"),
-               "its validation beside its test error"),
-        Answer("healthy for a leak", lambda: data_clinic.names(C="leaked validation set"),
-               "nothing is wrong with"),
-        Answer("jitter for flip", lambda: data_clinic.names(D="colour jitter"),
-               "where the colours of its batch lie"),
-        Answer("flip for jitter", lambda: data_clinic.names(F="L flipped, ab not"),
-               "the colours of its batch, beside"),
-        Answer("leak for batch norm", lambda: data_clinic.names(A="leaked validation set"),
-               "when a picture is judged alone"),
-        Answer("healthy for sorted", lambda: data_clinic.names(B="healthy"),
-               "the teeth of its loss"),
-        Answer("invented name", lambda: data_clinic.names(B="bad luck"),
-               "'bad luck' is not one of"),
+        *(Answer(f"{name} for {run}", partial(data_clinic.names, **{run: name}), hint)for run, name, hint in CLINIC_MISTAKES),
     ),
-    right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),),
-))  # fmt: skip
-
-# --- extra ----------------------------------------------------------------------------------------
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """values and mask (bool), both (N, 1, H, W): mean where the mask is set, (N,), 0 where empty."""
-    count = mask.sum((1, 2, 3))
-    return (values * mask).sum((1, 2, 3)) / count.clamp_min(1)
-
-
-def _masked(seed: int, empty: bool = False) -> tuple[Tensor, Tensor]:
-    mask = _noise(3, 1, 6, 5, seed=seed) > 0.3
-    if empty:
-        mask[1] = False
-    return _noise(3, 1, 6, 5, seed=seed + 1, scale=10) + 20, mask
-
-
-def _masked_loop(values: Tensor, mask: Tensor) -> Tensor:
-    parts = [v[m] for v, m in zip(values, mask, strict=True)]
-    return torch.stack([x.mean() if len(x) else x.new_zeros(()) for x in parts])
-
-
-register(Exercise(
-    name="networks.masked_mean", lesson=LESSON, minutes=4, core=False,
-    reference=masked_mean,
-    cases=(
-        Case("three pictures", lambda: _masked(1)),
-        Case("an empty mask", lambda: _masked(5, empty=True)),
-    ),
-    wrong=(
-        Answer("over all pixels", lambda v, m: (v * m).mean((1, 2, 3)),
-               "Divide by the pixels of the mask, not by all."),
-        Answer("NaN where empty", lambda v, m: (v * m).sum((1, 2, 3)) / m.sum((1, 2, 3)),
-               "A picture whose mask is empty gives 0 / 0."),
-        Answer("one number", lambda v, m: v[m].mean(),
-               "One mean for each picture, not one for all together."),
-        Answer("sum", lambda v, m: (v * m).sum((1, 2, 3)), "That is the sum, not the mean."),
-    ),
-    right=(Answer("a loop", _masked_loop),),
-))  # fmt: skip
-
-
-def _ssim(shift=128.0, scale=255.0, span=1.0, flip=True) -> Callable:
-    """The loss with one mistake put in."""
-
-    def answer(prediction: Tensor, truth: Tensor) -> Tensor:
-        value = ssim((prediction + shift) / scale, (truth + shift) / scale, data_range=span)
-        return 1 - value if flip else value
-
-    return answer
-
-
-def _colour_pair(seed: int, noise: float) -> tuple[Tensor, Tensor]:
-    truth = F.interpolate(_noise(2, 2, 4, 4, seed=seed, scale=30), (24, 24), mode="bilinear")
-    return truth + _noise(2, 2, 24, 24, seed=seed + 1, scale=noise), truth
-
-
-register(Exercise(
-    name="networks.ssim_loss", lesson=LESSON, minutes=6, core=False,
-    reference=losses.ssim_loss, atol=1e-4,
-    cases=(
-        Case("noisy colours", lambda: _colour_pair(1, 10.0)),
-        Case("nearly the same", lambda: _colour_pair(4, 1.0)),
-    ),
-    wrong=(
-        Answer("not turned round", _ssim(flip=False), "SSIM is high where pictures are alike"),
-        Answer("range 255", _ssim(span=255.0), "after dividing by 255 the data range is 1"),
-        Answer("range not given", _ssim(span=None), "guesses it from each batch"),
-        Answer("raw ab", _ssim(shift=0.0, scale=1.0), "Bring ab to [0, 1] first"),
-        Answer("not shifted", _ssim(shift=0.0), "a and b start at -128: shift them"),
-    ),
-    right=(
-        Answer("picture by picture",
-               lambda p, t: torch.stack([
-                   _ssim()(a, b) for a, b in zip(p.split(1), t.split(1), strict=True)]).mean()),
-    ),
-))  # fmt: skip
-
-
-def _reading(by=lambda t, v: v, gap=False, first=False, best=True) -> Callable:
-    """A verdict by the validation errors and where they are lowest; or with one mistake put in."""
-
-    def answer(training: Sequence[float], validation: Sequence[float]) -> tuple[str, int]:
-        curve = by(training, validation)
-        rising = curve[-1] > 1.1 * (curve[0] if first else min(curve))
-        if gap:
-            rising = validation[-1] > 1.5 * training[-1]
-        end = "too short" if curve[-1] < 0.95 * curve[-2] else "settled"
-        index = list(curve).index(min(curve)) if best else len(curve) - 1
-        return ("memorising" if rising else end), index
-
-    return answer
-
-
-_CURVES = {
-    "a run that overfits": ([500, 300, 150, 60, 20], [510.0, 380.0, 330.0, 360.0, 420.0]),
-    "a run that was stopped early": ([500, 420, 340, 280, 230], [520.0, 440, 370, 320, 280]),
-    "a run with a wide gap that settles": ([500, 200, 100, 90, 88], [510.0, 340, 300, 292, 290]),
-    "a run that settles": ([500, 300, 260, 252, 250], [510.0, 310.0, 270.0, 261.0, 262.0]),
-}
-
-register(Exercise(
-    name="networks.curves", lesson=LESSON, minutes=4, core=False,
-    reference=_reading(),
-    cases=tuple(Case(name, lambda c=c: (list(c[0]), list(c[1]))) for name, c in _CURVES.items()),
-    wrong=(
-        Answer("by training error", _reading(by=lambda t, v: t),
-               "The training error falls even while a network memorises."),
-        Answer("by the gap", _reading(gap=True),
-               "A gap between the curves is no rise of the validation"),
-        Answer("against the first", _reading(first=True),
-               "Compare with the lowest validation, not with the first."),
-        Answer("the last is best", _reading(best=False), "The best moment need not be the last."),
-    ),
-    right=(
-        Answer("by argmin",
-               lambda t, v: (
-                   "memorising" if v[-1] / min(v) > 1.1 else
-                   "too short" if v[-1] / v[-2] < 0.95 else "settled",
-                   int(torch.tensor(v).argmin()))),
-    ),
+    right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),
+           Answer("capitals", lambda: data_clinic.names(C="Healthy"))),
 ))  # fmt: skip

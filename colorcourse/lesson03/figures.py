@@ -1,4 +1,4 @@
-"""Figures of lesson 3: runs of several seeds, errors over the number of pictures, swatches."""
+"""Figures of lesson 3: error curves, the U, a training, recorded studies, swatches."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,52 +8,98 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from colorkit.plots import fitted_rgb
+from colorkit import evaluate
+from colorkit.plots import error_figure, fitted_rgb
+
+# P. Tol's bright scheme, which the colour-blind can tell apart.
+TINTS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#aa3377", "#66ccee")
 
 
-def history_curves(runs: Mapping[str, Sequence]) -> Figure:
-    """Training loss (thin) and validation (thick, dots); runs of one label differ in their seed."""
-    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    tints = plt.get_cmap("viridis")
-    for i, (label, group) in enumerate(runs.items()):
-        tint = tints(0.75 * i / max(len(runs) - 1, 1))
-        for k, run in enumerate(group):
-            frame = pd.DataFrame(run.history).set_index("step")
-            ax.semilogy(frame.loss, color=tint, lw=0.7, alpha=0.7)
-            name = f"{label}: held-out (thin: training)" if k == 0 else None
-            ax.semilogy(frame.validation.dropna(), "o-", ms=3, color=tint, label=name)
-    ax.set(xlabel="step", ylabel="ab MSE (ab²)")
-    ax.legend(fontsize=8)
+def error_curves(scores: evaluate.Scores) -> Figure:
+    """Cumulative errors, a line a model, gray dotted."""
+    fig = error_figure(evaluate.error_curves(scores))
+    for line, tint in zip(fig.axes[0].lines[1:], TINTS, strict=False):
+        line.set(color=tint, lw=1.8)
+    fig.axes[0].legend(fontsize=8, loc="lower right")
     return fig
 
 
-def study_curves(frame: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
-    """Training and held-out error over the number of pictures, with every seed as a dot.
+def unet_diagram(width: int, depth: int, size: int) -> Figure:
+    """The U: a box of features for each level, with channels and side, and the ways between."""
+    fig, ax = plt.subplots(figsize=(8.6, 0.85 * depth + 1.5), layout="constrained")
+    text = {"ha": "center", "va": "center", "fontsize": 9}
+    for x in range(2 * depth + 1):
+        level = min(x, 2 * depth - x)
+        label = f"{width * 2**level} channels\n{size // 2**level} x {size // 2**level}"
+        box = {"boxstyle": "round", "fc": "#dde8f3", "ec": TINTS[0]}
+        ax.text(x, -level, label, bbox=box, **text)
+    arrow = {"arrowstyle": "->", "lw": 1.6, "shrinkA": 16, "shrinkB": 16}
+    for k in range(depth):
+        for (x, y, to_x, to_y), tint in (
+            ((k, -k, k + 1, -k - 1), "black"),
+            ((2 * depth - k - 1, -k - 1, 2 * depth - k, -k), "black"),
+            ((k + 0.3, -k, 2 * depth - k - 0.3, -k), TINTS[1]),
+        ):
+            ax.annotate("", (to_x, to_y), (x, y), arrowprops=arrow | {"color": tint})
+        ax.text(depth, 0.13 - k, "skip", color=TINTS[1], **text)
+        ax.text(k + 0.05, -k - 0.55, "pool, downs", **text)
+        ax.text(2 * depth - k - 0.1, -k - 0.55, "join, ups", **text)
+    for x, name in ((-0.75, "first"), (2 * depth + 0.75, "50 x head")):
+        ax.text(x, 0, name, **text)
+    ax.set(xlim=(-1.1, 2 * depth + 1.1), ylim=(-depth - 0.4, 0.5))
+    ax.axis("off")
+    return fig
 
-    `frame` is that of `colorcourse.lesson03.studies.memorising`; `levels` are labelled lines.
-    """
-    fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    columns = {"train_mse": ("pictures it saw", "#4477aa"), "test_mse": ("others", "#cc3311")}
-    for column, (label, tint) in columns.items():
-        ax.loglog(frame.pictures, frame[column], "o", ms=4, color=tint, alpha=0.5)
+
+def training(losses: Mapping[str, Sequence[float]], rates: Sequence[float], level: float) -> Figure:
+    """Losses, each a mean of the last 20, the oracle's level, and below them the learning rate."""
+    shape = {"height_ratios": (2, 1), "layout": "constrained"}
+    fig, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 4.2), **shape)
+    for (name, values), tint in zip(losses.items(), TINTS, strict=False):
+        axes[0].plot(pd.Series(values).rolling(20, min_periods=1).mean(), color=tint, label=name)
+    if level > 0:  # not nan
+        axes[0].axhline(level, color="dimgray", ls=":", label="oracle, training pictures")
+    axes[0].set(ylabel="training loss (ab²)", ylim=(0, None))
+    axes[0].legend(fontsize=9)
+    axes[1].plot(rates, color="black")
+    axes[1].set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    return fig
+
+
+def seen_and_unseen(frame: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
+    """Error on seen and on unseen pictures over how many were seen; dotted lines for levels."""
+    fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    for label, column, tint in (("unseen", "test", TINTS[1]), ("seen", "seen", TINTS[0])):
+        ax.semilogx(frame.pictures, frame[column], "o", ms=4, color=tint, alpha=0.5)
         mean = frame.groupby("pictures")[column].mean()
-        ax.loglog(mean.index, mean, color=tint, label=label)
+        ax.semilogx(mean, color=tint, label=f"{label} pictures")
     for label, level in levels.items():
-        ax.axhline(level, color="gray", ls=":", lw=1)
-        ax.text(ax.get_xlim()[0], level, f" {label}", va="bottom", fontsize=8, color="dimgray")
-    ax.set(xlabel="training pictures", ylabel="ab MSE (ab²)")
-    ax.legend(fontsize=8)
+        ax.axhline(level, color="dimgray", ls=":", lw=1.2)
+        ax.text(2000, level, label, fontsize=9, color="dimgray", ha="right", va="bottom")
+    ax.set(xlabel="training pictures", ylabel="ab MSE (ab²)", ylim=(0, 900))
+    ax.legend(fontsize=9, loc="upper right")
+    return fig
+
+
+def over_steps(groups: Mapping[str, pd.DataFrame], level: float) -> Figure:
+    """Errors over the steps, a panel a group: each seed thin, their mean thick."""
+    fig, axes = plt.subplots(1, len(groups), figsize=(9, 3.6), sharey=True, layout="constrained")
+    for ax, (name, frame) in zip(axes, groups.items(), strict=True):
+        for column, label, tint in (("test", "unseen", TINTS[1]), ("seen", "seen", TINTS[0])):
+            for _, run in frame.groupby("seed"):
+                ax.plot(run.step, run[column], color=tint, lw=0.7, alpha=0.6)
+            ax.plot(frame.groupby("step")[column].mean(), color=tint, lw=2, label=label)
+        ax.axhline(level, color="dimgray", ls=":", lw=1.2, label="oracle")
+        ax.set(title=name, xlabel="step", ylim=(0, 620))
+    axes[0].set_ylabel("ab MSE (ab²)")
+    axes[0].legend(fontsize=9)
     return fig
 
 
 def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
-    """Rows of colour patches at L = 62, a column an object.
-
-    `ab` maps the label of a row to colours (M, 2). M `titles` stand over the columns; the same one
-    twice in a row is written once.
-    """
+    """Rows of colours (M, 2) at L = 66, by their labels; equal titles side by side stand once."""
     rows = torch.stack(list(ab.values())).movedim(-1, 0)[None].float()  # (1, 2, rows, M)
-    rgb = fitted_rgb(torch.full_like(rows[:, :1], 62.0), rows)
+    rgb = fitted_rgb(torch.full_like(rows[:, :1], 66.0), rows)
     count = rows.shape[-1]
     fig, ax = plt.subplots(figsize=(9.5, 0.55 * len(ab) + 0.5), layout="constrained")
     ax.imshow(rgb[0].movedim(0, -1).clamp(0, 1).numpy(), interpolation="nearest", aspect="auto")

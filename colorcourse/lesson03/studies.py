@@ -1,59 +1,127 @@
-"""The study of lesson 3: errors on seen and on unseen pictures, over how many were seen."""
+"""What lesson 3 measures: which pictures tell something, errors, recorded runs, its numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from colorkit.batches import Batches
-from colorkit.data.pictures import Pictures
-from colorkit.device import seed_everything
-from colorkit.fit import fit
-from colorkit.losses import l2, regression
-from colorkit.models import UNet
+from colorcourse.lesson03.clinic import data_clinic
+from colorcourse.recording import record
+from colorkit.data.pictures import Pair, Pictures
+from colorkit.evaluate import skill_score
+from colorkit.models import Network
+from colorkit.objects import ObjectColors, object_colors
+from colorkit.worlds import World, orchard
 
-RECORDED = Path(__file__).parents[1] / "recorded"
+RECORDED = Path(__file__).parents[1] / "recorded" / "generalisation.csv"
+# MSE of ab on the study's 400 test pictures in ab²; a test measures them again.
+LEVELS = {"gray": 572.6, "oracle": 202.5}
 
 
-def memorising(
-    pictures: Pictures, counts: Sequence[int], seeds: Sequence[int], steps: int
-) -> pd.DataFrame:
-    """Errors of a U-Net on the pictures that it saw and on others, for each count and seed.
+def telling(pictures: Pictures, kinds: Sequence[str]) -> Pair:
+    """L and ab of validation pictures: for each kind one in which it is large, and another colour
+    if it is named again; of photographs the first."""
+    chosen: list[int] = []
+    if "val" in pictures.worlds:
+        table = object_colors(pictures.worlds["val"], {}).table
+        table, shown = table.sort_values("pixels", ascending=False), {kind: [] for kind in kinds}
+        for kind in kinds:
+            found = table[(table.kind == kind) & ~table.picture.isin(chosen)]
+            found = pd.concat([found[~found.drawn.isin(shown[kind])], found])[:1]
+            chosen += found.picture.tolist()
+            shown[kind] += found.drawn.tolist()
+    chosen = chosen or list(range(len(kinds)))
+    return tuple(plane[chosen] for plane in pictures.val)
 
-    Every run takes the same number of steps of 16 pictures; smaller sets are repeated. What differs
-    is how many *different* pictures they are: the first ones of a random order, one for each seed.
-    Rows of pictures, seed, train_mse, test_mse (ab², on all pixels).
-    """
-    rows, options = [], {"lr": 3e-3, "schedule": "one-cycle", "callbacks": ()}
-    for seed in seeds:
-        order = torch.randperm(len(pictures.train[0]), generator=seed_everything(seed))
-        for count in counts:
-            seen = tuple(plane[order[:count]] for plane in pictures.train)
-            repeated = tuple(plane.repeat(-(-16 // count), 1, 1, 1) for plane in seen)
-            seed_everything(seed)
-            net = UNet(16, 3)
-            data = Batches(repeated, 16, seed=seed)
-            fit(net, regression(l2), data, steps, seed=seed, **options)
-            rows.append((count, seed, mean_error(net, seen), mean_error(net, pictures.test)))
-    return pd.DataFrame(rows, columns=["pictures", "seed", "train_mse", "test_mse"])
+
+def apple() -> tuple[Tensor, Tensor]:
+    """Colours (3, 2) of an apple, and probabilities near the orchard's that have one median."""
+    things = object_colors(orchard(40, 32, 3), {})
+    row = things.table.kind.eq("apple").idxmax()
+    return things.possible[row], torch.tensor([0.45, 0.33, 0.22])
 
 
 @torch.no_grad()
-def mean_error(net: UNet, pair: tuple[Tensor, Tensor]) -> float:
-    """MSE of ab over all pixels of (L, ab), before colours are fitted to the gamut."""
-    errors = [
-        mse_loss(net.predict(L).cpu(), ab).item() * len(L)
-        for L, ab in zip(pair[0].split(50), pair[1].split(50), strict=True)
-    ]
-    return sum(errors) / len(pair[0])
+def mean_error(net: Network, pair: Pair) -> float:
+    """MSE of ab over the first 100 pictures of (L, ab), in evaluation mode, not fitted to sRGB."""
+    return mse_loss(net.predict(pair[0][:100]).cpu(), pair[1][:100]).item()
+
+
+def oracle_error(pictures: Pictures, part: str, count: int) -> float:
+    """The oracle's MSE of ab over a part's first pictures in ab²; nan of photographs."""
+    if part not in pictures.worlds:
+        return float("nan")
+    world = pictures.worlds[part]
+    mean = torch.cat([world.oracle_mean(i) for i in range(min(count, len(world)))])
+    return mse_loss(mean, world.ab[: len(mean)]).item()
+
+
+def share_on_fruit(world: World) -> float:
+    """Share of the oracle's squared error that lies on fruit, not on cloth, sky or wall."""
+    mean = torch.cat([world.oracle_mean(i) for i in range(len(world))])
+    error = (world.ab - mean).square().sum(1, keepdim=True)
+    share = (error[world.kind_map < len(world.things)].sum() / error.sum()).item()
+    record("error_on_fruit", share, unit="share of the irreducible error")
+    return share
+
+
+def apple_colour(objects: ObjectColors, name: str) -> tuple[str, str]:
+    """To which of four answers a model's apples are nearest, and the median distances."""
+    rows = objects.table.index[objects.table.kind == "apple"].tolist()
+    red = torch.stack([objects.possible[row][0] for row in rows])
+    own = objects.ab[name][rows]
+    away = {
+        "red, the most probable": (own - red).norm(dim=1),
+        "one of the three, another for each apple": objects.nearest(name)[1][rows],
+        "a mixture of the three": (own - objects.ab["oracle"][rows]).norm(dim=1),
+        "none, it stays gray": own.norm(dim=1),
+    }
+    median = {answer: float(values.median()) for answer, values in away.items()}
+    texts = [f"{value:.0f} from {answer}" for answer, value in median.items()]
+    return min(median, key=median.get), f"Median distances: {'; '.join(texts)}."
 
 
 def recorded() -> pd.DataFrame:
-    """The study as `scripts/study.py` recorded it; ``.attrs["about"]`` says how it was made."""
-    path = RECORDED / "memorising.csv"
-    frame = pd.read_csv(path, comment="#")
-    frame.attrs["about"] = path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
+    """The runs of `scripts/generalisation.py`, at several steps; ``attrs["about"]`` says how."""
+    frame = pd.read_csv(RECORDED, comment="#", keep_default_na=False)
+    with RECORDED.open(encoding="utf-8") as file:
+        frame.attrs["about"] = file.readline().lstrip("# ").strip()
     return frame
+
+
+def remedies(runs: pd.DataFrame) -> pd.DataFrame:
+    """Errors after training on 100 pictures, at the end and where validation was lowest."""
+    rows = {}
+    for names, group in runs[runs.pictures == 100].groupby(["batch_norm", "augmentation"]):
+        best = group.loc[group.groupby("seed").validation.idxmin()]
+        last = group[group.step == group.step.max()]
+        row = {"seen, end": f"{last.seen.mean():.0f}"}
+        for label, part in (("unseen, end", last), ("unseen, best step", best)):
+            row[label] = f"{part.test.mean():.0f} ({part.test.min():.0f} to {part.test.max():.0f})"
+        rows["{} batch norm, augmentation: {}".format(*names)] = row | {
+            "best step": f"{best.step.min()} to {best.step.max()}"
+        }
+    return pd.DataFrame(rows).T
+
+
+def clinic(seed: int, steps: int) -> tuple[Figure, pd.DataFrame]:
+    """The curves, batches and readings of the six runs."""
+    logs = data_clinic.logs(seed, steps)
+    return data_clinic.figure(logs), data_clinic.readings(logs).round(1)
+
+
+def record_results(
+    results: pd.DataFrame, leads: pd.DataFrame, objects: ObjectColors | None
+) -> None:
+    """Record what the lesson's sentences lean on."""
+    record("auc_gray", results.auc["gray"])
+    for name, row in zip(("gray", "skips", "dense", "seed"), leads.itertuples(), strict=True):
+        record(f"lead_{name}", row.difference, unit="difference of AuC")
+    if objects is not None:
+        record("way_to_oracle", skill_score(results)["U-Net"], unit="from gray to oracle")
+        distance = objects.distance("network", "oracle").median()
+        record("distance_to_oracle", distance, unit="ab units, median over objects")
