@@ -3,16 +3,14 @@
 import pytest
 import torch
 
-from colorcourse.lesson04 import comparisons
+from colorcourse.lesson04 import comparisons, figures
+from colorcourse.lesson04.exercises import class_loss
 from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
 from colorkit import models
-from colorkit.batches import Batches
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
-from colorkit.evaluate import score_models, table
-from colorkit.fit import fit
-from colorkit.losses import Classification
 from colorkit.objects import object_colors
 from colorkit.worlds import orchard
+from colorkit.worlds.portrait_scenes import portraits
 
 BINS = ab_bins()
 
@@ -20,16 +18,6 @@ BINS = ab_bins()
 @pytest.fixture(scope="module")
 def world():
     return orchard(80, 32, seed=5)
-
-
-@pytest.fixture(scope="module")
-def base():
-    return Classification(BINS)
-
-
-def small_net():
-    torch.manual_seed(0)
-    return models.Classifier(models.ResNetColorizer(18, None, width=4), BINS)
 
 
 def test_the_recogniser_names_by_colour(world):
@@ -48,7 +36,8 @@ def test_rare_pixels_are_those_of_the_rarest_bins():
     L = torch.full((2, 1, 16, 16), 50.0) + torch.arange(2).view(2, 1, 1, 1)
     rivals = {"gray": models.Gray(), "truth": models.GroundTruth(L, ab)}
     frame = comparisons.rare_and_common(rivals, (L, ab), torch.tensor([496, 16]) / 512, bins)
-    assert frame.loc["gray", ["rare", "common"]].tolist() == [0, 1]
+    assert frame.loc["gray"].tolist() == [0, 1]
+    assert frame.loc["truth"].tolist() == [1, 1]
 
 
 def test_weights_that_were_reshaped_are_not_those_of_the_pixels(world):
@@ -61,33 +50,53 @@ def test_weights_that_were_reshaped_are_not_those_of_the_pixels(world):
     assert (right != wrong).float().mean() > 0.3
     flat = torch.ones(len(BINS))  # the mistake cannot be seen where all weights are alike
     assert torch.equal(pixel_weights(targets, flat), comparisons.reshaped_weights(targets, flat))
+    fig = figures.weight_maps(world.L[:4], world.ab[:4], BINS, weights)
+    labels = [text.get_text() for ax in fig.axes for text in ax.texts]
+    assert labels == [f"A\nmean {wrong.mean():.2f}", f"B\nmean {right.mean():.2f}"]
 
 
-def test_weighted_with_the_usual_rule_is_classification(world, base):
-    weights, net, batch = torch.linspace(0.5, 2, len(BINS)), small_net(), (world.L, world.ab)
-    ours = comparisons.weighted(base, weights)(net, batch)
-    usual = Classification(BINS, weights)(net, batch)
-    assert ours.item() == pytest.approx(usual.item(), rel=1e-5)
-    (gradient,) = torch.autograd.grad(ours, net.head.bias)
-    assert torch.allclose(gradient, torch.autograd.grad(usual, net.head.bias)[0], atol=1e-6)
+def test_the_loss_of_the_exercise_is_that_of_the_library(world):
+    torch.manual_seed(0)
+    net = models.Classifier(models.UNet(4, 2), BINS, scale=2)
+    pair, weights = (world.L[:8], world.ab[:8]), torch.linspace(0.5, 2, len(BINS))
+    frame = comparisons.beside_the_library(class_loss, net, pair, BINS, weights)
+    assert frame["loss in nats"].diff().abs().iloc[1] < 0.01
+    losses = comparisons.riddle(lambda *_: "yours", BINS, torch.ones(len(BINS)))
+    assert losses["B"](net, pair) == "yours"
+    equal = class_loss(net.eval(), *pair, BINS, torch.ones(len(BINS)))
+    assert losses["A"](net, pair).item() == pytest.approx(equal.item(), abs=0.01)
 
 
-def test_watching_does_not_change_the_run(world, base):
-    pair = world.L[:16], world.ab[:16]
-    runs = {}
-    for name in ("watched", "alone"):
-        net = small_net()
-        watch = comparisons.Watch(base, pair, (world.L[16:24], world.ab[16:24]), every=2)
-        fit(
-            net, base, Batches(pair, 8, seed=1), 4, seed=1,
-            callbacks=[watch] if name == "watched" else (),
-        )  # fmt: skip
-        runs[name] = net.state_dict()
-        if name == "watched":
-            frame = watch.frame()
-            scores = table(score_models({"net": net}, [(world.L[16:24], world.ab[16:24])]))
-    assert frame.index.tolist() == [2, 4]
-    assert {"seen", "unseen"} < set(frame)
-    for score in ("within_10", "colorfulness_ratio"):
-        assert frame[score].iloc[-1] == pytest.approx(scores.loc["net", score], abs=1e-4)
-    assert all(torch.equal(runs["watched"][key], value) for key, value in runs["alone"].items())
+def test_heads_keep_their_colour_in_truth_and_gray_ones_without_colour():
+    faces = portraits(60, 32, seed=3)
+    rivals = {"not rebalanced": models.GroundTruth(faces.L, faces.ab), "rebalanced": models.Gray()}
+    frame, answer = comparisons.kept_by_two(faces, rivals)
+    assert frame["not rebalanced"].eq(1).all()
+    assert frame.rebalanced["brown hair"] == frame.rebalanced["blond hair"] == 0
+    assert frame.rebalanced["gray hair"] > 0.9
+    assert answer == ("about as many" if frame.rebalanced["black hair"] > 0.9 else "fewer")
+    assert len(comparisons.heads(faces, "black", "gray", count=2)) == 4
+
+
+def test_frequencies_of_the_truth_are_about_those_of_the_world(world):
+    rivals = {"truth": [world.ab], "gray": [0 * world.ab]}
+    frame = comparisons.frequencies(world, rivals)
+    assert frame.loc["the world"].tolist() == pytest.approx([0.5, 0.3, 0.2, 0])
+    assert frame.loc["truth", "none of these"] == 0
+    assert frame.loc["truth", "red"] == pytest.approx(0.5, abs=0.25)
+    assert frame.loc["gray", "none of these"] == 1
+
+
+def test_the_recorded_study_says_how_it_was_made_and_shows_what_the_lesson_says():
+    frame = comparisons.recorded()
+    assert "seeds 0 to 4" in frame.attrs["about"]
+    by = frame.groupby(["data", "measure", "lambda"]).value
+    low, high = by.min(), by.max()
+    assert by.count().eq(5).all()
+    assert low["orchard", "rare", 0.5] > high["orchard", "rare", 1.0]
+    assert high["orchard", "common", 0.5] < low["orchard", "common", 1.0]
+    assert high["90/10", "black hair", 0.5] == high["50/50", "black hair", 0.5] == 0
+    mean = by.mean().round(2)
+    assert list(mean["orchard"]) == [0.35, 0.44, 0.54, 0.28, 0.23, 0.01]
+    assert list(mean["90/10"][["brown hair", "tone 5"]]) == [0.95, 0.42, 0.03, 0]
+    assert list(mean["50/50"][["tone 2", "tone 5"]]) == [0.16, 0.91, 0.95, 0.52]

@@ -9,14 +9,21 @@ import torch
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional as F
 
-from colorkit.bins import LIMIT, PER_UNIT
-from colorkit.color import fit_gamut, join_lab, lab_to_rgb
-from colorkit.models import Classifier
-from colorkit.plots import colour_alone, draw_picture
+from colorcourse.lesson04.comparisons import reshaped_weights
+from colorkit.bins import LIMIT, PER_UNIT, ab_histogram, pixel_weights, soft_encode
+from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
+from colorkit.data.pictures import BUNDLED, photograph
+from colorkit.models import Classifier, Colorizer
+from colorkit.objects import ObjectColors, object_colors
+from colorkit.plots import colorings, draw_picture, fitted_rgb, picture_grid
 from colorkit.widgets import Drawing, explore
+from colorkit.worlds import World
 
 OTHER = "0.75"  # the gray of "no possible colour"
+TINTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, for the colour-blind too
+STYLES = {1.0: (TINTS[0], "o"), 0.5: (TINTS[1], "s"), 0.1: (TINTS[3], "^")}  # by lambda
 
 
 def side_by_side(count: int, width: float, height: float, **how) -> tuple[Figure, Sequence]:
@@ -26,11 +33,13 @@ def side_by_side(count: int, width: float, height: float, **how) -> tuple[Figure
     return fig, axes[0]
 
 
-def histograms_with_bins(histograms: Mapping[str, Tensor], bins: Tensor) -> Figure:
+def histograms_with_bins(histogram: Tensor, bins: Tensor, size: int) -> Figure:
     """How often each ab occurs, in log scale, with the bins (Q, 2) as dots.
 
-    The counts, by their titles, are those of `colorkit.bins.ab_histogram`.
+    Of training pictures (a `colorkit.bins.ab_histogram`) and of photographs of `size` pixels.
     """
+    pairs = [split_lab(rgb_to_lab(photograph(name, size))) for name in BUNDLED]
+    histograms = {"training pictures": histogram, "four photographs": ab_histogram(pairs)}
     fig, axes = side_by_side(len(histograms), 4.6, 4.2)
     for ax, (title, histogram) in zip(axes, histograms.items(), strict=True):
         side = 2 * LIMIT
@@ -71,7 +80,7 @@ def on_bins(
             plotnonfinite=False,
         )  # fmt: skip
         ax.set(
-            title=title, aspect="equal",
+            title=title, aspect="equal", xlabel="a", ylabel="b",
             xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half),
         )  # fmt: skip
         if around is not None:
@@ -80,151 +89,129 @@ def on_bins(
     return fig
 
 
-def weight_maps(L: Tensor, ab: Tensor, weights: Mapping[str, Tensor]) -> Figure:
-    """Pictures, and below them how much each of their pixels counts, in log scale.
-
-    The weights, by the label of their row, are (N, 1, H, W).
-    """
-    rows = len(weights) + 1
-    fig, axes = plt.subplots(
-        rows, len(L), figsize=(1.4 * len(L) + 1, 1.4 * rows), squeeze=False, layout="constrained"
-    )
+def weight_maps(L: Tensor, ab: Tensor, bins: Tensor, weights: Tensor) -> Figure:
+    """Pictures, and below them how much A and B let each of their pixels count, in log scale."""
+    targets = soft_encode(ab, bins.cpu())
+    maps = {"A": reshaped_weights(targets, weights), "B": pixel_weights(targets, weights)}
+    size = (1.6 * len(L) + 1, 4.8)
+    fig, axes = plt.subplots(3, len(L), figsize=size, squeeze=False, layout="constrained")
     for ax, picture in zip(axes[0], lab_to_rgb(join_lab(L, ab)).split(1), strict=True):
         draw_picture(ax, picture)
-    every = torch.cat(list(weights.values()))
-    norm = LogNorm(every.min(), every.max())
-    for row, (label, planes) in zip(axes[1:], weights.items(), strict=True):
+    norm = LogNorm(weights.min().item(), weights.max().item())
+    for row, (label, planes) in zip(axes[1:], maps.items(), strict=True):
         for ax, plane in zip(row, planes.cpu(), strict=True):
             drawn = ax.imshow(plane[0].numpy(), norm=norm, cmap="magma", interpolation="nearest")
             ax.axis("off")
-        row[0].text(-0.06, 0.5, label, va="center", ha="right", transform=row[0].transAxes)
-    fig.colorbar(drawn, ax=axes[1:], label="weight")
+        text = f"{label}\nmean {planes.mean():.2f}"
+        row[0].text(-0.06, 0.5, text, va="center", ha="right", transform=row[0].transAxes)
+    fig.colorbar(drawn, ax=axes[1:], label="weight of the pixel")
     return fig
 
 
-def panels(frame: pd.DataFrame, columns: Mapping[str, Sequence[str]]) -> Figure:
-    """Columns of a table over its index: a panel for each label of a y axis and its columns."""
-    fig, axes = side_by_side(len(columns), 3.7, 2.9)
-    tints = plt.get_cmap("viridis")
-    for ax, (label, names) in zip(axes, columns.items(), strict=True):
-        for k, name in enumerate(names):
-            tint = tints(0.85 * k / max(len(names) - 1, 1))
-            ax.plot(frame.index, frame[name], "o-", ms=3.5, label=str(name), color=tint)
-        ax.set(xlabel=frame.index.name, ylabel=label)
-        ax.grid(alpha=0.3)
-        if len(names) > 1:
-            ax.legend(fontsize=8)
-    return fig
+def one_apple(world: World) -> Figure:
+    """The largest apple of a world: gray, in each colour that it can have, and in their mean."""
+    looks = object_colors(world, {})
+    best = looks.table[looks.table.kind == "apple"].pixels.idxmax()
+    at, where = int(looks.table.picture[best]), looks.visible[best]
+    posterior = next(x for x in world.posterior(at) if torch.equal(x.visible[0], where))
+    modes = world.palette.kinds[world.palette.number("apple")].modes
+    L, ab = world.L[at : at + 1], world.ab[at : at + 1]
+    probs = posterior.probs.float()
+    mean = torch.einsum("k,kchw->chw", probs, posterior.ab)
+    planes = {f"{m.name}, {p:.0%}": x for m, p, x in zip(modes, probs, posterior.ab, strict=True)}
+    row = {"what the network sees": L}
+    for title, colours in (planes | {"the mean of the three": mean}).items():
+        row[title] = fitted_rgb(L, torch.where(where[None], colours, ab))
+    return picture_grid([row], 2.0)
 
 
 def object_by_models(
-    L: Tensor,
-    planes: Mapping[str, Tensor],
-    outline: Tensor,
-    colours: Tensor,
-    distributions: Mapping[str, Tensor],
-    known: Tensor,
+    world: World,
+    objects: ObjectColors,
+    number: int,
+    nets: Mapping[str, Colorizer],
+    distributions: Mapping[str, Sequence[Tensor]],
 ) -> Figure:
-    """One object in several colourings; below each, its distribution beside the known one.
+    """One object, true and by networks; below, distributions, the known one as frames.
 
-    Parameters
-    ----------
-    L : Tensor
-        (1, 1, H, W).
-    planes : mapping of str to Tensor
-        Title to ab (1, 2, H, W).
-    outline : Tensor
-        bool (1, 1, H, W): the object; the picture is cut out around it.
-    colours, known : Tensor
-        (K, 2) and (K,): the colours that it could have and their probabilities, drawn as frames.
-    distributions : mapping of str to Tensor
-        Some of the titles to (K + 1,): the colours' predicted probabilities and the rest.
+    Dotted frames: "r w" of the distributions, over what the network "rebalanced" predicts.
     """
-    rows, columns = (
-        slice(max(int(line.min()) - 5, 0), int(line.max()) + 6)
-        for line in outline[0, 0].nonzero(as_tuple=True)
-    )
+    at, outline = int(objects.table.picture[number]), objects.visible[number]
+    L = world.L[at : at + 1]
+    planes = {"truth": world.ab[at : at + 1]} | {k: net.colorize(L) for k, net in nets.items()}
+    known, kind = objects.probs[number], objects.table.kind[number]
+    names = [mode.name for mode in world.palette.kinds[world.palette.number(kind)].modes]
+    lines = outline[0].nonzero(as_tuple=True)
+    rows, columns = (slice(max(int(x.min()) - 5, 0), int(x.max()) + 6) for x in lines)
     fig, axes = plt.subplots(
-        2, len(planes), figsize=(2.3 * len(planes), 4.2), height_ratios=(2, 1.2),
+        2, len(planes), figsize=(2.5 * len(planes), 4.6), height_ratios=(2, 1.2),
         squeeze=False, layout="constrained",
     )  # fmt: skip
-    ab = colours.float()[:, :, None, None]
-    lightness = torch.full_like(ab[:, :1], 62.0)
-    rgb = lab_to_rgb(join_lab(lightness, fit_gamut(lightness, ab)))[:, :, 0, 0].tolist()
+
+    def tint(ab: Tensor) -> list[float]:
+        ab = ab.float().view(1, 2, 1, 1)
+        return fitted_rgb(torch.full_like(ab[:, :1], 62.0), ab).flatten().tolist()
+
+    tints = [*map(tint, objects.possible[number]), OTHER]
     for (title, ab), (top, below) in zip(planes.items(), axes.T, strict=True):
-        picture = lab_to_rgb(join_lab(L, fit_gamut(L, ab.to(L))))
-        draw_picture(top, picture[..., rows, columns], title)
-        top.contour(outline[0, 0, rows, columns].float(), [0.5], colors="white", linewidths=1)
-        x = range(len(known) + 1)
-        if title in distributions:
-            below.bar(x, distributions[title].tolist(), color=[*rgb, OTHER])
-        frame = [*known.tolist(), 0]
-        below.bar(x, frame, fill=False, edgecolor="black", lw=1.2)
-        below.set(ylim=(0, 1.02), xticks=[])
+        draw_picture(top, fitted_rgb(L, ab)[..., rows, columns], title)
+        top.contour(outline[0, rows, columns].float(), [0.5], colors="white", linewidths=1)
         below.spines[["top", "right"]].set_visible(False)
+        below.set(ylim=(0, 1.05))
+        if title != "truth" and title not in distributions:
+            own = ab[0][:, outline[0]].mean(1)
+            below.bar(["its one colour"], [1], width=0.3, color=[tint(own)])
+            below.set_xlim(-1, 1)
+            continue
+        shares = distributions[title][number] if title in distributions else F.pad(known, (0, 1))
+        below.bar([*names, "other"], shares.tolist(), color=tints)
+        frame = [*known.tolist(), 0]
+        below.bar([*names, "other"], frame, fill=False, edgecolor="black", lw=1.2)
+        if title == "rebalanced":
+            asked = distributions["r w"][number].tolist()
+            below.bar([*names, "other"], asked, width=0.6, fill=False, ls=":", lw=2)
     axes[1, 0].set_ylabel("probability")
     return fig
 
 
-def probabilities_figure(groups: Mapping[str, tuple[Tensor, Tensor]], xlabel: str) -> Figure:
-    """Predicted probabilities over those that they should be: on the diagonal they are right.
+def over_seeds(
+    frame: pd.DataFrame, measures: Sequence[str], xlabel: str, gray: pd.Series | None = None
+) -> Figure:
+    """The recorded study: a panel a training set, a row a measure, a dot a network.
 
-    A panel for each title and its (x, y), (M,) each.
+    `gray`: what pictures without colour get in each measure, as a bar across its row.
     """
-    fig, axes = side_by_side(len(groups), 3.6, 3.4)
-    for ax, (title, (x, y)) in zip(axes, groups.items(), strict=True):
-        ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
-        ax.plot(x, y, "o", ms=3, alpha=0.25, color="#31688e", mec="none")
-        ax.set(title=title, xlabel=xlabel, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-        for value in x.unique() if len(x.unique()) < 20 else ():
-            ax.plot(value, y[x == value].mean(), "_", ms=14, mew=2.5, color="#b3261e")
-    axes[0].set_ylabel("predicted probability")
-    return fig
-
-
-def reliability_figure(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
-    """How often it happened over how probable it was said to be; calibrated is the diagonal.
-
-    A line for each label and its (mean prediction, share that happened), of each bin or NaN.
-    """
-    fig, ax = plt.subplots(figsize=(4.4, 4), layout="constrained")
-    ax.plot([0, 1], [0, 1], color="gray", lw=1, ls=":")
-    tints = plt.get_cmap("viridis")
-    for k, (label, (said, happened)) in enumerate(curves.items()):
-        said, happened = torch.as_tensor(said), torch.as_tensor(happened)
-        some = ~(said.isnan() | happened.isnan())
-        tint = tints(0.9 * k / max(len(curves) - 1, 1))
-        ax.plot(said[some], happened[some], "o-", ms=4, label=label, color=tint)
-    ax.set(xlabel="mean predicted probability", ylabel="share that happened", aspect="equal")
-    ax.legend(fontsize=8)
+    sets = list(frame[frame.measure.isin(measures)].groupby("data", sort=False))
+    size = (7.6 / len(sets), 0.55 * len(measures) + 1.4)
+    fig, axes = side_by_side(len(sets), *size, sharey=True)
+    for ax, (title, own) in zip(axes, sets, strict=True):
+        for k, (lam, part) in enumerate(own.groupby("lambda", sort=True)):
+            label = "lambda 1: not rebalanced" if lam == 1 else f"lambda {lam:g}"
+            tint, mark = STYLES[lam]
+            y = [measures.index(name) + 0.2 * (k - 0.5) for name in part.measure]
+            ax.plot(part.value, y, mark, ms=5, alpha=0.8, color=tint, label=label, mec="none")
+        if gray is not None:
+            x, y = [gray[name] for name in measures], range(len(measures))
+            ax.plot(x, y, "|", ms=13, mew=2.5, color="0.45", label="no colour", zorder=1)
+        ax.set(title=f"trained on {title}", xlabel=xlabel, xlim=(-0.03, 1.03))
+        ax.set_yticks(range(len(measures)), measures)
+        ax.set_ylim(len(measures) - 0.4, -0.6)
+        ax.grid(alpha=0.3)
+    handles = axes[-1].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside upper center", ncols=3, fontsize=8)
     return fig
 
 
 def temperature_slider(net: Classifier, L: Tensor, decode: Callable[..., Tensor]) -> None:
-    """A slider from the mode to the mean: pictures at one temperature, and how vivid they are.
-
-    ``decode(logits, bins, temperature)`` gives ab (N, 2, h, w).
-    """
-    L, logits = L.cpu(), net.logits(L).cpu()  # computed once; a slider decodes only
+    """Pictures in the colours ``decode(logits, bins, T)`` of one T, with a slider to choose it."""
+    logits, bins = net.logits(L), net.bins.cpu()  # computed once; a slider decodes only
 
     def draw(temperature: float) -> Drawing:
-        ab = fit_gamut(L, net.enlarge(decode(logits, net.bins.to(logits), temperature), L))
-        chroma = ab.norm(dim=1).mean().item()
-        size = (1.6 * len(L), 3.4)
-        fig, axes = plt.subplots(2, len(L), figsize=size, squeeze=False, layout="constrained")
-        rows = lab_to_rgb(join_lab(L, ab)), colour_alone(L, ab)
-        for row, pictures in zip(axes, rows, strict=True):
-            for ax, picture in zip(row, pictures.split(1), strict=True):
-                draw_picture(ax, picture)
-        fig.suptitle(f"T = {temperature:.2f}, mean chroma {chroma:.1f}", fontsize=10)
-        alt = (
-            f"{len(L)} pictures coloured at temperature {temperature:.2f}, below them their "
-            f"colours at one lightness. The mean chroma is {chroma:.1f}."
-        )
-        return fig, alt
+        ab = fit_gamut(L, net.enlarge(decode(logits, bins, temperature), L))
+        alt = f"{len(L)} pictures, gray and coloured at temperature {temperature:g}: their "
+        alt += f"mean chroma is {ab.norm(dim=1).mean().item():.1f}."
+        return colorings(L, {f"T = {temperature:g}": ab}, 1.6), alt
 
     options = [0.02, 0.05, 0.1, 0.2, 0.3, 0.38, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    slider = ipywidgets.SelectionSlider(
-        options=options, value=0.38, description="T", layout={"width": "28em"}
-    )
+    slider = ipywidgets.SelectionSlider(options=options, value=0.38, description="T")
     explore(draw, temperature=slider)

@@ -19,27 +19,17 @@ from colorkit.worlds import World
 WITHIN = 25.0  # ab units: what is farther from all possible colours is none of them
 
 
-def predicted(
-    world: World, objects: ObjectColors, net: Classifier, weights: Tensor | None = None
-) -> tuple[Tensor, ...]:
+def predicted(world: World, objects: ObjectColors, net: Classifier) -> tuple[Tensor, ...]:
     """The distributions that a classifier predicts, mean over the pixels that its logits stand for.
 
     Each predicted bin counts for the nearest colour that the pixel could have, if that lies within
     25 units. NaN where no logit stands for any of the object's pixels.
-
-    Parameters
-    ----------
-    weights : Tensor, optional
-        (Q,): the predicted probabilities are divided by these, and normalised again.
     """
     found: list[Tensor] = []
     kept, p = -1, torch.empty(0)
     for picture, cells, possible in _at_logits(world, objects, net.scale):
         if picture != kept:  # one picture at a time: Q numbers a pixel of many would be gigabytes
             kept, p = picture, net.distribution(world.L[picture : picture + 1])[0].cpu()
-            if weights is not None:
-                p = p / weights.cpu().view(-1, 1, 1)
-                p = p / p.sum(0)
         own = p.flatten(1)[:, cells]  # (Q, n)
         # The exact way: cdist's default loses digits in a matrix product. (n, K, Q)
         exact = "donot_use_mm_for_euclid_dist"
@@ -75,56 +65,16 @@ def of_one_colour(objects: ObjectColors, name: str) -> tuple[Tensor, ...]:
 def total_variation(
     objects: ObjectColors, predicted: tuple[Tensor, ...], true: tuple[Tensor, ...] | None = None
 ) -> pd.Series:
-    """Half the summed difference of two distributions, for each object: 0 equal, 1 disjoint.
-
-    By default `true` are the probabilities of the world.
-    """
+    """Half the summed difference to the world's (or other) distributions: 0 equal, 1 disjoint."""
     true = tuple(F.pad(p, (0, 1)) for p in objects.probs) if true is None else true
     half = [0.5 * float((a - b).abs().sum()) for a, b in zip(predicted, true, strict=True)]
     return pd.Series(half, objects.table.index)
 
 
-def variation_by_kind(objects: ObjectColors, predicted: tuple[Tensor, ...]) -> pd.Series:
-    """Total variation of what is predicted for a kind, averaged over all its pixels.
-
-    Where single objects are wrong to either side, this is lower than the mean of
-    `total_variation`, which also asks that each object by itself be right. Objects whose
-    prediction is NaN are left out.
-    """
-    kinds, off = objects.table.kind.to_numpy(), {}
-    for kind in sorted(set(kinds)):
-        rows = [i for i in (kinds == kind).nonzero()[0] if predicted[i].isfinite().all()]
-        pixels = torch.tensor(objects.table.pixels.to_numpy()[rows], dtype=torch.float32)
-        share = pixels / pixels.sum()
-        said = share @ torch.stack([predicted[i] for i in rows])
-        true = share @ torch.stack([F.pad(objects.probs[i], (0, 1)) for i in rows])
-        off[kind] = 0.5 * float((said - true).abs().sum())
-    return pd.Series(off)
-
-
-def chroma_ratio(objects: ObjectColors, ab: Tensor, truth: Tensor) -> float:
-    """Chroma inside the objects, as a share of the truth's: 1 is as vivid as things are.
-
-    ab and truth are (N, 2, H, W), of all pictures of the world. Means are over pixels, then over
-    objects.
-    """
-    picture = objects.table.picture.tolist()
-    where = objects.visible.float()  # (M, 1, H, W)
-    pixels = where.sum((1, 2, 3))
-    chroma = [
-        ((plane.norm(dim=1, keepdim=True)[picture] * where).sum((1, 2, 3)) / pixels).mean()
-        for plane in (ab, truth)
-    ]
-    return (chroma[0] / chroma[1]).item()
-
-
 def _at_logits(
     world: World, objects: ObjectColors, scale: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Of each object: its picture, the cells (n,) whose middle it has, its colours there (n, K, 2).
-
-    An object without any such pixel gets none: n is 0, and means over it are NaN.
-    """
+    """Of each object: picture, cells (n,) whose middle it has, its colours there (n, K, 2)."""
     middle = slice(scale // 2, None, scale)
     kept, posteriors = -1, {}
     for row, at in enumerate(objects.table.itertuples()):

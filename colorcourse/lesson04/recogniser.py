@@ -17,10 +17,7 @@ IGNORED = -1  # the label of surroundings
 
 
 class Recogniser(nn.Module):
-    """What each cell of 4 x 4 pixels shows: Lab (N, 3, H, W) to scores (N, kinds, H / 4, W / 4).
-
-    It sees 23 pixels around, so shape helps it too.
-    """
+    """What each cell of 4 x 4 pixels shows: Lab (N, 3, H, W) to scores (N, kinds, H / 4, W / 4)."""
 
     def __init__(self, kinds: int, width: int = 24) -> None:
         super().__init__()
