@@ -105,19 +105,19 @@ def fit_gan(
             players = first[run.epoch] if later < 0 else turns[later % len(turns)]
             norm = torch.zeros((), device=L.device)
 
-            # The discriminator: which colours are true? One pass for both halves of its loss.
+            # The discriminator learns from detached colours, in one pass for both halves.
             with torch.set_grad_enabled("G" in players), precision.autocast():
                 made = G(L)
             fake = made.detach().to(ab.dtype).requires_grad_()
             with torch.set_grad_enabled("D" in players), precision.autocast():
                 true, generated = D(torch.cat([L, L]), torch.cat([ab, fake.detach()])).chunk(2)
-            loss = discriminator_loss(true, generated)
+            loss_D = discriminator_loss(true, generated)
             if "D" in players:
-                loss.backward()
+                loss_D.backward()
                 norm = norm + update("D")
 
-            # The generator: is it taken for true, and near the truth? Both gradients are taken at
-            # its output, where the share of each can be seen, and from there on go back as one.
+            # The generator learns through the new discriminator. The gradients of both parts of its
+            # loss are taken at its output, to see the share of each, and go back from there as one.
             with precision.autocast():
                 logits = discriminator(L, fake)
             adversarial, distance = generator_loss(logits), pixel(fake, ab)
@@ -133,7 +133,7 @@ def fit_gan(
                     "norm": norm,
                     "adversarial": adversarial.detach(),
                     "pixel": distance.detach(),
-                    "discriminator_loss": loss.detach(),
+                    "discriminator_loss": loss_D.detach(),
                     "accuracy": accuracy(true, generated),
                     "share": pull.norm() / (pull.norm() + hold.norm()).clamp_min(1e-30),
                     "variety": spread(fake.detach()) / spread(ab).clamp_min(1e-6),

@@ -1,6 +1,6 @@
 """What lesson 5 measures, against networks, colours and bears whose answer is known."""
 
-import math
+import copy
 
 import pytest
 import torch
@@ -8,137 +8,93 @@ from torch import nn
 
 from colorcourse.exercises import find
 from colorcourse.lesson05 import bears, comparisons
-from colorcourse.lesson05.quiz import Quiz, show_quiz
-from colorkit.color import max_chroma
-from colorkit.losses import l2
-from colorkit.models import Oracle
-from colorkit.models.colorizer import Colorizer
+from colorkit.data.pictures import Pictures
+from colorkit.losses import generator_loss, l1
+from colorkit.models import GroundTruth, Oracle, PatchDiscriminator, UNet
 from colorkit.objects import object_colors
-from colorkit.plots import plt
-from colorkit.worlds import bears as draw_bears
 from colorkit.worlds import orchard
 
-HUE = math.radians(62)  # of a brown bear
+
+def test_the_ruler_of_brown_passes_true_bears_and_fails_green_at_any_brightness():
+    table = bears.ruler_table(4, 32, 1)
+    assert (table["brown"] == 1).all()
+    assert table["its true colours"].to_dict() == {"brown bear": 1, "polar bear": 0, "boulder": 0}
+    assert (table[["moss green", "gray"]] == 0).all(axis=None)
 
 
-class ByLightness(Colorizer):
-    """Paints what is dark as brown as a brown bear, and all else gray."""
-
-    def predict(self, L):
-        ab = torch.zeros(len(L), 2, *L.shape[2:])
-        brown = 0.46 * max_chroma(L, torch.tensor(HUE).expand_as(L)) * (L < 60)
-        ab[:, :1], ab[:, 1:] = brown * math.cos(HUE), brown * math.sin(HUE)
-        return ab
-
-
-def test_brownness_is_one_on_brown_bears_and_nought_on_gray():
-    world = draw_bears(30, 32, 1, kind="brown")
-    where = bears.bear_masks(world)
-    assert where.any((1, 2, 3)).all()
-    brown = bears.brownness(world.ab, world.L, where)
-    assert brown.median() == pytest.approx(1.0, abs=0.12)  # a fifth of them is cinnamon
-    assert bears.brownness(torch.zeros_like(world.ab), world.L, where).abs().max() == 0
+def test_bears_that_keep_their_colour_are_told_from_those_of_no_bear():
+    world = bears.crossed(4, 32, 2)["polar bear", "bright", "snow"]
+    assert set(bears.verdicts(world, world.ab)) == {"its own colour"}
+    assert set(bears.verdicts(world, bears.colour_of(world, "moss"))) == {"neither"}
+    other = bears.crossed(4, 32, 2)["boulder", "bright", "snow"]
+    ground = world.kind_map == world.kinds.index("sky")
+    assert torch.equal(world.L[ground], other.L[ground])  # all but the object is the same
 
 
-def test_the_factorial_finds_what_a_network_follows():
-    frame = bears.factorial(ByLightness(), 3, 32, 2)
-    assert len(frame) == 3 * (3 * 2**4 + 2**3)  # every combination once
-    assert not frame.duplicated([*bears.FACTORS, "picture"]).any()
-    effects = bears.effects(frame)
-    bright = effects.loc["brightness: bright, not dark"]
-    assert bright.high < -0.3  # some fur of a bright bear lies in shadow, below L = 60
-    others = effects.difference.drop("brightness: bright, not dark")
-    others = others[~others.index.str.startswith("shape: nothing")]
-    assert others.abs().max() < 0.35 * abs(bright.difference)
+class OfTruth(nn.Module):
+    """Answers whether ab is the true one; its weight is there to be trained."""
+
+    def __init__(self, ab):
+        super().__init__()
+        self.ab, self.weight = ab, nn.Parameter(torch.ones(1))
+
+    def forward(self, L, ab):
+        off = (ab - self.ab[: len(L)]).abs().mean((1, 2, 3), keepdim=True)
+        return self.weight * (1 - off)
 
 
-def test_only_a_discriminator_of_pairs_tells_colours_of_another_picture():
-    class Pairs(nn.Module):
-        def __init__(self, sees):
-            super().__init__()
-            self.sees, self.unused = sees, nn.Parameter(torch.zeros(1))
-
-        def forward(self, L, ab):
-            belongs = (L[:, :1, :1, :1] == ab[:, :1, :1, :1]).float() - 0.5
-            return belongs if self.sees else torch.ones_like(belongs)
-
-    L = torch.rand(6, 1, 4, 4) * 100
-    ab = L.expand(-1, 2, -1, -1).clone()
-    for sees, right in ((True, 1.0), (False, 0.5)):
-        told = comparisons.tells(Pairs(sees), (L, ab), {"another's": ab.roll(1, 0)})
-        assert told["another's"] == right
-
-
-def test_shares_fall_with_lambda_and_leave_no_gradient():
-    world = orchard(4, 32, 3)
-
-    class Net(nn.Module):
-        def __init__(self, channels):
-            super().__init__()
-            self.layer = nn.Conv2d(channels, 2, 3, padding=1)
-
-        def forward(self, L, ab=None):
-            return self.layer(L / 100 if ab is None else torch.cat([L, ab], 1) / 100)
-
+def test_instruments_know_a_perfect_discriminator_and_change_no_player():
+    world = orchard(6, 32, 3)
     torch.manual_seed(0)
-    generator, discriminator = Net(1), Net(3)
-    losses = (lambda logits: nn.functional.softplus(-logits).mean(), l2)
-    share = find("adversarial.lambda_share").reference
-    frame = comparisons.shares(
-        generator, discriminator, (world.L, world.ab), losses, (0.001, 0.1, 10.0), share
-    )
-    for column in frame:
-        assert frame[column].is_monotonic_decreasing
-        assert frame[column].between(0, 1).all()
-    assert all(p.grad is None for net in (generator, discriminator) for p in net.parameters())
+    G, D = UNet(4, 2), OfTruth(world.ab)
+    before = copy.deepcopy(G.state_dict())
+    readings = comparisons.instruments(G, D, (world.L, world.ab), 0.5)
+    assert (readings["right"], readings["gray"]) == (1.0, 1.0)
+    assert all(torch.equal(value, before[name]) for name, value in G.state_dict().items())
+    assert all(p.grad is None for p in (*G.parameters(), *D.parameters()))
 
 
-def test_the_truth_chooses_as_the_dice_do_and_the_oracle_does_not():
+def test_the_share_is_that_of_both_gradients_and_falls_with_lambda():
+    torch.manual_seed(0)
+    L, ab = 100 * torch.rand(2, 1, 32, 32), 20 * torch.randn(2, 2, 32, 32)
+    made = torch.zeros_like(ab).requires_grad_()
+    loss = generator_loss(PatchDiscriminator(4, 16)(L, made))
+    pull = torch.autograd.grad(loss, made, retain_graph=True)[0].norm().item()
+    shares = []
+    for lam in (0.01, 0.1, 1.0):
+        shares.append(comparisons.gradient_share(made, loss, l1(made, ab), lam))
+        hold = lam / ab.numel() ** 0.5  # each of n absolute values has a gradient of 1 / n
+        assert shares[-1] == pytest.approx(pull / (pull + hold), rel=1e-3)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_the_truth_chooses_as_the_colours_occur_and_the_oracle_does_not():
     world = orchard(150, 32, 4)
-    things = object_colors(world, {"oracle again": Oracle(world)})
-    chosen = comparisons.chosen(things, ["truth", "oracle"])
+    pair = (world.L, world.ab)
+    pictures = Pictures(pair, pair, pair, {"test": world})
+    frame = comparisons.judged({"known": GroundTruth(*pair), "oracle": Oracle(world)}, pictures)
+    assert frame.variation["known"] < 0.15 < 0.4 < frame.variation["oracle"]
+    assert frame.possible["known"] > 0.98 > 0.6 > frame.possible["oracle"]
+    assert frame.l1["known"] == pytest.approx(0, abs=1e-3)
+    assert frame.red["known"] == pytest.approx(0.5, abs=0.15)
+    chosen = comparisons.chosen(object_colors(world, {}), ["truth"])
     assert chosen.groupby("kind").sum().to_numpy() == pytest.approx(1.0, abs=1e-5)
-    off = comparisons.frequency_error(chosen)
-    assert off["truth"] < 0.15 < 0.4 < off["oracle"]
-    assert comparisons.possible(things, "truth").mean() > 0.98
-    assert comparisons.possible(things, "oracle").mean() < 0.5
+    assert comparisons.colour_names(pictures)["apple", 2] == "yellow"
 
 
-def pairs(count):
-    return [(torch.full((1, 3, 4, 4), 0.2 * k), torch.ones(1, 3, 4, 4)) for k in range(count)]
+def test_the_toy_plays_with_the_losses_that_it_is_given(capsys):
+    losses = [find(f"adversarial.{x}_loss").reference for x in ("discriminator", "generator")]
+    kept = comparisons.play_toy(*losses, 40, 0)
+    assert list(kept) == list(range(0, 41, 2))
+    assert kept[0].losses[0] == pytest.approx(0.69, abs=0.1)
+    assert "toy_between" in capsys.readouterr().out
 
 
-def test_a_quiz_counts_right_answers_and_knows_its_interval():
-    quiz = Quiz(pairs(5), seed=1)
-    with pytest.raises(ValueError, match="'left' or 'right', not 'up'"):
-        quiz.answer("up")
-    assert len(set(quiz.original_left)) == 2
-    while not quiz.done:
-        left, _ = quiz.shown()
-        quiz.answer("left" if bool((left == 1).all()) else "right")
-    assert quiz.verdict() == (  # Wilson: from n / (n + z²)
-        "5 of 5 right; the share lies in 57% to 100%. You can tell them apart."
-    )
-    with pytest.raises(ValueError, match="all 5 pairs are answered"):
-        quiz.answer("left")
-
-
-def test_quiz_buttons_lead_to_the_verdict(monkeypatch):
-    shown, open_before = [], plt.get_fignums()
-    monkeypatch.setattr("colorcourse.lesson05.quiz.in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
-    quiz = Quiz(pairs(2))
-    show_quiz(quiz)
-    assert "Pair 1" in shown[0]["text/html"]
-    import ipywidgets
-
-    view = shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"]
-    box = ipywidgets.widgets.widget._instances[view]
-    words, picture, row = box.children
-    for _ in quiz.pairs:
-        assert not row.children[0].disabled
-        row.children[0].click()
-    assert "of 2 right" in words.value
-    assert picture.value == ""
-    assert row.children[0].disabled
-    assert plt.get_fignums() == open_before
+@pytest.mark.parametrize(
+    ("study", "seeds", "rows"),
+    [("losses", 5, 12), ("starts", 3, 4), ("lambdas", 3, 3), ("bears", 5, 12)],
+)
+def test_recorded_studies_are_whole_and_say_how_they_were_made(study, seeds, rows):
+    frame = comparisons.recorded(study)
+    assert frame.groupby("seed").size().tolist() == [rows] * seeds
+    assert "64 x 64 pixels" in frame.attrs["about"]

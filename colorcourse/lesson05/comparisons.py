@@ -1,29 +1,30 @@
-"""What lesson 5 measures: a toy GAN, discriminators, shares of the gradient, chosen colours."""
+"""What lesson 5 measures: a toy game, the instruments of a game, and which colours are chosen."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, count
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from colorkit.batches import Batches
-from colorkit.color import fit_gamut, join_lab, lab_to_rgb
-from colorkit.data.pictures import Pair
-from colorkit.evaluate import paired_difference
-from colorkit.gan import GanWarning, fit_gan
-from colorkit.losses import accuracy
+from colorcourse import record
+from colorcourse.lesson05 import bears
+from colorkit.data.pictures import Pair, Pictures
+from colorkit.device import seed_everything
+from colorkit.evaluate import paired_difference, score_models, table
+from colorkit.losses import accuracy, generator_loss, l1
+from colorkit.models import Colorizer
 from colorkit.models.colorizer import evaluating
-from colorkit.objects import ObjectColors
-from colorkit.run import Run
+from colorkit.objects import ObjectColors, object_colors
 
+RECORDED = Path(__file__).parents[1] / "recorded"
 POSSIBLE = 10.0  # ab units around a possible colour
 TOY_GRID = torch.linspace(-4.5, 4.5, 91)
+PROBES = 16  # pictures on which the instruments are read
 
 
-# --- a GAN of one dimension -----------------------------------------------------------------------
+# --- a game of numbers ----------------------------------------------------------------------------
 
 
 def toy_numbers(n: int) -> Tensor:
@@ -39,118 +40,101 @@ class ToySnapshot(NamedTuple):
     losses: tuple[float, float]  # the discriminator's, the generator's
 
 
-@torch.no_grad()
-def toy_snapshot(G: nn.Module, D: nn.Module, losses: Sequence[Tensor]) -> ToySnapshot:
-    """Keep a moment of the training; the losses are the discriminator's and the generator's."""
-    made, believes = G(torch.randn(2000, 1))[:, 0], D(TOY_GRID[:, None])[:, 0].sigmoid()
-    return ToySnapshot(made, believes, tuple(loss.item() for loss in losses))
-
-
-# --- discriminators -------------------------------------------------------------------------------
-
-
-def train_gan(generator, discriminator, data, steps: int, **options) -> Run:
-    """`fit_gan` in silence: what it warns of is read from ``run.warnings``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GanWarning)
-        return fit_gan(generator, discriminator, data, steps, callbacks=(), **options)
-
-
-def late(run: Run, column: str) -> pd.Series:
-    """A column of the history over the last third of the steps."""
-    frame = pd.DataFrame(run.history)
-    return frame.loc[3 * frame.step > 2 * frame.step.max(), column].dropna()
-
-
-@torch.no_grad()
-def tells(discriminator: nn.Module, pair: Pair, others: Mapping[str, Tensor]) -> pd.Series:
-    """Balanced accuracy of a discriminator on true colours against others, by name.
-
-    `pair` is (L, ab) and `others` are ab (N, 2, H, W) that are not the true ones.
-    """
-    L, ab = (plane.to(next(discriminator.parameters()).device) for plane in pair)
-    with evaluating(discriminator):
-        true = discriminator(L, ab)
-        return pd.Series(
-            {name: accuracy(true, discriminator(L, x.to(L))).item() for name, x in others.items()}
+def play_toy(loss_D: Callable, loss_G: Callable, steps: int, seed: int) -> dict[int, ToySnapshot]:
+    """Train a GAN of one dimension by both losses of the lesson; about 20 snapshots by step."""
+    seed_everything(seed)
+    G, D = (
+        nn.Sequential(
+            *(nn.Linear(1, 48), nn.LeakyReLU(0.2), nn.Linear(48, 48), nn.LeakyReLU(0.2)),
+            nn.Linear(48, 1),
         )
+        for _ in range(2)
+    )
+    of_G, of_D = (torch.optim.Adam(n.parameters(), 1e-3, betas=(0.5, 0.999)) for n in (G, D))
+    kept = {}
+    for step in range(steps + 1):
+        true, made = toy_numbers(256), G(torch.randn(256, 1))
+        of_D.zero_grad()
+        of_true = loss_D(D(true), D(made.detach()))
+        of_true.backward()
+        of_D.step()
+        of_G.zero_grad()
+        of_made = loss_G(D(made), made, made, 0.0)
+        if step % max(1, steps // 20) == 0:
+            with torch.no_grad():
+                numbers, believes = G(torch.randn(2000, 1))[:, 0], D(TOY_GRID[:, None])[:, 0]
+            losses = of_true.item(), of_made.item()
+            kept[step] = ToySnapshot(numbers, believes.sigmoid(), losses)
+        of_made.backward()
+        of_G.step()
+    made = kept[max(kept)].made
+    record("toy_right_hill", (made > 0).float().mean(), "of the numbers; true 0.3")
+    record("toy_between", (made.abs() < 0.7).float().mean(), "of the numbers; true 0.006")
+    return kept
 
 
-def learn_pairs(
-    discriminator: nn.Module, pair: Pair, loss: Callable, steps: int, batch: int
-) -> None:
-    """Train it alone to tell a picture's own true colours from those of another picture.
+# --- instruments ----------------------------------------------------------------------------------
 
-    ``loss(true, others)`` takes logits and gives a scalar.
+
+def gradient_share(made: Tensor, adversarial: Tensor, pixel: Tensor, lam: float) -> float:
+    """The adversarial part of the gradient at the generator's output, by norms: from 0 to 1."""
+    (pull,) = torch.autograd.grad(adversarial, made, retain_graph=True)
+    (hold,) = torch.autograd.grad(lam * pixel, made, retain_graph=True)
+    return (pull.norm() / (pull.norm() + hold.norm()).clamp_min(1e-30)).item()
+
+
+def instruments(G: nn.Module, D: nn.Module, pair: Pair, lam: float) -> dict[str, float]:
+    """Three readings of a game, on the first pictures of (L, ab): it changes neither player.
+
+    ``right`` and ``gray`` are the balanced accuracy of the discriminator on true against generated
+    and on true against gray pictures; ``share`` is `gradient_share`.
     """
-    device = next(discriminator.parameters()).device
-    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3)
-    data = Batches(pair, batch)
-    batches = chain.from_iterable(data(epoch, 0) for epoch in count())
-    for step, (L, ab) in zip(range(steps), batches, strict=False):
-        L, ab = L.to(device), ab.to(device)
-        others = ab.roll(1 + step % (batch - 1), 0)
-        cost = loss(discriminator(L, ab), discriminator(L, others))
-        optimizer.zero_grad()
-        cost.backward()
-        optimizer.step()
-    discriminator.eval()
+    device = next(D.parameters()).device
+    L, ab = (plane[:PROBES].to(device) for plane in pair)
+    with evaluating(G), evaluating(D):
+        made = G(L).detach().requires_grad_()
+        answer = D(L, made)
+        share = gradient_share(made, generator_loss(answer), l1(made, ab), lam)
+        with torch.no_grad():
+            true, gray = D(L, ab), D(L, torch.zeros_like(ab))
+    right = accuracy(true, answer.detach()).item()
+    return {"right": right, "gray": accuracy(true, gray).item(), "share": share}
 
 
-def shares(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    pair: Pair,
-    losses: tuple[Callable, Callable],
-    lambdas: Sequence[float],
-    share_of_gradient: Callable,
-) -> pd.DataFrame:
-    """How large the adversarial part is, of the loss and of the gradient: a row a lambda.
-
-    Parameters
-    ----------
-    losses : (adversarial, pixel)
-        ``adversarial(logits)`` and ``pixel(made, ab)``, both to a scalar.
-    share_of_gradient : callable
-        ``share_of_gradient(made, adversarial, pixel, lam)`` to a number from 0 to 1.
-    """
-    device = next(generator.parameters()).device
-    L, ab = (plane.to(device) for plane in pair)
-    with evaluating(generator), evaluating(discriminator.to(device)):
-        made = generator(L).detach().requires_grad_()
-        adversarial, pixel = losses[0](discriminator(L, made)), losses[1](made, ab)
-        rows = {
-            lam: {
-                "of the loss": (adversarial / (adversarial + lam * pixel)).item(),
-                "of the gradient": float(share_of_gradient(made, adversarial, pixel, lam)),
-            }
-            for lam in lambdas
-        }
-    return pd.DataFrame(rows).T.rename_axis("lambda")
+def mean_losses(losses: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """The means of what the student's `play` returned."""
+    return dict(zip(("loss_D", "loss_G"), torch.tensor(losses).mean(0).tolist(), strict=True))
 
 
-# --- which colours are chosen ---------------------------------------------------------------------
+def record_game(log: Sequence[Mapping[str, float]]) -> None:
+    """Record the instruments of a game, means of its last third."""
+    late = pd.DataFrame(log[2 * len(log) // 3 :]).mean()
+    for name in ("right", "gray", "share", "loss_D"):
+        record(f"game_{name}", late[name], "mean of the last third")
 
 
-def possible(things: ObjectColors, name: str) -> Tensor:
+# --- colours --------------------------------------------------------------------------------------
+
+
+def possible(objects: ObjectColors, name: str) -> Tensor:
     """Whether a model gives each object a colour it could have: float32 (M,) of 0 and 1."""
-    return (things.nearest(name)[1] <= POSSIBLE).float()
+    return (objects.nearest(name)[1] <= POSSIBLE).float()
 
 
-def chosen(things: ObjectColors, names: Sequence[str]) -> pd.DataFrame:
-    """How often each kind gets each of its colours, by a model, beside the known dice.
+def chosen(objects: ObjectColors, names: Sequence[str]) -> pd.DataFrame:
+    """How often each kind gets each of its colours, by a model, beside the true distribution.
 
-    A row for each kind and number of a colour (the last: none of them), the column ``dice`` and one
+    A row for each kind and number of a colour (the last: none of them), the column ``true`` and one
     for each name.
     """
-    columns = {"dice": things.probs}
+    columns = {"true": objects.probs}
     for name in names:
-        numbers, distances = things.nearest(name)
+        numbers, distances = objects.nearest(name)
         columns[name] = [
             torch.eye(len(p) + 1)[int(n) if d <= POSSIBLE else -1]
-            for p, n, d in zip(things.probs, numbers, distances, strict=True)
+            for p, n, d in zip(objects.probs, numbers, distances, strict=True)
         ]
-    kinds = things.table.kind
+    kinds = objects.table.kind
     rows = [
         {"kind": kind, "colour": number, name: float(share)}
         for name, values in columns.items()
@@ -160,25 +144,103 @@ def chosen(things: ObjectColors, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby(["kind", "colour"])[list(columns)].mean().fillna(0.0)
 
 
-def mode_colours(things: ObjectColors) -> dict[tuple[str, int], list[float]]:
-    """(kind, number of a colour) to its mean RGB, at L = 60: for `figures.frequency_figure`."""
-    sums: dict[tuple[str, int], list[Tensor]] = {}
-    for kind, colours in zip(things.table.kind, things.possible, strict=True):
-        for number, ab in enumerate(colours):
-            sums.setdefault((kind, number), []).append(ab)
-    ab = torch.stack([torch.stack(values).mean(0) for values in sums.values()])[:, :, None, None]
-    L = torch.full_like(ab[:, :1], 60.0)
-    rgb = lab_to_rgb(join_lab(L, fit_gamut(L, ab)))[:, :, 0, 0].clamp(0, 1)
-    return dict(zip(sums, rgb.tolist(), strict=True))
-
-
 def frequency_error(frame: pd.DataFrame) -> pd.Series:
-    """Total variation between chosen frequencies and the dice, mean over kinds, for each model."""
-    off = frame.drop(columns="dice").sub(frame.dice, axis=0).abs()
+    """Total variation between chosen and true frequencies, mean over kinds, for each model."""
+    off = frame.drop(columns="true").sub(frame.true, axis=0).abs()
     return off.groupby("kind").sum().mean() / 2
 
 
-def leads(values: Mapping[str, Tensor], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Paired differences of pictures or objects: a row a pair, with its 95% interval."""
-    rows = {f"{a} - {b}": paired_difference(values[a], values[b])._asdict() for a, b in pairs}
-    return pd.DataFrame(rows).T
+def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
+    """A row a model, on the test pictures.
+
+    Beside the columns of `colorkit.evaluate`: ``l1`` in ab units; ``possible``, the share of
+    objects with a possible colour; ``variation``, `frequency_error`; and the shares of apples that
+    are ``red``, ``green``, ``yellow``.
+    """
+    frame = table(
+        score_models(nets, pictures.batches(), ["auc", "within_10", "colorfulness_ratio"])
+    )
+    L, ab = pictures.test
+    frame["l1"] = [l1(net.colorize(L), ab).item() for net in nets.values()]
+    objects = object_colors(pictures.worlds["test"], nets)
+    frame["possible"] = [possible(objects, name).mean().item() for name in nets]
+    often = chosen(objects, list(nets))
+    frame["variation"] = frequency_error(often)
+    for number, name in enumerate(("red", "green", "yellow")):
+        frame[name] = often.loc[("apple", number)]
+    return frame
+
+
+def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> pd.DataFrame:
+    """In possible colours: one network's lead over each other, with its 95% interval."""
+    objects = object_colors(pictures.worlds["test"], nets)
+    could = {net: possible(objects, net) for net in nets}
+    rows = {f"{name} - {net}": paired_difference(could[name], could[net])._asdict()
+            for net in nets if net != name}  # fmt: skip
+    frame = pd.DataFrame(rows).T
+    for key, row in zip(("lead_over_l2", "lead_over_l1"), frame.itertuples(), strict=False):
+        record(key, row.difference, "of the objects, in possible colours")
+    return frame
+
+
+def part_left(leads: pd.DataFrame) -> str:
+    """How much of the first lead the second one is, in the words of the lesson's question."""
+    first, second = leads.difference
+    if leads.low.iloc[1] <= 0:
+        return "nothing that can be told from chance"
+    return "less than half" if second < first / 2 else "half or more"
+
+
+def chosen_of(nets: Mapping[str, Colorizer], pictures: Pictures, kinds: list[str]) -> pd.DataFrame:
+    """The rows of `chosen` of some kinds."""
+    return chosen(object_colors(pictures.worlds["test"], nets), list(nets)).loc[kinds]
+
+
+def colour_names(pictures: Pictures) -> dict[tuple[str, int], str]:
+    """(kind, number of a colour) to its name."""
+    kinds = pictures.worlds["test"].palette.kinds
+    return {(kind.name, k): mode.name for kind in kinds for k, mode in enumerate(kind.modes)}
+
+
+# --- recorded studies -----------------------------------------------------------------------------
+
+
+def recorded(name: str, models: Sequence[str] = ()) -> pd.DataFrame:
+    """A study of `scripts/adversarial.py`, of these models in their order, or of all.
+
+    ``.attrs["about"]`` says how it was made.
+    """
+    path = RECORDED / f"adversarial_{name}.csv"
+    frame = pd.read_csv(path, comment="#")
+    if models:
+        frame = pd.concat([frame[frame.model == model] for model in models])
+    frame.attrs["about"] = path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
+    return frame
+
+
+def mean_table(study: pd.DataFrame) -> pd.DataFrame:
+    """The means over the seeds, a row a model; recorded is what holds for every seed."""
+    could, vivid, auc = (
+        study.pivot(index="seed", columns="model", values=column)
+        for column in ("possible", "colorfulness_ratio", "auc")
+    )
+    over = could["GAN"] - could["L2, then L1"]
+    record("seeds_lead_over_l2", (could["GAN"] - could["L2"]).min(), "the least of five seeds")
+    record("seeds_lead_over_control", over.min(), "the least of five seeds")
+    record("seeds_lead_at_most", over.max(), "over the control, the largest of five seeds")
+    record("seeds_lead_over_l1", (could["GAN"] - could["L1"]).mean(), "mean of five seeds")
+    record("seeds_vivid", vivid["GAN"].min(), "colorfulness, the least of five seeds")
+    record("seeds_auc_cost", (auc["L2, then L1"] - auc["GAN"]).min(), "the least of five seeds")
+    columns = ["auc", "within_10", "colorfulness_ratio", "possible"]
+    return study.groupby("model", sort=False)[columns].mean().round(3)
+
+
+def ruler() -> pd.DataFrame:
+    """The ruler of brown, tried on colours that are known, at 64 pixels."""
+    return bears.ruler_table(8, 64, 9)
+
+
+def favourite(often: pd.DataFrame) -> str:
+    """The colour that the game gives most apples, in the words of the lesson's question."""
+    words = ["red, the most frequent one", "green", "yellow, the one in between"]
+    return words[int(often.loc["apple"].GAN.iloc[:3].argmax())]

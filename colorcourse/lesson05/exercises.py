@@ -1,4 +1,4 @@
-"""Exercises of lesson 5, a loss that is learnt: both losses, PatchGAN, lambda, the clinic."""
+"""Exercises of lesson 5, a learned loss: both losses, PatchGAN, the clinic, the game."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,7 @@ from colorcourse.exercises import Answer, Case, Exercise, register
 from colorcourse.lesson04.exercises import with_gradients
 from colorcourse.lesson05.clinic import gan_clinic
 from colorkit import losses as library
+from colorkit.gan import fit_gan
 from colorkit.models import ImageDiscriminator, PatchDiscriminator
 
 LESSON = "05_adversarial"
@@ -21,10 +22,10 @@ def _noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _log_of_sigmoid(x: Tensor, label: float) -> Tensor:
+def _log_of_sigmoid(x: Tensor, label: float, eps: float = 0.0) -> Tensor:
     """Cross-entropy of one half, by way of the probability: infinite where that is 0 in float32."""
     p = x.sigmoid()
-    return -(label * p.log() + (1 - label) * (1 - p).log()).mean()
+    return -(label * (p + eps).log() + (1 - label) * (1 - p + eps).log()).mean()
 
 
 def _cross_entropy(x: Tensor, label: float, **how) -> Tensor:
@@ -43,19 +44,19 @@ def _discriminator(
 ) -> Callable:
     """The discriminator's loss, of logits; or with one mistake put in."""
 
-    def answer(true, generated, smooth=0.1):
+    def answer(true, generated, smooth=0.0):
         one, zero = labels(smooth)
         return total(half(true, one), half(generated, zero))
 
     return answer
 
 
-def _discriminator_at_once(true, generated, smooth=0.1):
+def _discriminator_at_once(true, generated, smooth=0.0):
     labels = torch.cat([torch.full_like(true, 1 - smooth), torch.zeros_like(generated)])
     return F.binary_cross_entropy_with_logits(torch.cat([true, generated]), labels)
 
 
-def _discriminator_by_softplus(true, generated, smooth=0.1):
+def _discriminator_by_softplus(true, generated, smooth=0.0):
     fooled = (1 - smooth) * F.softplus(-true) + smooth * F.softplus(true)
     return 0.5 * (fooled.mean() + F.softplus(generated).mean())
 
@@ -70,46 +71,35 @@ register(Exercise(
     reference=_discriminator(), own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few logits", lambda: _logits(1)),
-        Case("labels not smoothed", lambda: (*_logits(2), 0.0)),
-        Case("a discriminator that is very sure", lambda: (*_logits(3, 30.0), 0.2)),
+        Case("smoothed labels (both terms of the cross-entropy count)", lambda: (*_logits(2), 0.1)),
+        Case("a very sure discriminator (from logits, without sigmoid, log, epsilon)", lambda: (*_logits(3, 30.0), 0.2)),
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
-        Answer("labels swapped", _discriminator(lambda s: (0.0, 1 - s)),
-               "The labels have changed places: true pictures are 1, generated ones 0."),
-        Answer("both smoothed", _discriminator(lambda s: (1 - s, s)),
-               "Both sides were smoothed. Only the label of true pictures is lowered; generated ones stay at 0."),
-        Answer("generated smoothed", _discriminator(lambda s: (1.0, s)),
-               "The label of generated pictures was raised. Lower that of the true ones instead."),
-        Answer("label is smooth", _discriminator(lambda s: (s, 0.0)),
-               "The label of true pictures is `smooth` itself. It should be just below 1."),
-        Answer("not smoothed", _discriminator(lambda s: (1.0, 0.0)),
-               "Right without smoothing, but `smooth` is not used."),
-        Answer("true half only", _discriminator(total=lambda a, b: a / 2),
-               "Only true pictures count: a discriminator that always says yes would be perfect."),
-        Answer("generated half only", _discriminator(total=lambda a, b: b / 2),
-               "Only generated pictures count: a discriminator that always says no would be perfect."),
-        Answer("sum of the halves", _discriminator(total=lambda a, b: a + b),
-               "Twice too large: take the mean of the two halves, so that it starts at ln 2."),
-        Answer("sum over the patches", _discriminator(half=lambda x, y: _cross_entropy(x, y, reduction="sum")),
-               "Summed over all patches: the loss would grow with the size of the pictures. Take means."),
-        Answer("sigmoid twice", _discriminator(half=lambda x, y: _cross_entropy(x.sigmoid(), y)),
-               "The sigmoid is applied twice: a loss that takes logits has it inside."),
-        Answer("no logarithm", _discriminator(half=lambda x, y: (x.sigmoid() - y).abs().mean()),
-               "These are means of probabilities. Cross-entropy has their logarithm."),
-        Answer("squares", _discriminator(half=lambda x, y: (x - y).square().mean()),
-               "This is least squares on the logits, another GAN's loss. Cross-entropy was asked for."),
-        Answer("hinge", lambda true, fake, s=0.1: (F.relu(1 - true).mean() + F.relu(1 + fake).mean()) / 2,
-               "This is the hinge loss, another GAN's: the extra exercise asks for it. Cross-entropy was asked for here."),
-        Answer("log of the sigmoid", _discriminator(half=_log_of_sigmoid),
-               "Where the discriminator is very sure, the probability is 0 or 1 in float32 and its logarithm is lost. Start from logits."),
-        Answer("cross-entropy of the sigmoid",
-               _discriminator(half=lambda x, y: F.binary_cross_entropy(x.sigmoid(), torch.full_like(x, y))),
-               "Where the discriminator is very sure, this loss is cut off at 100. A loss that takes logits loses nothing."),
-        Answer("logits detached", lambda true, fake, s=0.1: _discriminator()(true, fake.detach(), s),
-               "The discriminator learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the discriminator sees it."),
-        Answer("a number", lambda *args: _discriminator()(*args).item(),
-               "The loss has no gradient: return the tensor itself, not a number made of it."),
+        Answer("labels swapped", _discriminator(lambda s: (0.0, 1 - s)), "The labels have changed places: true pictures are 1, generated ones 0."),
+        Answer("labels swapped, the ones smoothed", _discriminator(lambda s: (s, 1.0)), "The labels have changed places: true pictures are 1 - smooth, generated ones 0."),
+        Answer("labels swapped, not smoothed", _discriminator(lambda s: (0.0, 1.0)), "The labels have changed places, and `smooth` is not used: true pictures are 1 - smooth, generated ones 0."),
+        Answer("second term of smoothing", _discriminator(half=lambda x, y: -(y * F.logsigmoid(x)).mean() if y else F.softplus(x).mean()), "With smoothed labels a true picture has two terms, (1 - smooth) times -log D and smooth times -log(1 - D). The second is missing."),
+        Answer("both smoothed", _discriminator(lambda s: (1 - s, s)), "Both sides were smoothed. Only the label of true pictures is lowered; generated ones stay at 0."),
+        Answer("generated smoothed", _discriminator(lambda s: (1.0, s)), "The label of generated pictures was raised. Lower that of the true ones instead."),
+        Answer("label is smooth", _discriminator(lambda s: (s, 0.0)), "The label of true pictures is `smooth` itself. It should be just below 1."),
+        Answer("not smoothed", _discriminator(lambda s: (1.0, 0.0)), "Right without smoothing, but `smooth` is not used."),
+        Answer("true half only", _discriminator(total=lambda a, b: a / 2), "Only true pictures count: a discriminator that always says yes would be perfect."),
+        Answer("generated half only", _discriminator(total=lambda a, b: b / 2), "Only generated pictures count: a discriminator that always says no would be perfect."),
+        Answer("true half, not halved", _discriminator(total=lambda a, b: a), "Only true pictures count: the half of the generated ones is missing, and the mean of both."),
+        Answer("generated half, not halved", _discriminator(total=lambda a, b: b), "Only generated pictures count: the half of the true ones is missing, and the mean of both."),
+        Answer("mean of the logits first", _discriminator(half=lambda x, y: _cross_entropy(x.mean(), y)), "The logits were averaged before the loss: a sure patch then hides a wrong one. Average the losses."),
+        Answer("epsilon", _discriminator(half=lambda x, y: _log_of_sigmoid(x, y, 1e-7)), "An epsilon in the logarithm bends the loss where the discriminator is sure, and its gradient is lost there. Start from logits."),
+        Answer("sum of the halves", _discriminator(total=lambda a, b: a + b), "Twice too large: take the mean of the two halves, so that it starts at ln 2."),
+        Answer("sum over the patches", _discriminator(half=lambda x, y: _cross_entropy(x, y, reduction="sum")), "Summed over all patches: the loss would grow with the size of the pictures. Take means."),
+        Answer("sigmoid twice", _discriminator(half=lambda x, y: _cross_entropy(x.sigmoid(), y)), "The sigmoid is applied twice: a loss that takes logits has it inside."),
+        Answer("no logarithm", _discriminator(half=lambda x, y: (x.sigmoid() - y).abs().mean()), "These are means of probabilities. Cross-entropy has their logarithm."),
+        Answer("squares", _discriminator(half=lambda x, y: (x - y).square().mean()), "This is least squares on the logits, another GAN's loss. Cross-entropy was asked for."),
+        Answer("hinge", lambda true, fake, s=0.0: (F.relu(1 - true).mean() + F.relu(1 + fake).mean()) / 2, "This is the hinge loss, another GAN's. Cross-entropy was asked for here."),
+        Answer("log of the sigmoid", _discriminator(half=_log_of_sigmoid), "Where the discriminator is very sure, the probability is 0 or 1 in float32 and its logarithm is lost. Start from logits."),
+        Answer("cross-entropy of the sigmoid", _discriminator(half=lambda x, y: F.binary_cross_entropy(x.sigmoid(), torch.full_like(x, y))), "Where the discriminator is very sure, this loss is cut off at 100. A loss that takes logits loses nothing."),
+        Answer("logits detached", lambda true, fake, s=0.0: _discriminator()(true, fake.detach(), s), "The discriminator learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the discriminator sees it."),
+        Answer("a number", lambda *args: _discriminator()(*args).item(), "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
     right=(Answer("with logits", _discriminator()), Answer("both at once", _discriminator_at_once),
            Answer("softplus", _discriminator_by_softplus)),
@@ -146,56 +136,37 @@ register(Exercise(
     cases=(
         Case("a few patches", lambda: _generated(10)),
         Case("lam = 0.2", lambda: (*_generated(20), 0.2)),
-        Case("a discriminator that is very sure", lambda: (*_generated(30, 60.0), 3.0)),
+        Case("a very sure discriminator (from logits, without sigmoid, log, epsilon)", lambda: (*_generated(30, 60.0), 3.0)),
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
-        Answer("saturating", _generator(lambda x: -_cross_entropy(x, 0.0)),
-               "This is log(1 - D): the game's own loss, but its gradient vanishes where the discriminator is sure. Minimise -log D."),
-        Answer("labels swapped", _generator(lambda x: _cross_entropy(x, 0.0)),
-               "This generator helps the discriminator: it wants its pictures to be called generated."),
-        Answer("sign", _generator(lambda x: -_cross_entropy(x, 1.0)),
-               "The sign is wrong: log D grows as the discriminator is fooled, and losses are minimised."),
-        Answer("lam on the wrong term", _generator(total=lambda f, p, lam: lam * f + p),
-               "lam stands at the wrong term: it weighs the pixel loss."),
-        Answer("lam on both", _generator(total=lambda f, p, lam: lam * (f + p)),
-               "lam multiplies both terms, so it only scales the whole. It weighs the pixel loss alone."),
-        Answer("lam not used", _generator(total=lambda f, p, lam: f + p),
-               "lam is not used: both terms count alike."),
-        Answer("lam and 1 - lam", _generator(total=lambda f, p, lam: (1 - lam) * f + lam * p),
-               "The adversarial term was given 1 - lam. Its weight is 1, whatever lam is."),
-        Answer("no discriminator", _generator(total=lambda f, p, lam: lam * p),
-               "The discriminator's answer is missing: this is training by the pixel loss alone."),
-        Answer("no pixel loss", _generator(total=lambda f, p, lam: f),
-               "The pixel loss is missing: nothing holds the colours near the true ones."),
-        Answer("L2", _generator(pixel=F.mse_loss),
-               "These are squares: L1 is the absolute difference."),
-        Answer("summed L1", _generator(pixel=lambda p, t: (p - t).abs().sum()),
-               "The absolute differences were added up: the loss would grow with the pictures. Take their mean."),
-        Answer("distance over a and b", _generator(pixel=lambda p, t: (p - t).abs().sum(1).mean()),
-               "Twice too large: the mean runs over both channels too."),
-        Answer("Euclidean distance", _generator(pixel=lambda p, t: (p - t).norm(dim=1).mean()),
-               "These are distances in the ab plane. L1 takes a and b apart: the mean of the absolute differences."),
-        Answer("ab / 110", _generator(pixel=lambda p, t: _absolute(p, t) / 110),
-               "The difference was divided by 110. lam is per ab unit here, so nothing is scaled."),
-        Answer("100 / 110", _generator(total=lambda f, p, lam: f + 100 / 110 * p),
-               "lam is not used: its value was written into the formula."),
-        Answer("always 0.9", _generator(total=lambda f, p, lam: f + 0.9 * p),
-               "lam is not used: 0.9 stands where it should, so another lam changes nothing."),
-        Answer("smoothed", _generator(lambda x: _cross_entropy(x, 0.9)),
-               "The generator's label was smoothed too. Smoothing is for the discriminator; here the label is 1."),
-        Answer("sigmoid twice", _generator(lambda x: _cross_entropy(x.sigmoid(), 1.0)),
-               "The sigmoid is applied twice: a loss that takes logits has it inside."),
-        Answer("log of the sigmoid", _generator(lambda x: -x.sigmoid().log().mean()),
-               "Where the discriminator is very sure, D is 0 in float32, and the gradient is lost just where it is needed. Start from logits."),
-        Answer("mean logit", _generator(lambda x: -x.mean()),
-               "This is minus the mean logit, as in the hinge game. Cross-entropy was asked for."),
-        Answer("prediction detached", _generator(pixel=lambda p, t: _absolute(p.detach(), t)),
-               "The value is right, but the prediction was detached: the pixel loss teaches nothing."),
-        Answer("logits detached", _generator(lambda x: _cross_entropy(x.detach(), 1.0)),
-               "The value is right, but the logits were detached: the generator never hears of the discriminator."),
-        Answer("a number", lambda *args: _generator()(*args).item(),
-               "The loss has no gradient: return the tensor itself, not a number made of it."),
+        Answer("saturating", _generator(lambda x: -_cross_entropy(x, 0.0)), "This is log(1 - D): the game's own loss, but its gradient vanishes where the discriminator is sure. Minimise -log D."),
+        Answer("saturating, by log(1 - sigmoid)", _generator(lambda x: (1 - x.sigmoid()).log().mean()), "This is log(1 - D), whose gradient vanishes where the discriminator is sure. Minimise -log D, from logits."),
+        Answer("labels swapped", _generator(lambda x: _cross_entropy(x, 0.0)), "This generator helps the discriminator: it wants its pictures to be called generated."),
+        Answer("sign", _generator(lambda x: -_cross_entropy(x, 1.0)), "The sign is wrong: log D grows as the discriminator is fooled, and losses are minimised."),
+        Answer("lam on the wrong term", _generator(total=lambda f, p, lam: lam * f + p), "lam stands at the wrong term: it weighs the pixel loss."),
+        Answer("lam on both", _generator(total=lambda f, p, lam: lam * (f + p)), "lam multiplies both terms, so it only scales the whole. It weighs the pixel loss alone."),
+        Answer("lam not used", _generator(total=lambda f, p, lam: f + p), "lam is not used: both terms count alike."),
+        Answer("lam and 1 - lam", _generator(total=lambda f, p, lam: (1 - lam) * f + lam * p), "The adversarial term was given 1 - lam. Its weight is 1, whatever lam is."),
+        Answer("no discriminator", _generator(total=lambda f, p, lam: lam * p), "The discriminator's answer is missing: this is training by the pixel loss alone."),
+        Answer("no pixel loss", _generator(total=lambda f, p, lam: f), "The pixel loss is missing: nothing holds the colours near the true ones."),
+        Answer("L2", _generator(pixel=F.mse_loss), "These are squares: L1 is the absolute difference."),
+        Answer("summed L1", _generator(pixel=lambda p, t: (p - t).abs().sum()), "The absolute differences were added up: the loss would grow with the pictures. Take their mean."),
+        Answer("distance over a and b", _generator(pixel=lambda p, t: (p - t).abs().sum(1).mean()), "Twice too large: the mean runs over both channels too."),
+        Answer("Euclidean distance", _generator(pixel=lambda p, t: (p - t).norm(dim=1).mean()), "These are distances in the ab plane. L1 takes a and b apart: the mean of the absolute differences."),
+        Answer("ab / 110", _generator(pixel=lambda p, t: _absolute(p, t) / 110), "The difference was divided by 110. lam is per ab unit here, so nothing is scaled."),
+        Answer("100 / 110", _generator(total=lambda f, p, lam: f + 100 / 110 * p), "lam is not used: its value was written into the formula."),
+        Answer("always 0.9", _generator(total=lambda f, p, lam: f + 0.9 * p), "lam is not used: 0.9 stands where it should, so another lam changes nothing."),
+        Answer("always 100", _generator(total=lambda f, p, lam: f + 100 * p), "lam is not used: 100 stands where it should. pix2pix has 100, for ab divided by 110."),
+        Answer("mean of the logits first", _generator(lambda x: _cross_entropy(x.mean(), 1.0)), "The logits were averaged before the loss: a fooled patch then hides one that is not. Average the losses."),
+        Answer("epsilon", _generator(lambda x: _log_of_sigmoid(x, 1.0, 1e-7)), "An epsilon in the logarithm caps the loss, and its gradient is lost just where it is needed. Start from logits."),
+        Answer("smoothed", _generator(lambda x: _cross_entropy(x, 0.9)), "The generator's label was smoothed too. Smoothing is for the discriminator; here the label is 1."),
+        Answer("sigmoid twice", _generator(lambda x: _cross_entropy(x.sigmoid(), 1.0)), "The sigmoid is applied twice: a loss that takes logits has it inside."),
+        Answer("log of the sigmoid", _generator(lambda x: -x.sigmoid().log().mean()), "Where the discriminator is very sure, D is 0 in float32, and the gradient is lost just where it is needed. Start from logits."),
+        Answer("mean logit", _generator(lambda x: -x.mean()), "This is minus the mean logit, as in the hinge game. Cross-entropy was asked for."),
+        Answer("prediction detached", _generator(pixel=lambda p, t: _absolute(p.detach(), t)), "The value is right, but the prediction was detached: the pixel loss teaches nothing."),
+        Answer("logits detached", _generator(lambda x: _cross_entropy(x.detach(), 1.0)), "The value is right, but the logits were detached: the generator never hears of the discriminator."),
+        Answer("a number", lambda *args: _generator()(*args).item(), "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
     right=(Answer("with logits", _generator(pixel=F.l1_loss)),
            Answer("softplus", _generator(lambda x: F.softplus(-x).mean())),
@@ -223,7 +194,7 @@ def judge_patches(answer: Callable) -> str | None:
     discriminator = answer(8)
     if not isinstance(discriminator, nn.Module):
         return f"Return a torch module, not {type(discriminator).__name__}."
-    discriminator.eval()  # so that batch norm, as pix2pix has it, does not tie the patches together
+    discriminator.eval()  # batch norm, as pix2pix has it, then ties no patches together
     x = _noise(4, 3, SIDE, SIDE).requires_grad_()
     try:
         logits = discriminator(x)
@@ -248,7 +219,7 @@ def _judge_field(x: Tensor, logits: Tensor) -> str | None:
     rows, columns = seen.sum(0).nonzero().unbind(1)
     height, width = (int(i.max() - i.min()) + 1 for i in (rows, columns))
     if height >= SIDE:
-        return "A logit depends on the whole picture. Is there a pooling, or a norm that ties all patches together?"
+        return "A logit depends on the whole picture. Is there a pooling, or a norm (instance, group, layer) that ties all patches together?"
     if (height, width) == (FIELD, FIELD):
         return None
     if (height, width) == (34, 34):
@@ -262,11 +233,16 @@ def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
         far, y = discriminator(1000 * x), _noise(4, 3, SIDE, SIDE, seed=1)
         if far.min() >= 0 and far.max() <= 1:
             return "All answers lie between 0 and 1: there is a sigmoid. The loss takes logits."
+        if far.min() >= 0 or far.max() <= 0:
+            word, call = ("below", "generated") if far.min() >= 0 else ("above", "true")
+            return f"No logit is ever {word} 0, so it can never say {call!r}. Nothing follows the last convolution."
         if far.abs().max() <= 1:
             return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
         both, middle = (discriminator(x) + discriminator(y)) / 2, discriminator((x + y) / 2)
     if (both - middle).abs().max() < 1e-3 * both.abs().max():
         return "It is linear: three layers are no more than one. What bends it?"
+    if any("activation" in type(m).__module__ for m in list(discriminator.modules())[-1:]):
+        return "An activation is the last layer. Nothing follows the last convolution."
     return None
 
 
@@ -288,9 +264,12 @@ register(Exercise(
         Answer("dilated", lambda w: _patches(w, dilation=2), "pixels: too large. From the last"),
         Answer("pooled", lambda w: _patches(w, last=[nn.AdaptiveAvgPool2d(1)]), "one answer a picture"),
         Answer("flattened", lambda w: _patches(w, last=[nn.Flatten()]), "A PatchGAN gives a map"),
-        Answer("instance norm", lambda w: _patches(w, last=[nn.InstanceNorm2d(1)]), "a norm that ties"),
+        Answer("instance norm", lambda w: _patches(w, last=[nn.InstanceNorm2d(1)]), "a norm (instance"),
         Answer("sigmoid", lambda w: _patches(w, last=[nn.Sigmoid()]), "there is a sigmoid"),
         Answer("tanh", lambda w: _patches(w, last=[nn.Tanh()]), "between -1 and 1"),
+        Answer("ReLU at the end", lambda w: _patches(w, last=[nn.ReLU()]), "ever below 0, so it can never say"),
+        Answer("log of a sigmoid at the end", lambda w: _patches(w, last=[nn.LogSigmoid()]), "ever above 0"),
+        Answer("LeakyReLU at the end", lambda w: _patches(w, last=[nn.LeakyReLU(0.2)]), "An activation is the last layer"),
         Answer("ab alone", lambda w: _patches(w, first=2), "does not take L and ab together"),
         Answer("L not used", lambda w: _blind(_patches(w)), "L has no influence"),
         Answer("all channels", lambda w: _patches(w)[:-1], "It gives 16 channels"),
@@ -309,100 +288,6 @@ register(Exercise(
     ),
 ))  # fmt: skip
 
-# --- lambda ---------------------------------------------------------------------------------------
-
-
-def _gradients(made, adversarial, pixel, keep=True):
-    return [torch.autograd.grad(loss, made, retain_graph=keep)[0] for loss in (adversarial, pixel)]
-
-
-def _share_of(share: Callable, **how) -> Callable:
-    """The share by both gradients at `made`; or with one mistake put in."""
-
-    def answer(made, adversarial, pixel, lam):
-        pull, hold = _gradients(made, adversarial, pixel, **how)
-        return share(pull, lam * hold)
-
-    return answer
-
-
-def _by_norm(norm: Callable) -> Callable:
-    return lambda pull, hold: norm(pull) / (norm(pull) + norm(hold))
-
-
-def _by_backward(clear: bool) -> Callable:
-    def answer(made, adversarial, pixel, lam):
-        made.retain_grad()
-        norms = []
-        for loss in (adversarial, lam * pixel):
-            loss.backward(retain_graph=True)
-            norms.append(made.grad.norm())
-            made.grad = None if clear else made.grad
-        return norms[0] / (norms[0] + norms[1])
-
-    return answer
-
-
-def _small_gan(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
-    """A generator and a discriminator of one convolution each, and both losses."""
-    weights = _noise(2, 1, 3, 3, seed=seed).requires_grad_()
-    patches = _noise(1, 2, 4, 4, seed=seed + 1, scale=0.3).requires_grad_()
-    made = F.conv2d(_noise(2, 1, 10, 10, seed=seed + 2), weights) * 10
-    adversarial = F.softplus(-F.conv2d(made.tanh(), patches, stride=2)).mean()
-    made.weights = weights, patches  # of both networks, for `and_what_is_left`
-    return made, adversarial, _absolute(made, 9 * _noise(2, 2, 8, 8)), lam
-
-
-def and_what_is_left(share: Any, args: tuple) -> dict[str, Any]:
-    """The share, and whether the training can go on after the measurement."""
-    made, adversarial, pixel, lam = args
-    left = any(x.grad is not None for x in made.weights)
-    try:
-        (adversarial + lam * pixel).backward()
-    except RuntimeError:
-        return {"the share": float(share), "the graph afterwards": "gone"}
-    return {"the share": float(share), "gradients left in the weights": left}
-
-
-register(Exercise(
-    name="adversarial.lambda_share", lesson=LESSON, minutes=7,
-    reference=_share_of(_by_norm(torch.norm)), form=and_what_is_left, atol=1e-6, rtol=1e-3,
-    cases=(
-        Case("lam = 0.9", lambda: _small_gan(1, 0.9)),
-        Case("lam = 0.05", lambda: _small_gan(2, 0.05)),
-        Case("lam = 20.0", lambda: _small_gan(3, 20.0)),
-    ),
-    wrong=(
-        Answer("in per cent", _share_of(lambda pull, hold: 100 * _by_norm(torch.norm)(pull, hold)),
-               "A share from 0 to 1 was asked for, not per cent."),
-        Answer("of the losses", lambda made, a, p, lam: a / (a + lam * p),
-               "This is the share of the losses. How large a loss is does not say how hard it pulls."),
-        Answer("lam forgotten", lambda made, a, p, lam: _share_of(_by_norm(torch.norm))(made, a, p, 1.0),
-               "lam is missing: the pixel gradient pulls with lam times its norm."),
-        Answer("lam on the wrong side",
-               lambda made, a, p, lam: _share_of(_by_norm(torch.norm))(made, a * lam, p, 1.0),
-               "lam stands at the adversarial gradient. It weighs the pixel loss."),
-        Answer("the other share", _share_of(lambda a, p: p.norm() / (a.norm() + p.norm())),
-               "This is the share of the pixel loss, 1 minus what is asked."),
-        Answer("a ratio", _share_of(lambda a, p: a.norm() / p.norm()),
-               "This is a ratio of the two, which may exceed 1. A share is a part of the sum of both norms."),
-        Answer("of the added gradient", _share_of(lambda a, p: a.norm() / (a + p).norm()),
-               "Below stands the norm of the added gradients, where both may cancel. Add the two norms."),
-        Answer("squared norms", _share_of(_by_norm(lambda x: x.square().sum())),
-               "These are squared norms: take the roots."),
-        Answer("absolute values", _share_of(_by_norm(lambda x: x.abs().sum())),
-               "Absolute values were added up. The norm is the root of the sum of squares."),
-        Answer("accumulated", _by_backward(clear=False),
-               "The second gradient was added to the first: .grad accumulates. torch.autograd.grad returns each by itself."),
-        Answer("backward", _by_backward(clear=True),
-               "The share is right, but `backward` left gradients in the weights of both players, and the next step would add to them."),
-        Answer("graph freed", _share_of(_by_norm(torch.norm), keep=False),
-               "The share is right, but the graph is gone: the training step after it cannot go back. Retain it."),
-    ),
-    right=(Answer("autograd.grad", _share_of(_by_norm(torch.norm))),
-           Answer("a float", lambda *args: _share_of(_by_norm(torch.linalg.vector_norm))(*args).item())),
-))  # fmt: skip
-
 # --- the clinic -----------------------------------------------------------------------------------
 
 register(Exercise(
@@ -417,47 +302,171 @@ register(Exercise(
         Answer("swapped for won", lambda: gan_clinic.names(E="labels swapped for the generator"), "how little the discriminator errs"),
         Answer("invented name", lambda: gan_clinic.names(B="mode collapse"), "'mode collapse' is not one of"),
     ),
-    right=(Answer("in another order", lambda: dict(reversed(gan_clinic.names().items()))),),
+    right=(Answer("in another order", lambda: dict(reversed(gan_clinic.names().items()))), Answer("a capital", lambda: gan_clinic.names(D="Healthy"))),
 ))  # fmt: skip
 
-# --- extra: hinge ---------------------------------------------------------------------------------
+# --- the game -------------------------------------------------------------------------------------
 
 
-def _hinge(margins=(1.0, 1.0), bend=F.relu, half=2.0, generator=lambda x: -x.mean(), order=1):
-    """The hinge losses of the discriminator and of the generator; or with one mistake put in."""
+def play(G, D, of_G, of_D, batches, lam) -> list[tuple[float, float]]:
+    """The reference of the exercise: a step of D and a step of G on each batch; their losses."""
+    losses = []
+    for L, ab in batches:
+        made = G(L)
+        loss_D = library.discriminator_loss(D(L, ab), D(L, made.detach()))
+        of_D.zero_grad()
+        loss_D.backward()
+        of_D.step()
+        loss_G = library.generator_loss(D(L, made)) + lam * library.l1(made, ab)
+        of_G.zero_grad()
+        loss_G.backward()
+        of_G.step()
+        losses.append((loss_D.item(), loss_G.item()))
+    return losses
 
-    def answer(true, generated):
-        high, low = bend(margins[0] - true), bend(margins[1] + generated)
-        return ((high.mean() + low.mean()) / half, generator(generated))[::order]
+
+class _Pairs(nn.Module):
+    """A discriminator of L and ab without state but its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3))
+
+    def forward(self, L, ab):
+        return self.layers(torch.cat([L, ab], 1))
+
+
+def _players(seed: int, lam: float) -> tuple:
+    """Small players, their optimizers, three batches and lambda."""
+    torch.manual_seed(seed)
+    G, D = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Tanh()), _Pairs()
+    of_G, of_D = (torch.optim.SGD(net.parameters(), rate) for net, rate in ((G, 0.5), (D, 0.3)))
+    batches = [(_noise(2, 1, 9, 9, seed=i), _noise(2, 2, 9, 9, seed=i + 9)) for i in range(3)]
+    return G, D, of_G, of_D, batches, lam
+
+
+def _what_it_did(value: Any, args: tuple) -> dict[str, Any]:
+    """The weights of both players afterwards, and the losses as pairs of floats."""
+    G, D, *_ = args
+    weights = [torch.cat([p.detach().flatten() for p in net.parameters()]) for net in (G, D)]
+    try:
+        losses = [tuple(float(torch.as_tensor(x).detach()) for x in pair) for pair in value]
+        if any(getattr(x, "requires_grad", False) for pair in value for x in pair):
+            losses = "tensors with their graphs"
+    except (TypeError, ValueError, RuntimeError):
+        losses = "not a list of pairs of numbers"
+    return {"the discriminator's weights": weights[1], "the generator's weights": weights[0],
+            "the losses": losses}  # fmt: skip
+
+
+def _game(order="DG", clear="each", shown=Tensor.detach, swap=False,
+          fooled=lambda D, L, ab, made: library.generator_loss(D(L, made)),
+          lam_of=lambda lam: lam, keep=False, first=False, steps=("D", "G"), again=False,
+          late=False, smooth=0.0, result=lambda losses: losses) -> Callable:  # fmt: skip
+    """The game on batches; or with one mistake put in."""
+
+    def answer(G, D, of_G, of_D, batches, lam):
+        losses, of = [], {"D": of_D, "G": of_G}
+        for L, ab in batches:
+            made, loss = G(L), {}
+            for player in order:
+                if clear == "at the start" and player == order[0]:
+                    of_D.zero_grad(), of_G.zero_grad()
+                if player == "D":
+                    pair = D(L, ab), D(L, shown(made))
+                    loss["D"] = library.discriminator_loss(*pair[:: -1 if swap else 1], smooth)
+                else:
+                    loss["G"] = fooled(D, L, ab, made) + lam_of(lam) * _absolute(made, ab)
+                if clear in ("each", player):
+                    of[player].zero_grad()
+                loss[player].backward(retain_graph=keep)
+                if not late and (mover := of.get(steps["DG".index(player)])):
+                    mover.step()
+                if clear == "after":
+                    of[player].zero_grad()
+            if again or late:
+                of_D.step(), late and of_G.step()
+            losses.append((loss["D"].item(), loss["G"].item()))
+            if first:
+                break
+        return result(losses)
 
     return answer
 
 
+def _old_answer(G, D, of_G, of_D, batches, lam):
+    losses = []
+    for L, ab in batches:
+        made = G(L)
+        answer = D(L, made)
+        loss_D = library.discriminator_loss(D(L, ab), D(L, made.detach()))
+        of_D.zero_grad(), loss_D.backward(), of_D.step()
+        loss_G = library.generator_loss(answer) + lam * _absolute(made, ab)
+        of_G.zero_grad(), loss_G.backward(), of_G.step()
+        losses.append((loss_D.item(), loss_G.item()))
+    return losses
+
+
+def _one_sum(G, D, of_G, of_D, batches, lam):
+    losses = []
+    for L, ab in batches:
+        made = G(L)
+        loss_D = library.discriminator_loss(D(L, ab), D(L, made))
+        loss_G = library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
+        of_D.zero_grad(), of_G.zero_grad(), (loss_D + loss_G).backward()
+        of_D.step(), of_G.step()
+        losses.append((loss_D.item(), loss_G.item()))
+    return losses
+
+
+def _tensors(G, D, of_G, of_D, batches, lam):
+    losses = []
+    for L, ab in batches:
+        with torch.no_grad():
+            made = G(L)
+        loss_D = library.discriminator_loss(D(L, ab), D(L, made))
+        of_D.zero_grad(), loss_D.backward(), of_D.step()
+        D.requires_grad_(False)
+        made = G(L)
+        loss_G = library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
+        of_G.zero_grad(), loss_G.backward(), of_G.step()
+        D.requires_grad_(True)
+        losses.append((loss_D.detach(), loss_G.detach()))
+    return losses
+
+
 register(Exercise(
-    name="adversarial.hinge", lesson=LESSON, minutes=5, core=False,
-    reference=_hinge(), own=OWN_LOSSES,
-    cases=(Case("a few logits", lambda: _logits(50)), Case("others", lambda: _logits(60, 0.7))),
+    name="adversarial.play", lesson=LESSON, minutes=15, points=2,
+    reference=play, form=_what_it_did, own=(fit_gan,), atol=1e-5, rtol=1e-3,
+    cases=(Case("three batches", lambda: _players(0, 0.9)), Case("lam = 0.1", lambda: _players(1, 0.1))),
     wrong=(
-        Answer("no hinge", _hinge(bend=lambda x: x),
-               "Nothing stops at the margin: the discriminator gains for ever by making its logits larger."),
-        Answer("no margin", _hinge((0.0, 0.0)),
-               "The margin is missing: a logit barely on the right side is not yet enough."),
-        Answer("margin of generated", _hinge((1.0, -1.0)),
-               "Generated logits below +1 are called good enough. They should be below -1."),
-        Answer("sides swapped", lambda t, g: _hinge()(g, t)[:1] + _hinge()(t, g)[1:],
-               "The discriminator wants true logits low and generated ones high here: the sides are swapped."),
-        Answer("sum of the halves", _hinge(half=1.0),
-               "The discriminator's loss is twice too large: take the mean of the two halves."),
-        Answer("squared", _hinge(bend=lambda x: F.relu(x).square()),
-               "The discriminator's loss is squared: the hinge is a straight line below its margin."),
-        Answer("hinge for the generator", _hinge(generator=lambda x: F.relu(1 - x).mean()),
-               "The generator has no hinge: it always wants higher logits."),
-        Answer("sign of the generator", _hinge(generator=torch.mean),
-               "The generator's sign is wrong: as it is minimised, its logits fall."),
-        Answer("turned round", _hinge(order=-1), "The two have changed places: the discriminator's loss comes first."),
+        Answer("not detached", _game(shown=lambda x: x), "The discriminator's loss went back into the generator, whose graph is then gone. Detach the generated colours where D learns."),
+        Answer("not detached, graph kept", _game(shown=lambda x: x, keep=True, clear="at the start"), "The generator was also moved by the discriminator's loss, which wants it caught. Detach the generated colours where D learns."),
+        Answer("detached for the generator", _game(fooled=lambda D, L, ab, made: library.generator_loss(D(L, made.detach()))), "The generator never hears the discriminator: its colours were detached in its own loss. Only L1 moves it."),
+        Answer("never zeroed", _game(clear="no"), "Gradients add up from batch to batch: nothing was set to zero before `backward`."),
+        Answer("D never zeroed", _game(clear="G"), "D's step still contains what the generator's `backward` left in D. Clear of_D just before D's own `backward`."),
+        Answer("G never zeroed", _game(clear="D"), "G's gradients add up from batch to batch: clear of_G before G's `backward`."),
+        Answer("both backwards, then both steps", _game(late=True), "Both `backward` came before both steps: D stepped on G's gradients too, or G was judged by the old D. Finish D's step first."),
+        Answer("zeroed too early", _game(clear="after"), "D's gradients were cleared before the generator's loss went back through D and filled them again. Clear them just before D's own `backward`."),
+        Answer("the generator first", _game(order="GD"), "The generator moved first. The discriminator's step comes first, and the generator is judged by the new one."),
+        Answer("an old answer", _old_answer, "The generator was judged by an answer that D gave before its step. Ask the new D: call it again."),
+        Answer("both at once", _one_sum, "Both losses were added and minimised together. Each player minimises its own: two backward passes, two steps."),
+        Answer("labels swapped", _game(swap=True), "D learns that generated colours are true: the logits of the true ones come first in its loss."),
+        Answer("wrong optimizer", _game(steps=("G", "G")), "D stands still: of_G took both steps. Each player has its own optimizer."),
+        Answer("only D moves", _game(steps=("D", "D")), "G stands still, and D also takes a step on G's loss. Each player has its own optimizer."),
+        Answer("judged by true colours", _game(fooled=lambda D, L, ab, made: library.generator_loss(D(L, ab))), "In G's loss D was shown the true colours. It has to judge those that G made."),
+        Answer("minus D's loss", _game(fooled=lambda D, L, ab, made: -library.discriminator_loss(D(L, ab), D(L, made))), "G minimises minus D's loss here, which saturates where D is sure. Use your generator_loss."),
+        Answer("D never steps", _game(steps=("", "G")), "D stands still: of_D never takes a step."),
+        Answer("G never steps", _game(steps=("D", "")), "G stands still: of_G takes no step, or `detach` in both halves left it no gradient."),
+        Answer("smoothed", _game(smooth=0.1), "D's labels were smoothed. Leave `smooth` at 0 here."),
+        Answer("D steps twice", _game(again=True), "After G's `backward` D took a step too, towards being fooled. Only of_G steps on G's loss."),
+        Answer("lam not used", _game(lam_of=lambda lam: 0.9), "lam is not used: hand it on to the generator's loss."),
+        Answer("no pixel loss", _game(lam_of=lambda lam: 0.0), "The generator's loss has no L1 part: nothing ties its colours to the true ones."),
+        Answer("first batch only", _game(first=True), "Only the first batch was played: `return` stands inside the loop."),
+        Answer("losses swapped", _game(result=lambda losses: [pair[::-1] for pair in losses]), "Both players moved rightly, but the pairs of losses hold G's first. D's comes first."),
+        Answer("graphs kept", _game(result=lambda losses: [[torch.tensor(x, requires_grad=True) for x in pair] for pair in losses]), "Both players moved rightly, but the losses are tensors that keep their graphs in memory. Return floats: `.item()`."),
+        Answer("last losses only", _game(result=lambda losses: losses[-1]), "Both players moved rightly, but one pair of losses for each batch was asked for, in a list."),
     ),
-    right=(Answer("relu", _hinge()),
-           Answer("clamp", _hinge(bend=lambda x: x.clamp(min=0))),
-           Answer("minimum", lambda t, g: (-((t - 1).clamp(max=0).mean() + (-g - 1).clamp(max=0).mean()) / 2,
-                                           -g.mean()))),
+    right=(Answer("zeroed at the start", _game(clear="at the start")),
+           Answer("no_grad, D frozen, tensors", _tensors)),
 ))  # fmt: skip
