@@ -71,7 +71,6 @@ class Clinic:
             return 'Return a dict: {"A": "name of the fault", ...}.'
         if missing := [letter for letter in self.runs if letter not in names]:
             return f"Still to be named: run {', '.join(missing)}."
-        known = {name.lower(): name for name in self.symptoms}  # capitals do not matter
         for letter, right in self.runs.items():
             name = str(names[letter]).strip().lower()  # capitals do not matter
             if name not in map(str.lower, self.symptoms):
