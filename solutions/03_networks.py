@@ -21,7 +21,7 @@
 # - write batch normalisation and a U-Net, and train it with a learning-rate schedule;
 # - recognise underfitting and overfitting, and read a study of remedies.
 #
-# **It takes** 60 to 90 minutes, some of them computing. **It needs** lesson 2 (convolutions, the training
+# **It takes** 60 to 90 minutes, partly computing. **It needs** lesson 2 (convolutions, the training
 # loop), means and medians. Outcomes in the text are those of the profile `laptop`.
 
 # %% tags=["bootstrap"]
