@@ -129,7 +129,7 @@ def probe_fit() -> str:
     import torch
     from torch import nn
 
-    from colorcourse.lesson02.overfit import fit
+    from colorcourse.lesson02.exercises import fit
     from colorkit.device import pick_device
 
     device = pick_device()

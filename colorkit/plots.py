@@ -143,7 +143,7 @@ def loss_curves(
     for i, (label, losses) in enumerate(curves.items()):
         width = (every or {}).get(label, 1)
         x = [(step + 1) * width for step in range(len(losses))]
-        ax.semilogy(x, losses, label=label, color=_tint(i, len(curves)), lw=1.4)
+        ax.semilogy(x, losses, label=label, color=_tint(i, len(curves)), ls=("-", "--")[i % 2])
     for label, level in (levels or {}).items():
         ax.axhline(level, color="gray", ls=":", lw=1)
         ax.text(ax.get_xlim()[1], level, f" {label}", va="center", fontsize=8, color="dimgray")

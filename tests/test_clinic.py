@@ -7,7 +7,7 @@ import torch
 
 from colorcourse.clinic import HEALTHY
 from colorcourse.lesson02 import clinic as lesson02
-from colorcourse.lesson02.clinic import mended_logs, training_clinic
+from colorcourse.lesson02.clinic import training_clinic
 from colorcourse.lesson03.clinic import data_clinic
 from colorcourse.lesson05.clinic import gan_clinic
 from colorkit.data.pictures import photograph
@@ -118,13 +118,6 @@ def test_figure_and_table_have_a_column_a_run_and_runs_repeat_themselves(
     assert clinic.log("A", *arguments, steps=30).readings() == logs["A"].readings()
 
 
-def test_broken_programs_differ_from_the_healthy_one_in_one_line():
-    healthy = lesson02.program(HEALTHY)
-    for fault, (number, *_) in lesson02.BROKEN.items():
-        pairs = zip(healthy, lesson02.program(fault), strict=True)
-        assert [n for n, (a, b) in enumerate(pairs, 1) if a != b] == [number]
-
-
 def test_a_mended_program_reads_like_the_healthy_one_and_no_other_line_or_run_is_known():
     line = lesson02.PROGRAM[7]
     log = training_clinic.log("A", PICTURE, (8, line), steps=20)
@@ -134,9 +127,3 @@ def test_a_mended_program_reads_like_the_healthy_one_and_no_other_line_or_run_is
         training_clinic.log("A", PICTURE, (99, line))
     with pytest.raises(ValueError, match=r"no run 'Z'.*A, B"):
         data_clinic.log("Z")
-
-
-def test_a_program_that_stops_is_named_and_left_out(capsys):
-    table = {"A": ("", 8, "optimizer.zero_gard()"), "G": ("", 6, "prediction = net(L)")}
-    assert list(mended_logs(PICTURE, table)) == ["G"]
-    assert "run A stops with AttributeError" in capsys.readouterr().out

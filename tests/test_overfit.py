@@ -1,14 +1,15 @@
-"""What lesson 2 uses: arithmetic against torch's own layers and gradients, the loop, crops."""
+"""What lesson 2 measures: arithmetic against torch's own layers, steps downhill, crops."""
 
 import pytest
 import torch
 from torch import nn
 
-from colorcourse.lesson02.overfit import Conv, activations, arithmetic, random_crops
+from colorcourse.lesson02 import overfit
+from colorcourse.lesson02.exercises import arithmetic, fit
+from colorcourse.lesson02.overfit import Conv, random_crops
 from colorkit.models import DilatedCNN
 
 STACKS = [
-    [Conv(1, 4, 3, 1, 0, 1)],
     [Conv(1, 4, 5, 2, 1, 2), Conv(4, 3, 3, 1, 3, 3)],
     [Conv(2, 3, 3, 2, 1, 1), Conv(3, 3, 3, 2, 1, 1), Conv(3, 2, 3, 1, 1, 1)],
     [Conv(1, 2, 1, 3, 0, 1), Conv(2, 2, 4, 1, 2, 1)],
@@ -40,16 +41,28 @@ def test_crops_are_windows_of_the_picture_and_follow_the_generator():
     for crop in crops:
         y, x = divmod(int(crop[0, 0, 0]), 20)
         assert torch.equal(crop, picture[0, :, y : y + 8, x : x + 8])
-    assert torch.equal(crops, random_crops(picture, 5, 8, torch.Generator().manual_seed(3)))
-    assert len({float(c[0, 0, 0]) for c in crops}) > 1
-    with pytest.raises(ValueError, match="32 x 32 do not fit into a 30 x 20"):
-        random_crops(picture, 2, 32, torch.Generator())
 
 
-def test_every_group_is_looked_at_whatever_the_network_is_called():
-    L = torch.rand(1, 1, 16, 16) * 100
-    ours = activations(DilatedCNN(6), L)
-    assert [tuple(a.shape) for a in ours] == [(1, 6, 16, 16)] * 5
-    assert all((a >= 0).all() for a in ours)
-    other = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
-    assert [a.shape[1] for a in activations(other, L)] == [3, 4]
+def test_small_steps_keep_what_the_gradient_promises_and_adam_moves_every_weight_by_lr():
+    torch.manual_seed(0)
+    net, L, ab = DilatedCNN(4), 100 * torch.rand(1, 1, 16, 16), 30 * torch.randn(1, 2, 16, 16)
+    nn.functional.mse_loss(net(L), ab).backward()
+    steps = overfit.downhill(net, L, ab, (1e-7, 1.0))
+    assert steps.promised.iloc[0] == pytest.approx(steps.measured.iloc[0], rel=1e-3)
+    assert overfit.step_sizes(net, 0.01).loc["Adam"].tolist() == pytest.approx([0.01] * 3, rel=0.01)
+
+
+def test_batches_are_compared_at_equal_steps_and_at_equal_crops():
+    runs = overfit.batch_runs(fit, lambda: DilatedCNN(2), 50 * torch.rand(1, 3, 24, 24), 8, 40, 0)
+    assert [len(errors) for errors in runs.values()] == [160, 40, 40]
+    table = overfit.batch_table({1: range(160), 4: [5.0] * 40, 16: range(100, 140)})
+    assert table.to_numpy().tolist() == [[35, 5, 138], [155, 5, 108]]
+
+
+def test_the_recorded_study_shows_what_the_lesson_says():
+    mean = overfit.recorded_batches().map(lambda text: float(text.split()[0]))
+    steps, crops = mean["after equal steps"], mean["after equal crops"]
+    assert steps.loc["none", 16] < steps.loc["none", 1]
+    assert crops.loc["none"].is_monotonic_increasing
+    assert crops.loc["batch"].idxmin() == 4
+    assert mean.loc["instance"].min() > 200 > 2 * steps.loc[["none", "batch"], 16].max()
