@@ -11,9 +11,9 @@
 # %% [markdown]
 # # Lesson 2. Overfit one photograph
 #
-# Before you train a network on a million photographs, train it on one. A network with forty thousand
-# weights must be able to learn the colours of a single picture by heart; if it cannot, it has a bug.
-# Here you build all that this cheap test needs.
+# Before you train a network on a million photographs, train it on one. A network with forty
+# thousand weights must be able to learn the colours of a single picture by heart; if it cannot, it
+# has a bug. Here you build all that this cheap test needs.
 #
 # **After this lesson you can**
 #
@@ -57,14 +57,14 @@ show(
 )
 
 # %% [markdown]
-# This is the task: from the picture on the left, find the one in the middle, two numbers *a* and *b*
-# for each pixel. *L* is never changed, so only the colours of a result can be wrong.
+# This is the task: from the picture on the left, find the one in the middle, two numbers *a* and
+# *b* for each pixel. *L* is never changed, so only the colours of a result can be wrong.
 #
 # ## An error needs baselines
 #
-# Our error is the **mean squared error (MSE) of ab**: the squared difference from the truth, averaged
-# over all pixels and both channels, in ab². An MSE of 100 means a typical error of 10 units in each
-# channel. We first measure three predictions that need no network.
+# Our error is the **mean squared error (MSE) of ab**: the squared difference from the truth,
+# averaged over all pixels and both channels, in ab². An MSE of 100 means a typical error of 10
+# units in each channel. We first measure three predictions that need no network.
 #
 # - **Gray**: ab = 0 everywhere.
 # - **Mean colour**: the mean ab of the photograph, everywhere.
@@ -121,14 +121,14 @@ show(
 #
 # ## A convolution by hand
 #
-# Every layer of our network is a **convolution**. A small square of weights, the **kernel**, lies on
-# the picture; the sum of its weights times the pixels under it is one pixel of the output. Then the
-# kernel slides on by one pixel, with the same weights.
+# Every layer of our network is a **convolution**. A small square of weights, the **kernel**, lies
+# on the picture; the sum of its weights times the pixels under it is one pixel of the output. Then
+# the kernel slides on by one pixel, with the same weights.
 #
-# **Exercise 1** (10 minutes). Write it for a picture (H, W) and a kernel (k, k), without torch's own
-# convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions, and
-# output[y, x] belongs to the square with its upper left corner at picture[y, x]. The kernel is not
-# mirrored. Return a float32 tensor.
+# **Exercise 1** (10 minutes). Write it for a picture (H, W) and a kernel (k, k), without torch's
+# own convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions,
+# and output[y, x] belongs to the square with its upper left corner at picture[y, x]. The kernel is
+# not mirrored. Return a float32 tensor.
 
 
 # %%
@@ -163,8 +163,8 @@ show(
 # %% [markdown]
 # This kernel subtracts the pixels on its left from those on its right. Its response is positive at
 # the left edge of the square, where the picture becomes brighter, negative at the right edge, and 0
-# where both sides are equal. The last grid shows what the **ReLU**, max(0, x), keeps of it. Without a
-# ReLU between them, convolutions in a row are only one larger convolution.
+# where both sides are equal. The last grid shows what the **ReLU**, max(0, x), keeps of it. Without
+# a ReLU between them, convolutions in a row are only one larger convolution.
 #
 # ## The arithmetic of convolutions
 #
@@ -173,8 +173,8 @@ show(
 # side) and dilation *d* (a kernel's weights lie *d* pixels apart).
 #
 # - **Size.** The kernel must fit into the padded picture. Count its positions.
-# - **Parameters.** One kernel for each pair of an input and an output channel, shared by all pixels,
-#   and a bias for each output channel.
+# - **Parameters.** One kernel for each pair of an input and an output channel, shared by all
+#   pixels, and a bias for each output channel.
 # - **Receptive field.** How many input pixels, along a side, one output pixel depends on. It starts
 #   at 1. After a layer of stride 2, neighbouring pixels lie 2 input pixels apart.
 #
@@ -203,8 +203,9 @@ check("overfit.arithmetic")
 
 # %% [markdown]
 # Now we design. Each layer is to keep the size, and each output pixel should see a patch of the
-# picture and not only a few pixels. A plain 3 × 3 layer widens the field by 2; doubling the dilation doubles this
-# growth at the same number of weights ([Yu and Koltun 2016](https://arxiv.org/abs/1511.07122)).
+# picture and not only a few pixels. A plain 3 × 3 layer widens the field by 2; doubling the
+# dilation doubles this growth at the same number of weights ([Yu and Koltun
+# 2016](https://arxiv.org/abs/1511.07122)).
 
 # %%
 k = cfg.kernels
@@ -217,8 +218,8 @@ for depth in range(1, 7):
 print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan[1:]]))
 
 # %% [markdown]
-# With stride 2 in the first layer, in the last line, the field nearly doubles, but the output is half
-# as wide.
+# The last line gives the first layer stride 2: the field nearly doubles, but the output is half as
+# wide, so our network does without.
 #
 # ## The network
 #
@@ -226,10 +227,10 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 #
 # - Five blocks in a Sequential called `self.groups`. Each is an `nn.Conv2d` of 3 × 3 with `kernels`
 #   output channels and dilation 1, 2, 4, 8, 1 that keeps the size; then `nn.InstanceNorm2d(kernels,
-#   affine=True)`; then a ReLU. **Instance normalisation** brings each channel of each picture to mean
-#   0 and unit variance, so that no layer is out of scale, and then applies a learned scale and shift
-#   ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)). Through this mean and variance an output
-#   pixel depends on the whole picture.
+#   affine=True)`; then a ReLU. **Instance normalisation** brings each channel of each picture to
+#   mean 0 and unit variance, so that no layer is out of scale, and then applies a learned scale and
+#   shift ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)). Through this mean and variance
+#   an output pixel depends on the whole picture.
 # - An `nn.Conv2d` of 1 × 1 to two channels, without an activation: *a* and *b* can be negative.
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
@@ -270,8 +271,9 @@ check("overfit.net")
 # **Initialisation.** Weights start as random numbers, since equal kernels would all learn the same.
 # PyTorch draws them between ±1/√n, where n is how many products a kernel sums. By itself this makes
 # values shrink from layer to layer ([He et al. 2015](https://arxiv.org/abs/1502.01852) use ±√(6/n)
-# before a ReLU); here each normalisation brings them back. The first loss should be of gray's order,
-# somewhat larger because the random output adds a variance of its own; a million is a bug.
+# before a ReLU); here each normalisation brings them back. The first loss should be of gray's
+# order, often larger, because the random output adds a variance of its own. A first loss of a
+# million is a bug.
 
 # %%
 torch.manual_seed(cfg.seed)
@@ -283,9 +285,10 @@ loss = F.mse_loss(fresh(L), ab)
 print(f"first loss {loss:.0f}, gray {blind['chelsea']['gray']:.0f}")
 
 # %% [markdown]
-# **The gradient** says for each weight how fast the loss changes with it; its **norm** is its length
-# as one long vector. A step of -lr times the gradient, where lr is the **learning rate**, promises to
-# lower the loss by lr times the squared norm. That is exact only where the loss is linear.
+# **The gradient** says for each weight how fast the loss changes with it; its **norm** is its
+# length as one long vector. A step of -lr times the gradient, where lr is the **learning rate**,
+# promises to lower the loss by lr times the squared norm. That is exact only where the loss is
+# linear.
 
 # %%
 loss.backward()
@@ -298,8 +301,8 @@ overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 # promised loss below 0 cannot come true: a slope holds only near the place where it was measured.
 #
 # **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) divides each weight's average
-# gradient by its usual magnitude. In the first step, the only one that is so simple, every weight then
-# moves by lr, whether its derivative is large or small:
+# gradient by its usual magnitude. In the first step, the only one that is so simple, every weight
+# then moves by lr, whether its derivative is large or small:
 
 # %%
 overfit.step_sizes(fresh, cfg.lr)
@@ -314,9 +317,9 @@ overfit.step_sizes(fresh, cfg.lr)
 # 3. empty the gradients; then `backward()` fills them; then the optimizer takes its step;
 # 4. keep the loss as a float, and call `after(step)` with the number of steps done: 1, 2, ...
 #
-# The optimizer is `torch.optim.Adam(net.parameters(), lr=lr)`; it remembers past gradients, so it is
-# made once. Return the list of losses. Then we train a network for each photograph, with the whole
-# picture as the batch.
+# The optimizer is `torch.optim.Adam(net.parameters(), lr=lr)`; it remembers past gradients, so it
+# is made once. Return the list of losses. Then we train a network for each photograph, with the
+# whole picture as the batch, for a minute or two.
 
 
 # %%
@@ -381,9 +384,9 @@ answer = "fewer than 10" if above < 10 else "10 to 50" if above <= 50 else "more
 reveal("overfit.beat", answer, f"{above} losses are not below the mean colour's.")
 
 # %% [markdown]
-# Compare each curve with the dotted lines of its own photograph: the astronaut, whose curve ends below
-# coarse colour, has more than blurred colours. Below we also show the colours **alone**, because *L*
-# carries the edges and makes almost any colouring look sharp.
+# Compare each curve with the dotted lines of its own photograph: the network of the astronaut,
+# whose curve ends below coarse colour, has learned more than blurred colours. Below we also show
+# the colours **alone**, because *L* carries the edges and makes almost any colouring look sharp.
 
 # %%
 L, ab = split_lab(labs["astronaut"])
@@ -428,18 +431,19 @@ show(
 overfit.rates_table(rates, tiny[1])
 
 # %% [markdown]
-# The smallest and the largest rate both end high. *Too small*: the loss never rises above its first value, but needs about ten times as many steps to beat gray as the next rate.
-# *Too large*: the loss leaps above its first value at once; the largest rate then stays flat at
-# the error of the mean colour, with one colour for everything.
+# The smallest and the largest rate both end high, for opposite reasons. *Too small*: the loss never
+# rises above its first value, but needs about ten times as many steps to beat gray as the next
+# rate. *Too large*: the loss leaps above its first value at once; the largest rate then stays flat
+# at the error of the mean colour, with one colour for everything.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
-# With fewer steps a higher rate may end lowest. "Still falling" does not separate good rates from bad
-# ones; it says that more steps would help.
+# With fewer steps a higher rate may end lowest. "Still falling" does not separate good rates from
+# bad ones; it says that more steps would help.
 #
 # ## The clinic
 #
-# These seven programs were all meant to be what you wrote today, in small: data, network and loop, on
-# the astronaut at 32 × 32 pixels. In each, one line is broken, and none stops with an error.
+# These seven programs were all meant to be what you wrote today, in small: data, network and loop,
+# on the astronaut at 32 × 32 pixels. In each, one line is broken, and none stops with an error.
 
 # %%
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
@@ -455,16 +459,18 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
 # The dotted line is gray. Compare each run with the healthy one, in this order. Is the *batch* what
-# you meant? Do the *weights* change? Is the *first loss* sensible, and what does it do then? Does the
-# *gradient norm* shrink as the loss does? What *range* do the predictions have? The faults, in no
-# order:
+# you meant? Do the *weights* change? Is the *first loss* sensible, and what does it do then? Does
+# the *gradient norm* shrink as the loss does? What *range* do the predictions have? The faults, in
+# no order:
 #
-# - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`, `"zero_grad forgotten"`,
+# - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`,
+#   `"zero_grad forgotten"`,
 # - `"optimizer of another model"`: it holds the weights of a network made earlier,
-# - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels first.
+# - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels
+#   first.
 #
-# **Exercise 5** (20 minutes). Name each fault *from its log*. Given the right name, the next cell prints
-# the program; write its broken line as it should be. The check runs each mended program.
+# **Exercise 5** (20 minutes). Name each fault *from its log*. Given the right name, the next cell
+# prints the program; write its broken line as it should be. The check runs each mended program.
 # `DilatedCNN` is the network of exercise 3; `look(...)` writes the log and is never at fault.
 
 # %%
@@ -492,20 +498,24 @@ def diagnosis():
 check("overfit.clinic")
 
 # %% [markdown]
-# - A, C: the gradient norm grows in both, since C's `zero_grad()` empties another network's gradients.
-#   That none of C's weights changed decides.
+# One symptom settles each run.
+#
+# - A, C: the gradient norm grows in both, since C's `zero_grad()` empties another network's
+#   gradients. That none of C's weights changed decides.
 # - B: a low loss, but a nearly gray picture: losses in different units cannot be compared.
 # - D, F: the batch. Its colours are wrong in D, whose loss looks healthy; in F it is no photograph.
 # - E: the loss leaps.
-# - G: no prediction is below 0. On a ginger cat, mostly of positive *a* and *b*, it might go unnoticed.
+# - G: no prediction is below 0. On a ginger cat, mostly of positive *a* and *b*, it might go
+#   unnoticed.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch
 #
-# One photograph is one example, so there is no batch size. But we can cut **random crops** out of it,
-# and compare sizes at equal steps, where the larger batch has seen more crops, or at equal crops,
-# where it has taken fewer steps. The error is that on the whole training photograph, cut into
-# tiles. We begin without normalisation, at a learning rate of 0.002 for every size.
+# One photograph is one example, so there is no batch size. But we can cut **random crops** out of
+# it, and compare sizes at equal steps, where the larger batch has seen more crops, or at equal
+# crops, where it has taken fewer steps. The error is measured on the whole training photograph, cut
+# into tiles as large as the crops. We begin without normalisation, at a learning rate of 0.002 for
+# every size.
 
 # %% tags=["extra"]
 predict(
@@ -534,11 +544,11 @@ reveal("overfit.batch", overfit.batch_answer(table), "The same runs, read at equ
 table.round(0)
 
 # %% [markdown] tags=["extra"]
-# Left, at equal steps, 16 crops are ahead of 1, because their gradient is less noisy. Right, at equal
-# crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter to a
-# machine that works on a batch in parallel, equal crops to one that pays for each crop ([Shallue et
-# al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate tuned for each
-# size, the gaps may shrink.
+# Left, at equal steps, 16 crops are ahead of 1, because their gradient is less noisy. Right, at
+# equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter
+# to a machine that works on a batch in parallel, equal crops to one that pays for each crop
+# ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
+# tuned for each size, the gaps may shrink.
 #
 # The next table repeats this with five seeds (`scripts/crops.py`; means, and ranges in brackets):
 # without normalisation, with **batch normalisation**, whose statistics are those of the whole batch
@@ -548,17 +558,17 @@ table.round(0)
 overfit.recorded_batches()
 
 # %% [markdown] tags=["extra"]
-# One mean colour scores 309 here. In the last row, with instance normalisation, no size is better than
-# 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to mean 0 and unit variance, so a dark
-# crop and a bright one look alike, although brightness tells the suit from the helmet. On the whole
-# photograph this does no harm. With batch normalisation a single crop has the same problem, and
-# another: it is judged with averages from the whole training (lesson 3). There 4 crops are best at
-# equal crops, and without normalisation 1 is, on average: the ranges overlap.
+# One mean colour scores 309 here. In the last row, with instance normalisation, no size is better
+# than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to mean 0 and
+# unit variance, so a dark crop and a bright one look alike, although brightness tells the suit from
+# the helmet. On the whole photograph this does no harm. With batch normalisation a single crop has
+# the same problem, and another: it is judged with averages from the whole training (lesson 3). At
+# equal crops, 4 crops are best with it on average, and 1 crop without any, but the ranges overlap.
 #
 # ## Extra: a different photograph
 #
-# Chelsea's network has seen nothing but chelsea. What does it make of the astronaut? Compare it with
-# the last picture, in which everything has the cat's mean colour.
+# Chelsea's network has seen nothing but chelsea. What does it make of the astronaut? Compare it
+# with the last picture, in which everything has the cat's mean colour.
 
 # %% tags=["extra"]
 L, ab = split_lab(labs["astronaut"])
@@ -584,10 +594,10 @@ overfit.error_table(
 #
 # ## Extra: what the layers see
 #
-# Each block turns the picture into new pictures, its **activations**. Below is the channel of largest
-# variance of each block, for two networks looking at chelsea. One is trained; the other has its
-# random weights, a control that [Adebayo et al. 2018](https://arxiv.org/abs/1810.03292) used for
-# saliency maps.
+# Each block turns the picture into new pictures, its **activations**. Below is the channel of
+# largest variance of each block, for two networks looking at chelsea. One is trained; the other has
+# its random weights, a control that [Adebayo et al. 2018](https://arxiv.org/abs/1810.03292) used
+# for saliency maps.
 
 # %% tags=["extra"]
 cat = labs["chelsea"][:, :1]
@@ -608,12 +618,13 @@ reveal("overfit.untrained", "network 2", why)
 # %% [markdown]
 # ## Recap
 #
-# - A convolution slides one small set of weights over the picture; six integers fix its size, weights
-#   and receptive field.
+# - A convolution slides one small set of weights over the picture; six integers fix its size,
+#   weights and receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
 # - Judge an error beside baselines and pictures.
 # - Too high a learning rate makes the loss leap; too low a rate takes long.
-# - Overfit one picture first. **A network that cannot has a bug.**
+# - Overfit one picture first: **a network that cannot has a bug**. Then look at the batch, the
+#   weights, the first loss, the gradient norm and the range of the predictions.
 
 # %%
 show_records("02_overfit", cfg.profile)
