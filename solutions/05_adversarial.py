@@ -19,7 +19,7 @@
 # - write both losses of a **generative adversarial network** (GAN), and say which values to expect;
 # - build a discriminator that judges patches;
 # - write the training step of a conditional GAN, and train with it;
-# - tell from three measurements, and once from the losses, whether a game is healthy;
+# - tell from three measurements whether a game is healthy;
 # - separate the discriminator's contribution from that of the rest of the training.
 #
 # **It takes** about an hour: five exercises and a few minutes of computing. **It needs** lessons 3 and 4.
@@ -76,14 +76,10 @@ show(
 # ([Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661)), here *conditionally*: both see L, as in pix2pix
 # ([Isola et al., 2017](https://arxiv.org/abs/1611.07004)).
 #
-# D sees L because otherwise it could not know whether colours belong to this picture: those of another picture would
-# look perfect.
-#
 # D minimises its cross-entropy, the mean of -log D over true pictures and of -log(1 - D) over generated ones.
 #
 # **Exercise 1** (6 minutes). Write the discriminator's loss. **Label smoothing**
-# ([Salimans et al., 2016](https://arxiv.org/abs/1606.03498)) lowers the label of true pictures to 1 - smooth, so that
-# D does not become overconfident; generated ones keep the label 0. Both arguments are logits, and the result is a
+# ([Salimans et al., 2016](https://arxiv.org/abs/1606.03498)) lowers the label of true pictures to 1 - smooth; generated ones keep the label 0. Both arguments are logits, and the result is a
 # tensor with a gradient.
 
 
@@ -107,8 +103,7 @@ check("adversarial.discriminator_loss")
 # %% [markdown]
 # A discriminator that has learned nothing outputs 1/2 everywhere, and its loss is ln 2 = 0.69. How far the best
 # possible D gets *below* ln 2 measures how different the two distributions are: ln 2 minus its loss is their
-# **Jensen-Shannon divergence**. A real D gives a lower bound: its loss says as much about the distance as D has learned
-# to see.
+# **Jensen-Shannon divergence**. A real D gives a lower bound.
 #
 # The generator could minimise log(1 - D), but where D is sure that a picture is generated, the gradient of that function
 # vanishes. Therefore G minimises -log D of its own pictures, the **non-saturating** loss. It also keeps a
@@ -139,8 +134,7 @@ check("adversarial.generator_loss")
 # ## A game of numbers
 #
 # First a small game: numbers instead of pictures, and no L1. Of the true numbers
-# 70% lie around -2 and 30% around 2. The generator turns random noise into numbers. (This loop is
-# `comparisons.play_toy`; the real one you will write yourself.)
+# 70% lie around -2 and 30% around 2. The generator turns random noise into numbers.
 
 # %%
 toy = comparisons.play_toy(discriminator_loss, generator_loss, cfg.toy_steps, cfg.seed)
@@ -156,16 +150,14 @@ figures.toy_slider(toy, comparisons.toy_numbers(5000))
 # ## A discriminator of patches
 #
 # A single verdict for a whole picture gives G little to work with. A **PatchGAN** discriminator is a convolutional
-# network that returns a map of logits, one for each patch. It has few weights and judges local colour and texture;
-# the rest is left to L1.
+# network that returns a map of logits, one for each patch. It judges local colour and texture; the rest is left to L1.
 #
 # **Exercise 3** (8 minutes). Build one whose logits each see exactly 16 x 16 pixels. L and *ab* arrive as three
 # channels, already scaled. Compute the receptive field from the last layer back to the first: start with r = 1, and
 # each layer turns r into (r - 1) * stride + kernel. Two layers of 4 x 4, the first with stride 2, give 4,
-# then 3 * 2 + 4 = 10. Any layers will do; pix2pix uses kernels of 4 x 4 and LeakyReLU. Nothing follows the last
+# then 3 * 2 + 4 = 10. Any layers will do. Nothing follows the last
 # convolution, since the loss takes logits. Instance, group and layer norm are wrong here, because they tie all
-# patches of a picture together. Batch norm, which pix2pix uses, is accepted: the check looks at the network in
-# evaluation mode.
+# patches of a picture together. Batch norm, which pix2pix uses, is accepted.
 
 
 # %%
@@ -203,8 +195,7 @@ seed_everything(cfg.seed)
 print(Discriminator(cfg.discriminator_width)(*pictures.test).shape)
 
 # %% [markdown]
-# Each picture gets a map of verdicts, one for each patch. Neighbouring patches overlap, and another solution may give
-# a map of another size.
+# Each picture gets a map of verdicts, one for each patch. Neighbouring patches overlap.
 #
 # ## How to read a game
 #
@@ -215,7 +206,7 @@ print(Discriminator(cfg.discriminator_width)(*pictures.test).shape)
 # - **true or gray**: how often D is right about true and *gray* pictures. This tells a D that is beaten, which still
 #   recognises gray, from one that has learned nothing.
 # - **adversarial share**: at G's output, the norm of the gradient of -log D, divided by itself plus that of lambda
-#   times L1. A loss can be large and its gradient small, so we compare gradients. Near 0, G does not hear D.
+#   times L1. Near 0, G does not hear D.
 #
 # Here are five short games, A to E. Four of them are faulty, yet none raised an error.
 
@@ -264,7 +255,7 @@ check("adversarial.clinic")
 # %% [markdown]
 # ## Your game
 #
-# Now put the pieces together. A step of the game on a batch (L, *ab*) has two halves:
+# A step of the game on a batch (L, *ab*) has two halves:
 #
 # 1. G colours L. D is shown the true and the generated colours, and takes a step on its loss. G must not move: its
 #    output is **detached**, so that no gradient flows back into it.
@@ -272,7 +263,7 @@ check("adversarial.clinic")
 #    step on its loss. This backward pass also leaves gradients in D, which must not reach D's next step.
 #
 # **Exercise 5** (15 minutes). Write this step and repeat it for all batches, with your `discriminator_loss` (unsmoothed)
-# and your `generator_loss`. Each player has its own optimizer.
+# and your `generator_loss`.
 
 
 # %%
@@ -317,8 +308,8 @@ print(f"L1 on the test pictures: {l1(before.colorize(pictures.test[0]), pictures
 # %% [markdown]
 # Then the game. Two choices come from the literature: Adam with less momentum (0.5 in place of 0.9, [Radford et al.,
 # 2015](https://arxiv.org/abs/1511.06434)), and **two learning rates**, a larger one for D ([Heusel et al.,
-# 2017](https://arxiv.org/abs/1706.08500)). Both fall to 0, so that the game comes to rest. We use a lambda of 0.2,
-# less than pix2pix's 0.9, so that G hears D; the first Extra tries others.
+# 2017](https://arxiv.org/abs/1706.08500)). Both fall to 0, so that the game comes to rest. Lambda is 0.2, less than
+# pix2pix's 0.9, so that G hears D.
 
 
 # %%
@@ -350,10 +341,9 @@ show(
 )
 
 # %% [markdown]
-# Read the middle and the right panel. D is right only a little more often than a coin, so it is close to being
-# beaten. But it knows gray pictures better, so it is not blind, and more than a quarter of the pull on G comes from
-# it. The losses on the left would not have told you: G's contains lambda times L1, and the dotted line, ln 2,
-# concerns D alone.
+# D is right only a little more often than a coin, but it knows gray pictures
+# better: it is close to being beaten, yet not blind, and more than a quarter of the pull on G comes from it. On the
+# left, G's loss contains lambda times L1, and the dotted line, ln 2, concerns D alone.
 #
 # ## What did the discriminator add?
 #
@@ -386,11 +376,10 @@ comparisons.record_game(log)
 leads.round(3)
 
 # %% [markdown]
-# The first table has a row for each network. (The oracle gives no apple a possible colour, but all plums and pears,
-# whose mean lies within 10 units of one of their colours. One average hides this, so we look at single kinds below.)
-# The second shows the game's lead in possible colours, with 95% intervals over the fruits. The lead over L2 is large,
-# but most of it needs no discriminator: longer training, with L1, wins it too. The second row is D's own part; see
-# how close to 0 its interval begins.
+# The first table has a row for each network. (The oracle gives no apple a possible colour, but all plums and pears;
+# an average hides this.) The second shows the game's lead in possible colours, with 95% intervals over the fruits.
+# The lead over L2 is large, but most of it needs no discriminator: longer training, with L1, wins it too. The second
+# row is D's own part.
 
 # %%
 show(
@@ -400,12 +389,10 @@ show(
 )
 
 # %% [markdown]
-# Compare the third row with the fourth, since their difference is what D added. In neither is an
-# apple red.
+# Compare the third row with the fourth, since their difference is what D added. In neither row is an apple red.
 #
 # An interval over fruits says nothing about training again with another seed. So the comparison was repeated and
-# recorded with five seeds on a GPU. All ways of training have the same number of steps, so that L2, unlike in your
-# table, is trained as long as the game:
+# recorded with five seeds on a GPU, and here L2 is trained as long as the game:
 
 # %%
 ways = ["gray", "L2", "L1", "L2, then L1", "GAN", "classes", "rebalanced", "oracle"]
@@ -430,10 +417,10 @@ comparisons.mean_table(study)
 # - It costs some accuracy: the game's AuC is below that of its control.
 #
 # L1 from the beginning, at a higher learning rate, gives as many possible colours as the game, and so do rebalanced
-# classes, without any second network. That is not an equal comparison, however: at L1's rate the game reaches 0.59
-# (see the second Extra), and L1 0.54. Why does L1 avoid the brown apple? The loss alone does not decide. Its best
-# guess is a median of *a* and one of *b*, and because half of the apples are red, every *a* from yellow's 0 to red's
-# 43 is equally good, the mean's 15 too. The trained networks often end near yellow.
+# classes, without any second network. That comparison is unequal: at L1's rate the game reaches 0.59 (second Extra),
+# and L1 0.54. Why does L1 avoid the brown apple? Its best guess is a median. Because half of the apples are red,
+# every *a* from yellow's 0 to red's 43 is one, brown's 15 too: the loss does not decide, but trained networks often
+# end near yellow.
 #
 # ## Which colour is chosen?
 #
@@ -458,7 +445,7 @@ show(
 
 # %% [markdown]
 # Each panel compares the true distribution, left, with the networks; hatched parts are colours that the fruit cannot
-# have. With every network most peppers and plums are hatched, so the possible colours are won with other kinds. Most
+# have. With every network most peppers and plums are hatched. Most
 # of the game's apples are yellow, although only one apple in five is. Yellow lies between red and green in the *ab*
 # plane, and of the three colours it is nearest to their mean (18 units; red 28, green 36). An ideal D would notice
 # that there are too many yellow apples. But G is **deterministic**: for one L it gives one colour. In the game of
@@ -471,11 +458,9 @@ show(
 # Lambda decides between two aims. Here are games with three lambdas and three seeds each, recorded as before.
 
 # %% tags=["extra"]
-columns = {"possible": "possible colours", "colorfulness_ratio": "colorfulness", "auc": "AuC"}
 show(
     figures.seeds_figure(comparisons.recorded("lambdas"), columns | {"share": "share"}),
-    alt="Four panels, a row a lambda, three seeds. From lambda 2 to 0.02 possible colours rise a little, "
-    "colorfulness from 0.9 to above 1, the share from below 0.1 to about 0.65; AuC falls.",
+    alt="Three seeds: from lambda 2 to 0.02 colorfulness rises above 1 and the share to 0.65; AuC falls.",
 )
 
 # %% [markdown] tags=["extra"]
@@ -589,9 +574,9 @@ show(
 # - [Goodfellow et al., 2014](https://arxiv.org/abs/1406.2661), the original GAN;
 #   [Isola et al., 2017](https://arxiv.org/abs/1611.07004), pix2pix.
 # - [Blau and Michaeli, 2018](https://arxiv.org/abs/1711.06077), on why an image cannot be both as accurate and as
-#   natural as possible: the trade that you have seen here.
+#   natural as possible.
 # - [Kang et al., 2023](https://arxiv.org/abs/2212.11613), DDColor, combines L1, a perceptual, a GAN and a colorfulness
-#   loss. Diffusion models do without the game ([Saharia et al., 2022](https://arxiv.org/abs/2111.05826)).
+#   loss.
 
 # %%
 show_records("05_adversarial", cfg.profile)
