@@ -478,7 +478,6 @@ show(
 # rates: our start by L2 uses 0.004, the game after it 0.0005.
 
 # %% tags=["extra"]
-columns = {"possible": "possible colours", "colorfulness_ratio": "colorfulness", "auc": "AuC"}
 show(
     figures.seeds_figure(comparisons.recorded("starts"), columns),
     alt="Three panels, four rows: L2 first and from scratch at two learning rates, three seeds each. "
