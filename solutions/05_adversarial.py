@@ -440,12 +440,12 @@ show(
     figures.frequency_figure(often, comparisons.colour_names(pictures)),
     alt="Three panels of stacked bars, for apples, peppers and plums: the true shares of their colours, "
     "and those of each network. The GAN makes most apples yellow and none red. Hatched parts are "
-    "colours that the fruit cannot have: most of the networks' peppers and plums.",
+    "colours that the fruit cannot have.",
 )
 
 # %% [markdown]
 # Each panel compares the true distribution, left, with the networks; hatched parts are colours that the fruit cannot
-# have. With every network most peppers and plums are hatched. Most
+# have. With every network most peppers are hatched. Most
 # of the game's apples are yellow, although only one apple in five is. Yellow lies between red and green in the *ab*
 # plane, and of the three colours it is nearest to their mean (18 units; red 28, green 36). An ideal D would notice
 # that there are too many yellow apples. But G is **deterministic**: for one L it gives one colour. In the game of

@@ -188,8 +188,7 @@ def scored(
     leads = pd.DataFrame(leads).T
     vivid = frame.colorfulness_ratio
     record("colorfulness_l2", vivid["L2"] - vivid["oracle"], unit="ratio, less the oracle's")
-    for key, row in (("classes", 0), ("rebalanced", 4)):
-        record(f"lead_{key}", leads.low.iloc[row], unit=f"lower end of {leads.index[row]}")
+    record("lead_rebalanced", leads.low.iloc[4], unit=f"lower end of {leads.index[4]}")
     record("auc_rebalanced_less_classes", leads.difference.iloc[5], unit=leads.index[5])
     return frame, leads
 
