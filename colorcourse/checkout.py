@@ -40,11 +40,6 @@ def select_lessons(known: list[str], wanted: str | None) -> list[str]:
     """The known lessons that are wanted; all where none is named, ValueError for an unknown one.
 
     `wanted` holds numbers or names, with commas between.
-
-    Examples
-    --------
-    >>> select_lessons(["01_lab", "02_overfit"], "overfit,1")
-    ['01_lab', '02_overfit']
     """
     words = [Path(word.strip()).stem for word in (wanted or "").split(",") if word.strip()]
     chosen: set[str] = set() if words else set(known)

@@ -23,11 +23,6 @@ def record(key: str, value: Any, unit: str = "") -> None:
 
     `value` is a number or a tensor of one element; `unit` is as in ``"ab²"``, empty for a count or
     a ratio. ValueError if the key is no name, or the value not one number.
-
-    Examples
-    --------
-    >>> record("steps_a_second", 41.5, unit="1/s")
-    steps_a_second = 41.5 1/s
     """
     named = isinstance(key, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", key)
     if not named or key == "seconds":
