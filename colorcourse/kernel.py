@@ -37,6 +37,5 @@ if __name__ == "__main__":
     over = threading.Event()
     watch = threading.Thread(target=note_peak, args=(Path(sys.argv.pop(1)), over), daemon=True)
     watch.start()
-    atexit.register(watch.join)
-    atexit.register(over.set)  # called first
+    atexit.register(lambda: (over.set(), watch.join()))
     runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from colorcourse import execute, recording
 from colorcourse.build import build_all, check_all, read_notebook
+from colorcourse.checkout import select_lessons
 from colorcourse.execute import Failure, Run, execute_notebook, execute_solutions
 from colorcourse.profiles import PROFILES, settings, tables
 from colorcourse.recording import MIME, expected_bounds, judge_numbers, record, recorded
@@ -343,3 +344,11 @@ def test_further_options_of_lab_are_jupyterlabs(tmp_path, monkeypatch):
     ran = CliRunner().invoke(colorkit, ["lab", "--allow-root", "--port", "9000"])
     assert ran.exit_code == 0, ran.output
     assert calls[0][-3:] == ["--allow-root", "--port", "9000"]
+
+
+def test_lessons_are_chosen_by_number_and_name_in_their_order():
+    known = ["01_lab", "02_overfit", "03_x"]
+    assert select_lessons(known, "overfit,1") == ["01_lab", "02_overfit"]
+    assert select_lessons(known, None) == known
+    with pytest.raises(ValueError, match="no lesson 'lob': the lessons are 01_lab"):
+        select_lessons(known, "lob")
