@@ -5,10 +5,8 @@ import torch
 
 from colorcourse.lesson04 import comparisons, figures
 from colorcourse.lesson04.exercises import class_loss
-from colorcourse.lesson04.recogniser import recognised_right, train_recogniser
 from colorkit import models
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
-from colorkit.objects import object_colors
 from colorkit.worlds import orchard
 from colorkit.worlds.portrait_scenes import portraits
 
@@ -18,15 +16,6 @@ BINS = ab_bins()
 @pytest.fixture(scope="module")
 def world():
     return orchard(80, 32, seed=5)
-
-
-def test_the_recogniser_names_by_colour(world):
-    recogniser = train_recogniser(world, steps=120)
-    things = object_colors(world, {}, several=False)
-    gray = torch.zeros_like(world.ab)
-    named = recognised_right(recogniser, world, things, {"truth": world.ab, "gray": gray})
-    assert len(named["truth"]) == len(things)
-    assert named["truth"].mean() > 0.6 > named["gray"].mean() + 0.2
 
 
 def test_rare_pixels_are_those_of_the_rarest_bins():
