@@ -63,8 +63,8 @@ def test_every_range_holds_what_was_seen_and_is_not_much_wider():
 
 
 def test_ranges_are_written_with_a_margin_and_within_what_sentences_ask():
-    assert bounds(1.0, 2.0) == (0.5, 2.5)
-    assert bounds(1.0, 2.0, least=0.9) == (0.9, 2.5)
+    assert bounds(1.0, 2.0) == (0.1, 2.9)
+    assert bounds(1.0, 2.0, least=0.9) == (0.9, 2.9)
     assert bounds(100.0, 100.0) == (98.0, 102.0)
     text = EXPECTED.read_text(encoding="utf-8")
     written = expected(text, ROOT)
