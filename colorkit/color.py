@@ -143,20 +143,12 @@ def _in_parts(formula: Callable, channels: int, *tensors: Tensor, dtype=torch.fl
     return out
 
 
-def delta_e76(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """Delta E 1976, the Euclidean distance of two Lab (N, 3, H, W): (N, 1, H, W).
-
-    float64 if one of the two is, else float32. Differentiable; the gradient at a match is 0.
-    """
-    lab1, lab2 = _checked(lab1, lab2, what=("Lab", "Lab"))
-    return _safe_sqrt((lab1 - lab2).square().sum(dim=1, keepdim=True))
-
-
 def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     """CIEDE2000, the difference as the eye sees it (kL = kC = kH = 1): (N, 1, H, W).
 
-    About 1 for a just visible difference. Otherwise as `delta_e76`. The numbers below are those of
-    the equations in G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula",
+    About 1 for a just visible difference; float64 if one of the two is, else float32.
+    Differentiable; the gradient at a match is 0. The numbers below are those of the equations in G.
+    Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula",
     Color Research & Application 30 (2005).
     """
     lab1, lab2 = _checked(lab1, lab2, what=("Lab", "Lab"))

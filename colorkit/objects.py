@@ -6,7 +6,7 @@ and the mean ab that each of its possible colours would have had.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import pandas as pd
@@ -47,28 +47,21 @@ class ObjectColors:
         return torch.stack([p.indices for p in pairs]), torch.stack([p.values for p in pairs])
 
 
-def object_colors(
-    world: World, colorizers: Mapping[str, Colorizer], *, several: bool = True
-) -> ObjectColors:
+def object_colors(world: World, colorizers: Mapping[str, Colorizer]) -> ObjectColors:
     """The colours that models give the things of a world, beside truth and oracle.
 
-    Of the things with enough visible pixels to be scored; grounds, stems and leaves are none. With
-    `several` those are left out that can have one colour only.
+    Of the things with several possible colours and enough visible pixels to be scored; grounds,
+    stems and leaves are none.
     """
     if world not in _KNOWN:
         _KNOWN[world] = _things(world)
-    every = _KNOWN[world]
-    rows = [row for row, count in enumerate(every.table.colors) if count > 1 or not several]
-    if not rows:
-        raise ValueError(f"no thing of {world!r} is seen well enough and has several colours")
-    table, visible = every.table.iloc[rows].reset_index(drop=True), every.visible[rows]
-    possible, probs = (tuple(part[row] for row in rows) for part in (every.possible, every.probs))
-    ab = {name: column[rows] for name, column in every.ab.items()}
+    known = _KNOWN[world]
+    ab = dict(known.ab)
     for name, model in colorizers.items():
         planes = torch.cat([model.colorize(L) for L in world.L.split(50)]).cpu()
-        pairs = zip(table.picture, visible[:, 0], strict=True)
+        pairs = zip(known.table.picture, known.visible[:, 0], strict=True)
         ab[name] = torch.stack([planes[i][:, where].mean(1) for i, where in pairs])
-    return ObjectColors(table, ab, possible, probs, visible)
+    return replace(known, table=known.table.copy(), ab=ab)
 
 
 # What models have no part in: drawn object by object, and asked for several times in a lesson.
@@ -76,11 +69,12 @@ _KNOWN: WeakKeyDictionary[World, ObjectColors] = WeakKeyDictionary()
 
 
 def _things(world: World) -> ObjectColors:
-    """All things that can be scored, with the colours of truth and oracle."""
+    """All things of several colours that can be scored, with the colours of truth and oracle."""
     rows, colors, possible, probs, visible = [], [], [], [], []
     for i in range(len(world)):
         for thing, posterior in zip(world.objects(i), world.posterior(i), strict=True):
-            if not thing.scored or thing.kind not in world.things:
+            several = len(posterior.probs) > 1
+            if not (several and thing.scored and thing.kind in world.things):
                 continue
             where, p = thing.visible[0, 0], posterior.probs.float()
             possible.append(posterior.ab[:, :, where].mean(2))
@@ -89,7 +83,7 @@ def _things(world: World) -> ObjectColors:
             visible.append(thing.visible)
             rows.append((i, thing.kind, thing.mode, len(p), thing.pixels))
     if not rows:
-        raise ValueError(f"no thing of {world!r} is large enough to be scored")
+        raise ValueError(f"no thing of {world!r} is seen well enough and has several colours")
     table = pd.DataFrame(rows, columns=["picture", "kind", "drawn", "colors", "pixels"])
     ab = dict(zip(("truth", "oracle"), torch.stack(colors).unbind(1), strict=True))
     return ObjectColors(table, ab, tuple(possible), tuple(probs), torch.cat(visible))

@@ -413,8 +413,8 @@ show(
 # %% [markdown]
 # In **rebalanced AuC** each bin of true colours counts alike. L2 is about as colourful as the
 # oracle, lesson 3's best answer under squared error. Rebalanced leads classes in rebalanced AuC and
-# pays with some AuC. Intervals are over pictures, for one run of each network: with two seeds of
-# three, classes had more pixels within 10 units than L2; with the third they had not.
+# pays with some AuC. Intervals are over pictures, for one run of each network: they say nothing
+# about a training from another seed.
 #
 # ## Are the probabilities true?
 #

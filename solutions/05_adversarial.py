@@ -378,7 +378,7 @@ leads.round(3)
 # %% [markdown]
 # The first table has a row for each network. (The oracle gives no apple a possible colour, but all plums and pears;
 # an average hides this.) The second shows the game's lead in possible colours, with 95% intervals over the fruits.
-# The lead over L2 is large, but most of it needs no discriminator: longer training, with L1, wins it too. The second
+# The lead over L2 is large, but much of it needs no discriminator: longer training, with L1, wins it too. The second
 # row is D's own part.
 
 # %%

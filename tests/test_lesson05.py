@@ -98,3 +98,9 @@ def test_recorded_studies_are_whole_and_say_how_they_were_made(study, seeds, row
     frame = comparisons.recorded(study)
     assert frame.groupby("seed").size().tolist() == [rows] * seeds
     assert "64 x 64 pixels" in frame.attrs["about"]
+
+
+def test_the_recorded_games_give_most_apples_the_colour_in_between_and_none_the_most_frequent():
+    game = comparisons.recorded("losses", ["GAN"])
+    assert game.yellow.min() > 0.5
+    assert game.red.max() < 0.05

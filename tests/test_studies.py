@@ -9,6 +9,7 @@ from colorcourse.lesson03 import studies
 from colorkit.data.pictures import Pictures, lesson_pictures
 from colorkit.worlds import orchard
 from scripts import generalisation as script
+from scripts.spread import read_table
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,12 @@ def test_the_script_trains_and_judges_a_run_and_flips_and_crops_keep_colours_in_
     moved, ab = script.augmented(L, L.expand(-1, 2, -1, -1), "flips and crops", draw)
     assert torch.allclose(ab, moved.expand(-1, 2, -1, -1), atol=1e-4)
     assert not torch.allclose(moved, L, atol=1.0)
+
+
+def test_skips_and_dense_layers_change_more_than_a_seed_in_all_runs_of_lesson_3():
+    table = read_table().query("lesson == '03_networks' and profile == 'laptop'")
+    table = table.set_index("number")
+    assert table.runs["lead_skips"] >= 7
+    seed = table.loc["lead_seed", ["lowest", "highest"]].abs().max()
+    assert table.lowest["lead_skips"] > seed
+    assert table.highest["lead_dense"] < -seed

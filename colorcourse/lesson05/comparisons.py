@@ -178,8 +178,9 @@ def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> 
     rows = {f"{name} - {net}": paired_difference(could[name], could[net])._asdict()
             for net in nets if net != name}  # fmt: skip
     frame = pd.DataFrame(rows).T
-    for key, row in zip(("lead_over_l2", "lead_over_l1"), frame.itertuples(), strict=False):
-        record(key, row.difference, "of the objects, in possible colours")
+    over_l2, over_control = frame.difference
+    record("lead_over_l2", over_l2, "of the objects, in possible colours")
+    record("lead_of_control", over_l2 - over_control, "of the objects, in possible colours")
     return frame
 
 
