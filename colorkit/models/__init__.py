@@ -15,6 +15,7 @@ from colorkit.models.colorizer import Colorizer, Network
 from colorkit.models.discriminators import ImageDiscriminator, PatchDiscriminator
 from colorkit.models.encoder_decoder import EncoderDecoder
 from colorkit.models.features import FeatureMemory
+from colorkit.models.lite0 import EfficientNetLite0, Lite0Colorizer
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
 from colorkit.models.zhang import ZhangNet
@@ -23,11 +24,13 @@ __all__ = [
     "Classifier",
     "Colorizer",
     "DilatedCNN",
+    "EfficientNetLite0",
     "EncoderDecoder",
     "FeatureMemory",
     "Gray",
     "GroundTruth",
     "ImageDiscriminator",
+    "Lite0Colorizer",
     "MeanColor",
     "MeanColorByLightness",
     "NearestNeighbor",

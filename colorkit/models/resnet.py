@@ -1,4 +1,4 @@
-"""A ResNet as encoder, with weights from another task, and a decoder that gives colours.
+"""A ResNet as encoder, with weights from another task.
 
 Transfer: what a network learnt about shapes from labelled pictures need not be learnt again from
 few (K. He et al., "Deep residual learning", CVPR 2016). The encoder is torchvision's, block by
@@ -15,8 +15,7 @@ from torch.nn import functional as F
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from colorkit.color import lab_to_rgb
-from colorkit.models.colorizer import AB_SCALE, Network, conv_of_both, level_of, pad
+from colorkit.models.decoder import EncoderColorizer, gray_of
 from colorkit.models.features import FeatureMemory
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
@@ -63,9 +62,8 @@ class Encoder(nn.Module):
 
 
 def encoder_input(L: Tensor) -> Tensor:
-    """The sRGB value of that gray, up to 0.034 from L / 100, normalised for the encoder."""
-    lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
-    return (lab_to_rgb(lab)[:, :1] - GRAY_MEAN) / GRAY_STD
+    """The sRGB value of that gray, normalised for the encoder."""
+    return (gray_of(L) - GRAY_MEAN) / GRAY_STD
 
 
 def for_one_channel(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -113,18 +111,14 @@ def load_weights(layers: int, weights: str | PathLike) -> dict[str, Tensor]:
         raise ValueError(f"{path} holds no weights of a ResNet ({error})") from error
 
 
-class ResNetColorizer(Network):
-    """ResNet encoder, decoder of enlarging convolutions: raw L in, raw ab out, any size.
+class ResNetColorizer(EncoderColorizer):
+    """A ResNet as encoder of an `EncoderColorizer`, whose options it takes too.
 
     The encoder has 18 or 50 layers and starts from `load_weights`, or from random weights; its
-    first convolution has `encoder_width` channels, 64 if not given, or what the weights have. A
-    `frozen` one keeps its weights, its batch norm in evaluation mode, and in `memory` what it gave
-    for training pictures. The decoder has `width` channels at full size and twice as many at each
-    size below, up to 16 times; with `skips` it gets the encoder's features of each size. `dropout`
-    is the share of the last features that are left out during training.
+    first convolution has `encoder_width` channels, 64 if not given, or what the weights have.
     """
 
-    stride = 32
+    encoder_input = staticmethod(encoder_input)
 
     def __init__(
         self,
@@ -138,61 +132,19 @@ class ResNetColorizer(Network):
         skips: bool = True,
         memory: FeatureMemory | None = None,
     ) -> None:
-        super().__init__()
         if layers not in LAYOUTS:
             raise ValueError(f"layers must be 18 or 50, got {layers}")
-        if memory is not None and not frozen:
-            raise ValueError("only a frozen encoder has features to remember: set frozen=True")
         state = None if weights is None else load_weights(layers, weights)
         own = len(state["conv1.weight"]) if state else 64
-        self.encoder = Encoder(layers, encoder_width or own)
+        encoder = Encoder(layers, encoder_width or own)
         try:
             if state:
-                self.encoder.load_state_dict(state)
+                encoder.load_state_dict(state)
         except RuntimeError as error:
             raise ValueError(
                 f"{str(weights)!r} does not fit a ResNet-{layers} of width {encoder_width or own}: "
                 f"leave encoder_width out, its own is {own}, or take other layers ({error})"
             ) from error
-        self.frozen, self.skips, self.memory = frozen, skips, memory
-        self.encoder.requires_grad_(not frozen)
-        self.dropout = nn.Dropout2d(dropout)
-        *sides, before = self.encoder.channels
-        self.decoder = nn.ModuleList()  # five steps up, from 1/32 of the size to the whole
-        for level, side in zip((4, 3, 2, 1, 0), [*reversed(sides), 1], strict=True):
-            after = width * 2**level
-            conv = nn.Conv2d(before + side * skips, after, 3, padding=1, bias=False)
-            self.decoder.append(nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU()))
-            before = after
-        self.head = nn.Conv2d(width, 2, 3, padding=1)
-        self.train()
-
-    def train(self, mode: bool = True) -> "ResNetColorizer":
-        """As in any module, but a frozen encoder stays in evaluation mode."""
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
-        return self
-
-    def prepare(self, L: Tensor) -> Tensor:
-        return encoder_input(pad(L, self.stride))
-
-    def features(self, x: Tensor) -> Tensor:
-        """What `compute` takes, to the last features before the head."""
-        remembered = self.memory is not None and self.training and not x.requires_grad
-        *sides, last = self.memory(self.encoder, x) if remembered else self.encoder(x)
-        last = self.dropout(last)
-        for step, side in zip(self.decoder, [*reversed(sides), x], strict=False):  # after a cut
-            last = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
-            last = step[1:](conv_of_both(step[0], last, side)) if self.skips else step(last)
-        return last
-
-    def cut(self, scale: int) -> int:
-        """Leave out the head and what works above 1/scale of the size; channels of `features`."""
-        levels = level_of(scale, len(self.decoder))
-        channels = self.head.in_channels * scale
-        self.decoder, self.head = self.decoder[: len(self.decoder) - levels], nn.Identity()
-        return channels
-
-    def compute(self, x: Tensor) -> Tensor:
-        return AB_SCALE * self.head(self.features(x))
+        super().__init__(
+            encoder, width=width, frozen=frozen, dropout=dropout, skips=skips, memory=memory
+        )
