@@ -12,12 +12,7 @@ from pathlib import Path
 import click
 
 OUR_ERRORS = (OSError, ValueError, RuntimeError)
-MODELS = {
-    "cnn": "DilatedCNN",
-    "encoder-decoder": "EncoderDecoder",
-    "unet": "UNet",
-    "zhang": "ZhangNet",
-}
+MODELS = ("cnn", "encoder-decoder", "unet", "zhang", "lite0", "resnet18", "resnet50")
 
 
 class UserPath(click.Path):
@@ -47,7 +42,7 @@ def colorkit() -> None:
 @colorkit.command(context_settings={"show_default": True})
 @click.argument("store", type=UserPath(exists=True, file_okay=False, path_type=Path))
 @click.option("--folder", type=UserPath(path_type=Path), help="Where the run goes.")
-@click.option("--model", type=click.Choice([*MODELS, "resnet18", "resnet50"]), default="unet")
+@click.option("--model", type=click.Choice(MODELS), default="unet")
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
 @click.option("--from", "start", type=UserPath(path_type=Path), help="Run to take weights from.")
@@ -75,11 +70,12 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
 
     Several processes: torchrun --nproc-per-node 2 -m colorkit train STORE
     """
-    from colorkit import bins, distributed, losses, models
+    from colorkit import bins, distributed, losses
     from colorkit.batches import Batches
     from colorkit.data.store import Store
     from colorkit.device import pick_device, seed_everything
     from colorkit.fit import fit
+    from colorkit.models.loading import build
     from colorkit.progress import closing
     from colorkit.run import MAY_CHANGE, read_checkpoint
 
@@ -96,22 +92,19 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
     if lam < 1 and loss != "classes":
         raise click.UsageError("--lam is for --loss classes")
     if loss == "classes" and model in ("cnn", "encoder-decoder"):
-        raise click.UsageError(f"--loss classes is for unet, zhang and ResNets, not {model}")
+        raise click.UsageError(f"--loss classes is for unet, zhang, lite0 and ResNets, not {model}")
     pictures = Store(store)  # told by its content, for a folder may move
     config = {**dict(zip(names, choice, strict=True)), "store": pictures.manifest["checksum"]}
     with distributed.process_group(pick_device(device)):
         seed_everything(options["seed"])
-        if model.startswith("resnet"):
-            size = {} if width is None else {"width": width}
-            net = models.ResNetColorizer(int(model[6:]), weights, **size)
-        else:
-            net = getattr(models, MODELS[model])(*([] if width is None else [width]))
+        beginning = {"weights": weights} if model.startswith("resnet") else {}
+        net = build(model, width, loss, **beginning)
         data = Batches(pictures, batch, seed=options["seed"], device=device)
         validation = None
         if len(pictures.rows("val")):
             validation = Batches(pictures, batch, split="val", in_order=True, device=device)
         if loss == "classes":
-            net, objective = models.Classifier(net), losses.Classification()
+            objective = losses.Classification()
         else:
             objective = losses.regression(getattr(losses, loss))
         metric = objective  # without the weights, so that runs can be compared

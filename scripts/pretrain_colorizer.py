@@ -28,7 +28,8 @@ from colorkit.evaluate import paired_difference, score_models, table
 from colorkit.files import write_whole
 from colorkit.fit import fit
 from colorkit.losses import Classification
-from colorkit.models import Classifier, Colorizer, Gray, Lite0Colorizer, RandomPicture, UNet
+from colorkit.models import Colorizer, Gray, RandomPicture
+from colorkit.models.loading import build
 
 SIZE, WIDTH, HIDDEN, LAM, BATCH, LR = 128, 16, 128, 0.75, 32, 3e-3
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -102,8 +103,7 @@ def main(
     arguments = {"model": "lite0", "width": WIDTH, "loss": "classes", "hidden": HIDDEN}
     if from_nothing:
         arguments |= {"model": "unet", "width": 32}
-    trunk = UNet(32) if from_nothing else Lite0Colorizer(width=WIDTH, frozen=True, dropout=0.2)
-    model = Classifier(trunk, hidden=HIDDEN)
+    model = build(**arguments, **({} if from_nothing else {"frozen": True, "dropout": 0.2}))
     train = pictures(stores, "train")
     prior = estimate_prior(Batches(train, BATCH, in_order=True))
     data = Crops(Batches(train, BATCH, seed=seed))

@@ -16,6 +16,7 @@ from colorkit.models import (
     DilatedCNN,
     EncoderDecoder,
     FeatureMemory,
+    Lite0Colorizer,
     ResNetColorizer,
     UNet,
     ZhangNet,
@@ -26,6 +27,7 @@ from colorkit.models.colorizer import conv_of_both
 from colorkit.models.resnet import Encoder
 
 NETWORKS = {
+    "lite0": lambda: Lite0Colorizer(pretrained=False, width=2),
     "encoder-decoder": lambda: EncoderDecoder(width=4, depth=3),
     "zhang": lambda: ZhangNet(kernels=2),
     "unet": lambda: UNet(width=4, depth=3),

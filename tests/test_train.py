@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from colorkit.cli import colorkit
-from colorkit.models import UNet
+from colorkit.models import UNet, load_colorizer
 
 
 def train(store, *arguments):
@@ -71,13 +71,19 @@ def test_a_run_goes_on_longer_after_its_store_has_moved_and_another_begins_from_
         ["--model", "cnn", "--loss", "l1"],
         ["--model", "encoder-decoder", "--schedule", "one-cycle"],
         ["--model", "resnet18", "--weights", "worlds"],
+        ["--model", "unet", "--loss", "classes"],
         ["--model", "zhang", "--loss", "classes", "--lam", "0.5", "--patience", "3"],
     ],
 )
-def test_each_model_trains(small_store, tmp_path, options):
+def test_each_model_trains_and_its_run_loads_as_a_colorizer(small_store, tmp_path, options):
     done = train(small_store, *options, "--epochs", 1, "--folder", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "finished" in done.output
+    trained = torch.load(tmp_path / "run" / "best.pt", weights_only=True)["model"]
+    net = load_colorizer(tmp_path / "run")
+    assert all(torch.equal(v, trained[k]) for k, v in net.state_dict().items())
+    assert not net.training
+    assert net.colorize(torch.full((1, 1, 32, 32), 50.0)).shape == (1, 2, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_each_model_trains(small_store, tmp_path, options):
     [
         (["--weights", "worlds"], "--weights is for a ResNet"),
         (["--lam", "0.5"], "--lam is for --loss classes"),
-        (["--model", "cnn", "--loss", "classes"], "is for unet, zhang and ResNets, not cnn"),
+        (["--model", "cnn", "--loss", "classes"], "is for unet, zhang, lite0 and ResNets, not cnn"),
         (["--model", "transformer"], "'transformer' is not one of 'cnn'"),
     ],
 )

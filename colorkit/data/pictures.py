@@ -10,32 +10,46 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from colorkit.color import rgb_to_lab, split_lab
+from colorkit.data.cards import FOLDER
 from colorkit.data.images import decode, explained, open_image
 from colorkit.data.store import Store
 from colorkit.worlds import WORLDS, World
 
+OURS = (
+    *("aitzgorri", "friends", "life", "picosdeeuropa", "picture_0b", "picture_1a"),
+    *("seeding", "sunset", "wine"),
+)
+"""In datasets/photographs: its README names authors and licences."""
 BUNDLED = ("astronaut", "chelsea", "coffee", "rocket")
+PHOTOGRAPHS = (*OURS, *BUNDLED, "grace_hopper", "motorcycle")
 Pair = tuple[Tensor, Tensor]
 
 
 def photograph(name: str | Path, size: int | None = None) -> Tensor:
     """A photograph as an RGB picture, uint8 (1, 3, H, W).
 
-    `name` is one of scikit-image's own ("astronaut", "chelsea", "coffee", "rocket"; no download) or
-    the path of an image file. With a size, its centre square is resized to that many pixels.
+    `name` is one of `PHOTOGRAPHS`, our own, scikit-image's and matplotlib's (no download), or the
+    path of an image file. With a size, its centre square is resized to that many pixels.
     """
     path = Path(name).expanduser()
-    if str(name) in BUNDLED:
+    if str(name) in OURS:
+        path = FOLDER / "photographs" / f"{name}.webp"
+    elif str(name) == "grace_hopper":
+        from matplotlib.cbook import get_sample_data
+
+        path = Path(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    if str(name) in (*BUNDLED, "motorcycle"):
         from skimage import data
 
-        rgb = torch.from_numpy(getattr(data, name)())
+        pixels = data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(data, name)()
+        rgb = torch.from_numpy(pixels)
     elif path.is_file():
         with explained(path), open_image(path) as image:
             rgb = torch.from_numpy(np.array(decode(image)))
     else:
         raise FileNotFoundError(
             f"there is no photograph {str(name)!r}: give the path of an image file, or one of "
-            f"{', '.join(BUNDLED)} (looked in {Path.cwd()})"
+            f"{', '.join(PHOTOGRAPHS)} (looked in {Path.cwd()})"
         )
     rgb = rgb.permute(2, 0, 1)[None].contiguous()
     if size is None:

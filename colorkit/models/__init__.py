@@ -12,10 +12,12 @@ from colorkit.models.baselines import (
 from colorkit.models.classifier import Classifier
 from colorkit.models.cnn import DilatedCNN
 from colorkit.models.colorizer import Colorizer, Network
+from colorkit.models.decoder import EncoderColorizer
 from colorkit.models.discriminators import ImageDiscriminator, PatchDiscriminator
 from colorkit.models.encoder_decoder import EncoderDecoder
 from colorkit.models.features import FeatureMemory
 from colorkit.models.lite0 import EfficientNetLite0, Lite0Colorizer
+from colorkit.models.loading import load_colorizer, pretrained
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
 from colorkit.models.zhang import ZhangNet
@@ -25,6 +27,7 @@ __all__ = [
     "Colorizer",
     "DilatedCNN",
     "EfficientNetLite0",
+    "EncoderColorizer",
     "EncoderDecoder",
     "FeatureMemory",
     "Gray",
@@ -41,4 +44,6 @@ __all__ = [
     "ResNetColorizer",
     "UNet",
     "ZhangNet",
+    "load_colorizer",
+    "pretrained",
 ]

@@ -21,7 +21,7 @@ class Classifier(Network):
     Parameters
     ----------
     trunk : Network
-        A `ZhangNet`, `UNet` or `ResNetColorizer`. It is taken over: its own head, and what
+        A `ZhangNet`, `UNet` or `EncoderColorizer`. It is taken over: its own head, and what
         works above 1/scale of the size, are left out.
     bins : Tensor, optional
         (Q, 2), by default the 313 of `colorkit.bins.ab_bins`. They are stored with the weights.
@@ -40,7 +40,7 @@ class Classifier(Network):
         if not hasattr(trunk, "cut"):
             raise TypeError(
                 f"a {type(trunk).__name__} has no trunk to put a head on: take a ZhangNet, "
-                "a UNet or a ResNetColorizer"
+                "a UNet or an EncoderColorizer"
             )
         self.register_buffer("bins", ab_bins() if bins is None else bins.detach().float())
         self.stride, self.scale, self.trunk = trunk.stride, scale, trunk
