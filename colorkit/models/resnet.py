@@ -8,6 +8,7 @@ instead of three, and the width is free.
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from colorkit.models.decoder import EncoderColorizer, gray_of
-from colorkit.models.features import FeatureMemory
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 IMAGENET = {18: ResNet18_Weights.IMAGENET1K_V1, 50: ResNet50_Weights.IMAGENET1K_V1}
@@ -126,11 +126,7 @@ class ResNetColorizer(EncoderColorizer):
         weights: str | PathLike | None = None,
         *,
         encoder_width: int | None = None,
-        width: int = 16,
-        frozen: bool = False,
-        dropout: float = 0.0,
-        skips: bool = True,
-        memory: FeatureMemory | None = None,
+        **options: Any,
     ) -> None:
         if layers not in LAYOUTS:
             raise ValueError(f"layers must be 18 or 50, got {layers}")
@@ -145,6 +141,4 @@ class ResNetColorizer(EncoderColorizer):
                 f"{str(weights)!r} does not fit a ResNet-{layers} of width {encoder_width or own}: "
                 f"leave encoder_width out, its own is {own}, or take other layers ({error})"
             ) from error
-        super().__init__(
-            encoder, width=width, frozen=frozen, dropout=dropout, skips=skips, memory=memory
-        )
+        super().__init__(encoder, **options)
