@@ -1,9 +1,11 @@
 """The command line: ``colorkit ...``.
 
-``train`` is here. Further commands are entry points of the group ``colorkit.commands`` in
-pyproject.toml: the course adds its own where it is installed, and the library need not know it.
+``train`` and ``colorize`` are here. Further commands are entry points of the group
+``colorkit.commands`` in pyproject.toml: the course adds its own where it is installed, and the
+library need not know it.
 """
 
+import json
 import os
 import sys
 from importlib.metadata import entry_points
@@ -20,6 +22,10 @@ class UserPath(click.Path):
 
     def convert(self, value, param, ctx):
         return super().convert(os.path.expanduser(value), param, ctx)
+
+
+PATH = UserPath(path_type=Path)
+LEFT_OUT = 3  # exit status where something could not be read that may be a sound picture
 
 
 class Commands(click.Group):
@@ -121,6 +127,40 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
         run = fit(net, objective, data, validation=validation, **options)
         if distributed.is_main():
             click.echo(f"{folder}: {closing(run)}")
+
+
+@colorkit.command(context_settings={"show_default": True})
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, default="coloured", help="Folder for the results.")
+@click.option("--model", default="photographs", help="Or the folder of a colorkit train.")
+@click.option("--temperature", type=float, help="Near 0 the likeliest colours, at 1 the mean.")
+@click.option("--samples", type=click.IntRange(1), help="Write so many colourings of each.")
+@click.option("--hints", type=PATH, help="JSON with colours that you know, of one PICTURE.")
+@click.option("--force", is_flag=True, help="Also what has colours, and over earlier results.")
+def colorize(pictures, hints, **options) -> None:
+    """Give photographs colours: files, and all that folders hold.
+
+    Each goes under its own name to the folder --out; a folder's own folders are kept. JPEG, PNG,
+    TIFF and WebP stay what they are, anything else becomes PNG. Size, lightness and transparency
+    stay (JPEG alone loses a little lightness); the result is upright, in 8-bit sRGB. What has
+    colours, and what is there already, is passed over. None of the pictures is written over.
+
+    --hints: [{"x": 410, "y": 260, "rgb": [200, 40, 50], "radius": 9}, ...] in pixels of the upright
+    picture from its upper left corner, for a model that takes them; "ab" may stand for "rgb".
+
+    The exit status is 3 where a picture could not be read; the others are coloured all the same.
+    """
+    from colorkit.photo import colorize_files
+
+    if hints and (len(pictures) > 1 or pictures[0].is_dir()):
+        raise click.UsageError("--hints are places in one picture: give that one alone")
+    if hints:
+        try:
+            options["hints"] = json.loads(hints.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{hints} is no JSON: {error}") from error
+    if colorize_files(pictures, **options):
+        sys.exit(LEFT_OUT)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.error import URLError
 
+import onnxruntime
 import pytest
 import torch
 import torchvision
@@ -280,9 +281,19 @@ def test_a_memory_tells_sizes_and_encoders_apart_and_hides_no_gradient():
     assert L.grad.any()
 
 
-def test_the_page_on_models_runs_as_it_is_written():
+def test_the_page_on_models_runs_as_it_is_written_and_its_onnx_file_gives_the_same_colours(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     page = DOCS.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) > 3
-    exec(compile("\n".join(blocks), str(DOCS), "exec"), {})
+    exec(compile("\n".join(blocks), str(DOCS), "exec"), names := {})
     assert [name for name in models.__all__ if name not in page] == []
+    session = onnxruntime.InferenceSession("colours.onnx", providers=["CPUExecutionProvider"])
+    for size in [(64, 64), (71, 101)]:  # it was exported at the first
+        L = lightness(1, *size)
+        (ab,) = session.run(None, {"L": L.numpy()})
+        expected = names["whole"](L).detach()
+        assert expected.std() > 0.01  # an untrained network, yet no constant
+        torch.testing.assert_close(torch.from_numpy(ab), expected, atol=1e-3, rtol=0)

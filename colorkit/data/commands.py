@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from colorkit.cli import UserPath
+from colorkit.cli import LEFT_OUT, UserPath
 from colorkit.data.cards import cards, find_card, size_text, source_of
 from colorkit.data.sources import Source, open_source
 from colorkit.files import write_whole
 
 FILE = UserPath(dir_okay=False, path_type=Path)
-LEFT_OUT = 3  # exit status where something could not be read that may be a sound picture
 
 
 @click.group()

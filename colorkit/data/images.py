@@ -60,15 +60,30 @@ def decode(image: Image.Image, size: int | None = None) -> Image.Image:
     """
     adobe = _is_adobe_rgb(image)
     if size is None:
-        return _to_srgb(_upright(image), adobe)
+        return _to_srgb(_plain(_turned(image)), adobe)
     image.draft(None, tuple(round(side * GAP * size / min(image.size)) for side in image.size))
-    pixels = _upright(image)
+    pixels = _plain(_turned(image))
     side = min(pixels.size)
     left, top = (pixels.width - side) / 2, (pixels.height - side) / 2
     box = (left, top, left + side, top + side)
     small = pixels.resize((size, size), Image.Resampling.LANCZOS, box, reducing_gap=GAP)
     small.info = pixels.info
     return _to_srgb(small, adobe)
+
+
+def decode_layers(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """An opened picture whole, as `decode` reads it, but with its alpha kept apart, and its depth.
+
+    Colours are uint8 (H, W, 3), or float32 (H, W, 1) in [0, 1] where gray has more than 8 bits;
+    alpha is uint8 (H, W), or None where every pixel is opaque by its format.
+    """
+    adobe, turned = _is_adobe_rgb(image), _turned(image)
+    if _is_deep(turned.mode):
+        return _gray_values(turned)[..., None], None
+    plain = _plain(turned)
+    alpha = np.array(plain.getchannel("A")) if plain.mode == "RGBA" else None
+    colours = plain.convert("RGB") if plain.mode == "RGBA" else plain
+    return np.array(_to_srgb(colours, adobe)), alpha
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -168,18 +183,34 @@ def _diagnose(path: str | Path, error: Exception) -> tuple[str, str]:
     return "unreadable", what
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Load and turn a picture; palettes, 1, 16 and 32 bits a channel become L, RGB or RGBA."""
+def _turned(image: Image.Image) -> Image.Image:
+    """Load a picture and turn it as EXIF says, in place."""
     image.load()
     with suppress(Exception):  # a broken tag: viewers show such a picture as it is
         ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _is_deep(mode: str) -> bool:
+    return mode.startswith("I") or mode == "F"
+
+
+def _gray_values(image: Image.Image) -> np.ndarray:
+    """A gray picture of 16 or 32 bits: float32 (H, W) in [0, 1].
+
+    16 bits are divided by 65535; floating numbers may be in [0, 1] or [0, 255].
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+    top = float(values.max(initial=0))
+    full = 65535 if image.mode != "F" else 1 if top <= 1 else 255
+    return (values / max(full, top)).clip(0, 1)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Palettes, 1, 16 and 32 bits a channel become L, RGB or RGBA; other modes stay."""
     mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        # 16 bits are divided by 257; numbers may be in [0, 1] or [0, 255].
-        values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
-        top = float(values.max(initial=0))
-        full = 65535 if mode != "F" else 1 if top <= 1 else 255
-        return Image.fromarray((values * (255 / max(full, top)) + 0.5).clip(0, 255).astype("u1"))
+    if _is_deep(mode):
+        return Image.fromarray((_gray_values(image) * 255 + 0.5).astype("u1"))
     if image.has_transparency_data:
         plain = "RGBA"
     else:

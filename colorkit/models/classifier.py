@@ -51,7 +51,7 @@ class Classifier(Network):
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
-        height, width = (-(-side // self.scale) for side in L.shape[2:])
+        height, width = ((side + self.scale - 1) // self.scale for side in L.shape[2:])
         features = self.trunk.features(self.trunk.prepare(L))
         if self.hidden is not None:
             features = self.norm(_pointwise(self.hidden, features)).relu()
