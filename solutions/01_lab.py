@@ -12,8 +12,8 @@
 # # Lesson 1. Lab colour
 #
 # A colour photograph holds three numbers per pixel, and a gray photograph only one. This course teaches
-# networks to restore the other two. First we need numbers for colour that agree with the eye.
-# CIELAB, here **Lab**, provides them: one channel for lightness, *L*, and two for colour, *a* and *b*.
+# networks to restore the other two. First we need numbers for colour that agree with the eye. CIELAB, here
+# **Lab**, provides them: one channel for lightness, *L*, and two for colour, *a* and *b*.
 #
 # **After this lesson you can**
 #
@@ -120,8 +120,8 @@ record("colours_at_L50", 16.777 * equally_light.float().mean().item(), unit="mil
 # %% [markdown]
 # On the left are 64 of these colours, on the right their lightness: one gray for all. About 300,000
 # colours share L = 50 to the nearest unit. A gray byte fixes L to ±0.2, which still leaves over 100,000.
-# L alone cannot tell which one it was; what the picture shows can help. Grass is seldom red:
-# that is what a network has to learn.
+# L alone cannot tell which one it was. What the picture shows can help (grass is seldom red), and a network
+# has to learn that.
 #
 # ## From bytes to light
 #
@@ -255,9 +255,9 @@ show(fig, alt="A cat and a cup; their L in black and white, a and b as flat tint
 
 
 # %% [markdown]
-# Compare the second column with the third and fourth: L looks sharp, *a* and *b* soft. That is due to
-# your eye: at one lightness you hardly notice edges. That is why networks in this course predict *ab*
-# from *L*, and not RGB from gray: L is kept as given, and only two numbers per pixel are left to find. As
+# Compare the second column with the third and fourth: L looks sharp, *a* and *b* soft, because the eye
+# sees fine detail in lightness, but hardly in colour alone. So networks in this course predict *ab* from
+# *L*, and not RGB from gray: L is kept as given, and only two numbers per pixel are left to find. As
 # long as exercise 4 keeps L, no error in *ab* can blur an edge that L shows. An edge between two colours of
 # one L, as in the 64 patches, can be lost.
 #
@@ -359,7 +359,7 @@ record("byte_as_L", visible.mean(), unit="CIEDE2000, mean over all bytes")
 
 # %% [markdown]
 # The darkest tones become too light and all others too dark, most in middle gray. The mean difference over
-# all bytes is clearly above 1, so it is visible.
+# all bytes is clearly above 1, hence visible.
 #
 # ## What a screen can show
 #
@@ -394,7 +394,8 @@ show(
 )
 
 # %% [markdown]
-# Blue can be very vivid when dark, yellow only when light: the same *ab* may fit at one L and not at another.
+# Blue can be very vivid when dark, yellow only when light: the same *ab* may fit at one L and not at
+# another.
 #
 # ## What clipping does, and how to avoid it
 #
@@ -426,7 +427,7 @@ record("clipping_moves_L_far", far, unit="L, 95th percentile of the same")
 # ### Exercise 4. Decode without changing L (22 minutes)
 #
 # Multiply a and b *by the same factor*, pixel by pixel, so that the colour just fits. L and the hue angle
-# stay, and as much chroma as the gamut allows. (A vivid blue may look more purple,
+# stay, and as much chroma as the gamut allows. (Vivid blue may look purple,
 # [a known defect of Lab](https://bottosson.github.io/posts/oklab/).) `out_of_gamut(L, ab)` gives a mask
 # (N, 1, H, W) of the colours that do not fit; `lab_to_rgb(lab)` converts, and clips what is still outside.
 #
@@ -545,8 +546,8 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 #
 # Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
 # laptop the change is just visible: 1.3 on average, and more than a third of the pixels above 1. We
-# accept it, for a network's own errors will be far larger. Four is a compromise: at half the
-# side length a block covers more of the picture and costs more, as printed.
+# accept it, for a network's own errors will be far larger. Four is a compromise: at half the side length a
+# block covers more of the picture and costs more, as printed.
 #
 # ### Exercise 5. Finish a photograph (12 minutes)
 #
@@ -554,8 +555,9 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 # factor. Its L is that of the gray photograph, *ab* is enlarged bilinearly, and where a colour does not
 # fit, only chroma gives way.
 #
-# We then try it with the photographs' true *ab* in place of a network's, and gray made from L. Most gray photographs are made as 0.299 R + 0.587 G + 0.114 B, which changes L by one unit on
-# average here, and by over 20 for pure red, green or blue. Whatever it is, we keep it.
+# We then try it with the photographs' true *ab* in place of a network's, and gray made from L. A common
+# rule for gray, 0.299 R + 0.587 G + 0.114 B, changes L by one unit on average here, and by over 20 for
+# pure red, green or blue. Whatever L is, we keep it.
 
 
 # %%
