@@ -189,17 +189,21 @@ register(Exercise(
                "This is the gray with the smallest difference. Look for the largest."),
         Answer("distance in Lab", lambda gray: byte_as_L(gray, measure=lambda x, y: (x - y)[:, :1].abs()),
                "This is the distance in Lab. ciede2000 measures how large the difference looks."),
-        Answer("signed, in L", lambda gray: byte_as_L(gray, measure=lambda x, y: (y - x)[:, :1]),
-               "This is the error in L, with its sign. ciede2000 measures how large the difference looks."),
         Answer("gray as L", lambda gray: byte_as_L(gray, L=lambda x: x),
                "The differences are far too large: L goes from 0 to 100, and gray from 0 to 1."),
         Answer("255 gray as L", lambda gray: color.join_lab(255 * gray, 0 * gray.expand(-1, 2, -1, -1)),
                "gray is in [0, 1] and L goes from 0 to 100: multiply by 100, not by 255."),
-        Answer("the mean", lambda gray: (byte_as_L(gray)[0].mean(), byte_as_L(gray)[1]),
-               "The first value is a mean. Give the difference of each pixel."),
-        Answer("RGB measured", lambda gray: byte_as_L(
-            gray, measure=lambda x, y: color.ciede2000(gray.expand(-1, 3, -1, -1), y)),
-               "ciede2000 compares Lab with Lab. Convert the gray pixels with srgb_to_lab first."),
+        Answer("gray / 255", lambda gray: byte_as_L(gray, L=lambda x: 100 * x / 255),
+               "The shortcut is too dark by far. gray is in [0, 1] already: its L is 100 * gray."),
+        Answer("not expanded", lambda gray: color.rgb_to_lab(gray),
+               "Gray has one channel: gray.expand(-1, 3, -1, -1) makes three equal ones."),
+        Answer("one zero", lambda gray: color.join_lab(100 * gray, 0 * gray),
+               "ab has two channels. torch.zeros_like of the right ab makes zeros of its shape."),
+        Answer("L alone", lambda gray: color.ciede2000(gray, gray),
+               "ciede2000 compares Lab with Lab: join L with an ab of 0 first."),
+        Answer("three times L", lambda gray: byte_as_L(
+            gray, measure=lambda x, y: color.ciede2000(x, 100 * gray.expand(-1, 3, -1, -1))),
+               "a and b of the shortcut are 0, not 100 * gray."),
     ),
     right=(Answer("divided differently", lambda gray: byte_as_L(gray, L=lambda x: x / 0.01)),),
 ))  # fmt: skip
@@ -267,8 +271,7 @@ def judge_decode(answer) -> str | None:
     if (most := moved.max().item()) > 0.25:
         clipped = (rgb.amin(1, True) <= 0) | (rgb.amax(1, True) >= 1)
         if clipped[moved > 0.25].all():
-            text = "Some colours still do not fit, so lab_to_rgb clipped them and L moved, by up to"
-            return f"{text} {most:.1f}. The factor depends on the pixel: find it by bisection."
+            return f"Some colours still do not fit, so lab_to_rgb clipped them and L moved, by up to {most:.1f}. The factor depends on the pixel: find it by bisection."
         return f"L moved, by up to {most:.1f}. Only the chroma may give way."
     by = (~outside * (rgb - color.lab_to_rgb(color.join_lab(L, ab)))).abs().max()
     if by > 1e-5:
