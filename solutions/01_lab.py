@@ -538,8 +538,8 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 # %% [markdown]
 # Go along the rows of photographs. With coarse *ab* they stay sharp, but at 16 the cat's nose and eyes and
 # the rocket's lamps have faded, as small coloured areas do. With coarse L they are softer at 4 and a blur at
-# 16. On average the same blocks cost over 1.5 times as much in L. For the rocket, smooth sky with small
-# coloured lamps, they cost less, although you see the blur: CIEDE2000 compares pixel by pixel and knows
+# 16. On average blocks of 4 cost over 1.5 times as much in L. For the rocket, smooth sky with small coloured
+# lamps, they cost less, although you see the blur: CIEDE2000 compares pixel by pixel and knows
 # nothing of edges. The patches, all of one L, are the extreme: coarse *ab* mixes them, coarse L changes
 # nothing. Television and JPEG rely on the eye's coarser resolution of colour
 # ([Mullen 1985](https://doi.org/10.1113/jphysiol.1985.sp015591)).
@@ -556,7 +556,7 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 # fit, only chroma gives way.
 #
 # We then try it with the photographs' true *ab* in place of a network's, and gray made from L. A common
-# rule for gray, 0.299 R + 0.587 G + 0.114 B, changes L by one unit on average here, and by over 20 for
+# rule for gray, 0.299 R + 0.587 G + 0.114 B, changes L by about one unit on average here, and by over 20 for
 # pure red, green or blue. Whatever L is, we keep it.
 
 
