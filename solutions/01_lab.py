@@ -12,17 +12,15 @@
 # # Lesson 1. Lab colour
 #
 # A colour photograph holds three numbers per pixel, and a gray photograph only one. This course teaches
-# networks to restore the other two. First we need numbers for colour that agree with what an eye sees.
-# CIELAB, written L\*a\*b\* and here **Lab**, provides them: one channel for lightness, *L*, and two for
-# colour, *a* and *b*.
+# networks to restore the other two. First we need numbers for colour that agree with the eye. CIELAB, here
+# **Lab**, provides them: one channel for lightness, *L*, and two for colour, *a* and *b*.
 #
 # **After this lesson you can**
 #
 # - convert an sRGB picture to Lab and explain what each step is for;
-# - explain why a network should predict *ab* from *L*, and why a quarter of the side length
-#   is a good compromise;
-# - convert Lab back to RGB without changing the lightness of the photograph;
-# - measure how different two colours look.
+# - measure how different two colours look;
+# - explain why a network should predict *ab* from *L*, and at a quarter of the side length;
+# - bring Lab colours into the range of a screen without changing L.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -48,20 +46,22 @@ cfg = settings("01_lab", profile)
 seed_everything(cfg.seed)
 names = [photo or "astronaut", "chelsea", "coffee", "rocket"]  # these come with scikit-image
 rgb = torch.cat([photograph(name, cfg.size) for name in names])  # uint8, (4, 3, H, W)
-lab = rgb_to_lab(rgb)
+lab = rgb_to_lab(rgb)  # takes bytes or floats in [0, 1]; your own will take floats
 fig = figures.taken_apart(rgb[:1], lab[:1])
 show(
-    fig, alt="A photograph; its L, black and white; its a, pink and gray; its b, ochre; all joined."
+    fig,
+    alt="A photograph; its L in black and white; its a and b as flat tints of pink, ochre and blue "
+    "on gray; all joined.",
 )
 
 # %% [markdown]
-# This is a colour photograph taken apart into L, a and b, and joined again. *a* runs from green to red
-# and *b* from blue to yellow; each is drawn at L = 65, with the other at 0. L shows most of the detail
-# that you *see*. *a* and *b* have edges too, but your eye hardly misses them, as we shall test. At the
-# end, your own code does all of this.
+# This is a colour photograph taken apart into L, *a* and *b*, and joined again. *a* runs from green to red
+# and *b* from blue to yellow; each is drawn at L = 65, with the other at 0. *a* and *b* have edges too, but
+# you will hardly notice when we blur them. At the end, your code takes photographs apart and finishes gray
+# ones.
 #
-# The core takes about 85 minutes: an hour for five exercises, the rest for reading and predictions. You
-# need Python functions and PyTorch tensors, but no deep learning.
+# The core takes about 75 minutes, an hour of them for five exercises. You need Python and PyTorch tensors,
+# but no deep learning.
 #
 # ## Are you ready?
 #
@@ -92,35 +92,40 @@ reveal("lab.broadcast", str(tuple((x * w).shape)), "Each channel gets its own nu
 reveal("lab.einsum", str(tuple(applied.shape)), "At each pixel, M turns 3 numbers into 2.")
 
 # %% [markdown]
-# If you missed one, read about it first: PyTorch on
-# [tensors](https://docs.pytorch.org/tutorials/beginner/blitz/tensor_tutorial.html), NumPy on
-# [broadcasting](https://numpy.org/doc/stable/user/basics.broadcasting.html), PyTorch on
+# If you missed one, read about it first:
+# [tensors](https://docs.pytorch.org/tutorials/beginner/blitz/tensor_tutorial.html),
+# [broadcasting](https://numpy.org/doc/stable/user/basics.broadcasting.html),
 # [einsum](https://docs.pytorch.org/docs/stable/generated/torch.einsum.html).
 #
 # ## What a gray pixel does not tell you
 #
-# How many of the 16.7 million colours of a screen share one lightness? **Lightness**, L, goes from 0
-# for black to 100 for white. We draw colours at random and count those whose L rounds to 50.
+# How many of the 16.7 million colours of a screen share one **lightness**? L goes from 0 for black to 100
+# for white. We draw colours at random and count those whose L rounds to 50.
 
 # %%
 sample = torch.randint(0, 256, (1, 3, 1000, cfg.sample // 1000), dtype=torch.uint8)
-equally_light = rgb_to_lab(sample)[:, :1].round() == 50
+lightness = rgb_to_lab(sample)[:, :1]
+equally_light = lightness.round() == 50
+like_byte_119 = (lightness - rgb_to_lab(torch.full((1, 3, 1, 1), 119 / 255))[:, :1]).abs() < 0.2
 patches = sample[:, :, equally_light[0, 0]][:, :, :64].reshape(1, 3, 4, 16)
 show(
     picture_grid([{"64 colours": patches, "their L": rgb_to_lab(patches)[:, :1]}], height=1.2),
     alt="Left 64 patches: reds, greens, blues, purples; right the lightness of each, all one gray.",
 )
+print(
+    f"as light as the gray of byte 119: {16777 * like_byte_119.float().mean():.0f} thousand colours"
+)
 record("colours_at_L50", 16.777 * equally_light.float().mean().item(), unit="million colours")
 
 # %% [markdown]
 # On the left are 64 of these colours, on the right their lightness: one gray for all. About 300,000
-# colours share L = 50 to the nearest unit. A gray byte fixes L more finely, to about ±0.2, and still
-# leaves some 100,000. No formula can choose among them. A network can, as far as it recognises what the
-# picture shows: grass is seldom red.
+# colours share L = 50 to the nearest unit. A gray byte fixes L to ±0.2, which still leaves over 100,000.
+# L alone cannot tell which one it was. What the picture shows can help (grass is seldom red), and a network
+# has to learn that.
 #
 # ## From bytes to light
 #
-# A byte in a picture file is not proportional to an amount of light. The standard **sRGB**
+# A byte is not proportional to an amount of light. The standard **sRGB**
 # ([IEC 61966-2-1](https://webstore.iec.ch/en/publication/6169)) spends more of the 256 values on dark
 # tones, where the eye distinguishes small differences. The curve from light to stored value is called
 # **gamma**; undoing it gives **linear light**.
@@ -133,9 +138,9 @@ predict(
 )
 
 # %% [markdown]
-# **How exercises work.** You write code where you see dots, run the cell, and run the check below it.
-# Until then colorkit's own answer stands in, and figures are stamped "reference". Pictures are tensors of
-# shape (N, 3, H, W). Return torch tensors in float32, and do not change the arguments.
+# **How exercises work.** Write code where you see dots, run the cell, and run the check below it. Until
+# then colorkit's answer stands in, and figures are stamped "reference". Pictures are tensors of shape
+# (N, 3, H, W). Return float32 tensors, and do not change the arguments.
 #
 # ### Exercise 1. From sRGB to linear light (8 minutes)
 #
@@ -175,51 +180,42 @@ for name, area in areas.items():
     print(f"light of {name}, white being 1: {linearize(area[None]).mean():.2f}")
 
 # %% [markdown]
-# Half of the squares are white, so the board sends out half of the light of a white area, as the printed
-# numbers confirm. Step back from the screen, or squint: the board melts into the gray on its right, not
-# into the one on its left. (If your browser scales the figure, trust the numbers.)
+# Half of the squares are white, so the board sends out half of the light of a white area, and so does
+# byte 188. Let your eye test that: step back or squint, and the board melts into the gray on its right.
+# (If not, zoom the browser to 100%: a scaled figure averages bytes, not light.)
 #
 # ## From light to L, a and b
 #
-# Lab was defined by the international commission on illumination, CIE, in 1976
+# Lab was defined by the International Commission on Illumination (CIE) in 1976
 # ([ISO/CIE 11664-4](https://www.iso.org/standard/74166.html)). From linear light it takes three steps:
 #
-# 1. A matrix turns R, G and B into **XYZ**, coordinates of light as a standard observer sees it. It
-#    follows from the colours of the three lamps in an sRGB screen. Y is the amount of light, in which
-#    green counts most, as in the eye.
+# 1. A matrix, which follows from the primaries of an sRGB screen, turns R, G and B into **XYZ**,
+#    coordinates of light as a standard observer sees it. Y is the amount of light; green counts most in it.
 # 2. X, Y and Z are divided by those of the **white point**, here the daylight D65, so that white
 #    becomes (1, 1, 1).
-# 3. A curve *f*, mostly a cube root, is applied, because lightness grows more slowly than light.
+# 3. A curve *f* is applied, because lightness grows more slowly than light. It is a cube root, and near
+#    black, where that is infinitely steep, a straight line.
 #
 # $$L = 116\, f(Y) - 16 \qquad a = 500\,(f(X) - f(Y)) \qquad b = 200\,(f(Y) - f(Z))$$
 #
-# 116 and 16 put white at L = 100 and black at 0. The differences compare responses as the nerves of the
-# eye do, red with green and blue with yellow; 500 and 200 bring them to similar scales. Gray has X = Y = Z
-# after step 2, so a = b = 0. The distance from gray, $\sqrt{a^2 + b^2}$, is the **chroma** of a colour,
-# and the angle of (*a*, *b*) is its **hue**.
-#
-# ### Exercise 2. The curve f (6 minutes)
-#
-# A cube root is infinitely steep at 0. Near black, f is therefore a straight line:
-#
-# $$f(t) = \begin{cases} \sqrt[3]{t} & t > (6/29)^3 \\
-# \frac{t}{3\,(6/29)^2} + \frac{4}{29} & \text{otherwise.} \end{cases}$$
+# *a* and *b* are modelled on opponent colours: nothing looks both reddish and greenish, or bluish and
+# yellowish. Gray has X = Y = Z after step 2, so a = b = 0. The distance from gray,
+# $\sqrt{a^2 + b^2}$, is a colour's **chroma**, and the angle of (*a*, *b*) its **hue**.
+
+# %%
+RGB_TO_XYZ = torch.tensor(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+WHITE = torch.tensor([0.95047, 1.0, 1.08883]).view(1, 3, 1, 1)  # daylight, D65
+print("The row sums are the white point:", RGB_TO_XYZ.sum(dim=1))
 
 
 # %%
-@exercise("lab.f")
 def lab_f(t):
     """The curve of Lab, value by value: a tensor of any shape, values in [0, 1], same shape."""
-    ### BEGIN SOLUTION
-    line = t / (3 * (6 / 29) ** 2) + 4 / 29
-    return torch.where(t > (6 / 29) ** 3, t ** (1 / 3), line)
-    ### END SOLUTION
+    return torch.where(t > (6 / 29) ** 3, t ** (1 / 3), t / (3 * (6 / 29) ** 2) + 4 / 29)
 
 
-# %%
-check("lab.f")
-
-# %%
 t = torch.linspace(0, 0.05, 200)
 fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
 ax.plot(t, t ** (1 / 3), "--", color="gray", label="cube root")
@@ -230,21 +226,12 @@ ax.legend()
 show(fig, alt="f follows the cube root above t = 0.009; below, it is a line that starts at 0.14.")
 
 # %% [markdown]
-# The two pieces meet at the black line, with the same value and slope. A step or kink means that one is wrong.
+# Line and cube root meet with the same value and slope. Black has L = 0, since f(0) = 4/29 and
+# 116 · 4/29 = 16.
 #
-# ### Exercise 3. From sRGB to Lab (12 minutes)
+# ### Exercise 2. From sRGB to Lab (12 minutes)
 #
 # Assemble the conversion. `torch.einsum("ij,njhw->nihw", M, x)` applies a matrix to the channels.
-
-# %%
-RGB_TO_XYZ = torch.tensor(
-    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
-)
-WHITE = torch.tensor([0.95047, 1.0, 1.08883]).view(1, 3, 1, 1)  # daylight, D65
-print(
-    "Each row sums to the white point:",
-    [round(x, 4) for x in (RGB_TO_XYZ @ torch.ones(3)).tolist()],
-)
 
 
 # %%
@@ -264,59 +251,120 @@ check("lab.rgb_to_lab")
 mine = srgb_to_lab(rgb / 255)
 print(f"largest difference between your Lab and colorkit's: {(mine - lab).abs().max():.4f}")
 fig = figures.taken_apart(rgb[1:3], mine[1:3])
-show(fig, alt="A cat and a red cup, each with L, a, b and all joined; L is sharp, a and b softer.")
+show(fig, alt="A cat and a cup; their L in black and white, a and b as flat tints; all joined.")
+
 
 # %% [markdown]
-# Compare the second column with the third and fourth: L is a black-and-white photograph, with most of
-# the detail that we see. That is why networks in this course predict *ab* from *L*, and not RGB from
-# gray. L is kept as given, so only two numbers per pixel are left to find. As long as L is kept when we
-# convert back (exercise 4), no error in them can blur the photograph.
+# Compare the second column with the third and fourth: L looks sharp, *a* and *b* soft, because the eye
+# sees fine detail in lightness, but hardly in colour alone. So networks in this course predict *ab* from
+# *L*, and not RGB from gray: L is kept as given, and only two numbers per pixel are left to find. As
+# long as exercise 4 keeps L, no error in *ab* can blur an edge that L shows. An edge between two colours of
+# one L, as in the 64 patches, can be lost.
 #
 # ## Is Lab perceptually uniform?
 #
 # Lab was designed to be **perceptually uniform**: equal distances should look equally different. To test
-# that, we go from random RGB colours a step of 0.02 in RGB or of 2 in Lab in a random direction, and
-# measure how long it looks. The ruler is **CIEDE2000**, a correction of distances in Lab that was fitted
-# to the judgements of observers ([Luo, Cui and Rigg 2001](https://doi.org/10.1002/col.1049)); being built
-# on Lab, it judges Lab mildly. By convention, 1 is about the smallest difference visible side by side.
-# (`tests/test_color.py` compares colorkit's version with the 34 pairs of
-# [Sharma, Wu and Dalal 2005](https://doi.org/10.1002/col.20070).)
+# that, we take steps of 0.02 in RGB and of 2 in Lab, in random directions from random colours (R, G and B
+# between 0.1 and 0.9), and measure how long they look. The ruler, **CIEDE2000**, corrects distances
+# in Lab: differences in chroma and hue count less among vivid colours, those in lightness less near black
+# and white. It was fitted to the judgements of observers
+# ([Luo, Cui and Rigg 2001](https://doi.org/10.1002/col.1049)); being built on Lab, it judges Lab mildly.
+# As a rule of thumb, 1 is the smallest difference visible side by side.
 
 # %%
-chroma, seen = figures.seen_steps(cfg.steps_sampled)
-fig = figures.step_histogram(seen)
+start = 0.1 + 0.8 * torch.rand(1, 3, 1, cfg.steps_sampled)
+way = F.normalize(torch.randn(1, 3, 1, cfg.steps_sampled), dim=1)
+here = rgb_to_lab(start)
+ends = {"sRGB": rgb_to_lab(start + 0.02 * way), "Lab": here + 2 * way}  # Lab's may leave sRGB
+seen = {space: ciede2000(here, end).flatten() for space, end in ends.items()}
+for space, lengths in seen.items():
+    record(f"variation_{space.lower()}", lengths.std() / lengths.mean(), unit="std / mean")
 show(
-    fig, alt="Two histograms around a line at 1. Lab's is narrow, sRGB's is wide with a long tail."
+    figures.step_histogram(seen),
+    alt="Two histograms around a line at 1. Lab's is narrow, sRGB's is wide with a long tail.",
 )
 
 # %% [markdown]
-# In a uniform space all steps would lie on the black line. Lab's gather around it, while those of sRGB
-# scatter nearly twice as much (printed are standard deviations over means). So Lab is more uniform than
-# sRGB, but not uniform. We *train* on distances in ab, which are simple, and *judge* by CIEDE2000.
+# In a uniform space all steps would lie on the black line. Both means are 1 by construction; what counts is
+# the spread, printed as standard deviation over mean. Steps in sRGB scatter nearly twice as much, so Lab
+# is more uniform, but not uniform. We *train* on distances in ab, which are simple, and *judge* by CIEDE2000.
 
 # %% [markdown] tags=["extra"]
 # ### Extra: where is Lab not uniform?
 #
-# Near gray, a step of 2 looks 1.9 long on average, but direction matters: 2.8 along *a*, 1.9 along *b*,
-# and only 1.2 along L from a light gray. Among vivid colours it looks little more than half as long as
-# it is. The next cell sorts the steps by the chroma of their start, and then goes along single axes.
+# Near gray, a step of 2 looks 1.9 long on average, but direction matters: from a middle gray it looks 2.8
+# along *a*, 1.9 along *b* and 2.0 along L. Lightness matters too: from a light gray, the step along L
+# shrinks to 1.2. Among vivid colours a step looks little more than half as long as it is. The next cell
+# sorts the steps by the chroma of their start, and then goes along single axes.
 
 # %%
+chroma = here[:, 1:].norm(dim=1).flatten()
 for low, high in ((0, 10), (10, 50), (50, 150)):
     lengths = seen["Lab"][(chroma >= low) & (chroma < high)]
     print(f"chroma {low:2} to {high:3}: a Lab step of 2 looks {lengths.mean():.2f} long")
-for L0, axis in ((50, 1), (50, 2), (90, 0)):
-    gray = torch.tensor([L0, 0, 0]).view(1, 3, 1, 1).float()
-    length = ciede2000(gray, gray + 2 * torch.eye(3)[axis].view(1, 3, 1, 1)).item()
-    record(f"step_along_{'Lab'[axis]}", length, unit=f"CIEDE2000, from gray of L = {L0}")
+along = {}
+for L0 in (50, 90):
+    gray = torch.tensor([L0, 0, 0]).view(1, 3, 1, 1).float().expand(3, 3, 1, 1)
+    steps = ciede2000(gray, gray + 2 * torch.eye(3).view(3, 3, 1, 1)).flatten().tolist()
+    along[L0] = dict(zip("Lab", steps, strict=True))
+    print(f"from a gray of L = {L0}:", {axis: round(x, 2) for axis, x in along[L0].items()})
+record("step_along_a", along[50]["a"], unit="CIEDE2000, from gray of L = 50")
+record("step_along_b", along[50]["b"], unit="CIEDE2000, from gray of L = 50")
+record("step_along_L", along[90]["L"], unit="CIEDE2000, from gray of L = 90")
 record("step_near_gray", seen["Lab"][chroma < 10].mean(), unit="CIEDE2000")
 record("step_vivid", seen["Lab"][chroma >= 50].mean(), unit="CIEDE2000")
 
 # %% [markdown]
+# ## The byte of a gray photograph is not its L
+#
+# It is tempting to take 100 · byte / 255 for the L of a gray photograph. But it is sRGB too, and needs the
+# same conversion: `gray.expand(-1, 3, -1, -1)` has three equal channels.
+#
+# ### Exercise 3. Measure a mistake (8 minutes)
+#
+# Compare the right Lab of gray pixels with that of the shortcut, whose L is 100 · gray and whose *ab* is 0.
+# `join_lab(L, ab)` puts channels together, and `ciede2000(lab, other)` measures each pixel. Return these
+# differences, and the gray value in [0, 1] at which they are largest.
+
+
+# %%
+@exercise("lab.byte")
+def byte_as_L(gray):
+    """CIEDE2000 (N, 1, H, W) between the Lab of gray sRGB (N, 1, H, W) and 100 gray; worst gray."""
+    ### BEGIN SOLUTION
+    right = srgb_to_lab(gray.expand(-1, 3, -1, -1))
+    difference = ciede2000(right, join_lab(100 * gray, torch.zeros_like(right[:, 1:])))
+    return difference, gray.flatten()[difference.argmax()]
+    ### END SOLUTION
+
+
+# %%
+check("lab.byte")
+
+# %%
+visible, worst = byte_as_L(ramp[:, :1])
+print(f"worst: byte {255 * worst:.0f}, where CIEDE2000 is {visible.max():.1f}")
+fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
+ax.plot(100 * ramp[0, 0, 0] - srgb_to_lab(ramp)[0, 0, 0], label="error in L")
+ax.plot(visible.flatten(), "--", label="CIEDE2000")
+ax.axhline(0, color="gray", lw=0.6)
+ax.set(xlabel="gray byte", ylabel="error", title="Taking 100 · byte / 255 for L")
+ax.legend()
+show(
+    fig,
+    alt="The error in L rises to 1.6 at byte 17, passes 0 at 35 and falls to -3.4 at 128; CIEDE2000 "
+    "is about 1 at byte 17 and 3.4 at 124.",
+)
+record("byte_as_L", visible.mean(), unit="CIEDE2000, mean over all bytes")
+
+# %% [markdown]
+# The darkest tones become too light and all others too dark, most in middle gray. The mean difference over
+# all bytes is clearly above 1, hence visible.
+#
 # ## What a screen can show
 #
-# The set of colours that a device can show is its **gamut**. The figure below shows which part of the
-# ab plane is in the gamut of sRGB at each L. Guess first, then move the slider of L and look for both.
+# The set of colours that a device can show is its **gamut**. The figure shows which part of the ab plane is
+# in that of sRGB. Guess first, then move the slider of L.
 
 # %%
 predict(
@@ -324,6 +372,8 @@ predict(
     "At which L is the most vivid blue of a screen, and at which the most vivid yellow?",
     ["blue dark, yellow light", "blue light, yellow dark", "both in the middle"],
 )
+
+# %%
 figures.gamut_explorer()
 
 # %%
@@ -339,56 +389,52 @@ for ax, level in zip(axes, (blue[0], 60, yellow[0]), strict=True):
 show(
     fig,
     alt="What sRGB can show on the ab plane at three values of L: at that of blue, one corner reaches "
-    "far into blue; at 60 it is a broad patch around gray; at that of yellow, a thin far sliver.",
+    "far into blue; at 60 it is a broad patch around gray; at that of yellow, a thin sliver from near "
+    "gray to vivid yellow.",
 )
 
 # %% [markdown]
-# Blue can be very vivid when it is dark, and yellow only when it is light. So the same *ab* may fit at
-# one L and not at another.
-
-# %% [markdown] tags=["extra"]
-# ### Extra: how wrong may colours be?
+# Blue can be very vivid when dark, yellow only when light: the same *ab* may fit at one L and not at
+# another.
 #
-# Scale *a* and *b*, turn the hue, or take the colours of another photograph. L never changes. The hue
-# starts turned by 40°. Find the smallest turn in each direction at which the skin looks wrong to you, and
-# compare it with what your neighbours found.
-
-# %%
-figures.channel_mixer(rgb[:1], rgb[2:3])
-
-# %% [markdown]
 # ## What clipping does, and how to avoid it
 #
 # A network may predict an *ab* outside the gamut. The usual remedy is **clipping**: RGB values below 0
-# become 0, and those above 1 become 1. To make its effect visible we exaggerate: we make the colours
-# twice as vivid, clip, and look at L.
+# become 0, and those above 1 become 1. We make colours more vivid, clip, and look at L.
 
 # %%
 L, ab = split_lab(lab)
-vivid = 2 * ab
-outside = out_of_gamut(L, vivid)
-clipped = lab_to_rgb(join_lab(L, vivid))
-change = rgb_to_lab(clipped)[:, :1] - L
-moved = change.abs()[outside]
-far = moved.quantile(0.95)
-print(f"outside sRGB: {100 * outside.float().mean():.0f}% of the pixels. L moves there by")
-print(f"{moved.mean():.1f} on average, {far:.1f} at the 95th percentile, at most {moved.max():.1f}")
-record("clipping_moves_L", moved.mean(), unit="L, mean among pixels outside")
+for times in (1.25, 1.5, 2):
+    vivid = times * ab
+    outside = out_of_gamut(L, vivid)
+    clipped = lab_to_rgb(join_lab(L, vivid))
+    change = rgb_to_lab(clipped)[:, :1] - L
+    moved = change.abs()[outside]
+    far = moved.quantile(0.95)
+    print(
+        f"{times:4} x ab: {100 * outside.float().mean():.0f}% of the pixels are outside the gamut."
+    )
+    print(f"   L moves there by {moved.mean():.1f} on average, {far:.1f} at the 95th percentile")
+record("clipping_moves_L", moved.mean(), unit="L, mean among pixels outside, 2 x ab")
 record("clipping_moves_L_far", far, unit="L, 95th percentile of the same")
 
 # %% [markdown]
-# Clipping has moved the lightness of these pixels by more than two units on average, and of one in
-# twenty by more than nine, so the photograph itself is damaged. The alternative is to give up chroma
-# only; the [CSS standard](https://www.w3.org/TR/css-color-4/#gamut-mapping) does nearly that, in another
-# space.
+# At twice the chroma, clipping moves the lightness of pixels outside the gamut by more than two units on
+# average, and of one in twenty by more than nine: the photograph itself is damaged. Slightly too vivid
+# colours hardly suffer. It is safe in both cases to give up chroma only, as the
+# [CSS standard](https://www.w3.org/TR/css-color-4/#gamut-mapping) nearly does, in another space.
 #
 # ### Exercise 4. Decode without changing L (22 minutes)
 #
 # Multiply a and b *by the same factor*, pixel by pixel, so that the colour just fits. L and the hue angle
-# then stay, and the picture keeps as much chroma as the gamut allows. (A vivid blue may look more purple,
-# a known defect of Lab.) `out_of_gamut(L, ab)` gives a mask (N, 1, H, W) of the colours that do not fit.
-# **Bisection** finds the factors: keep for each pixel one that fits (0) and one that does not (1), try
-# the middle and let it replace one of them, twelve times. Colours that fit get the factor 1.
+# stay, and as much chroma as the gamut allows. (Vivid blue may look purple,
+# [a known defect of Lab](https://bottosson.github.io/posts/oklab/).) `out_of_gamut(L, ab)` gives a mask
+# (N, 1, H, W) of the colours that do not fit; `lab_to_rgb(lab)` converts, and clips what is still outside.
+#
+# For colours that do not fit, find the factor by **bisection**: keep one that fits, at first 0, and one
+# that does not, at first 1. Try the middle and let it replace one of them, twelve times. If 0.5 fits, try
+# 0.75; if that does not fit, try 0.625. Every pixel has its own two bounds. Colours that fit keep
+# the factor 1.
 
 
 # %%
@@ -426,12 +472,11 @@ show(
 # %% [markdown]
 # Compare the second column with the third. A fifth of the astronaut's pixels outside the gamut, mostly on
 # the suit, end at one pure red, so folds vanish. The coffee becomes lighter in nearly nine of ten such
-# pixels, because negative green and blue were raised to 0. The last column shows where L moved.
+# pixels, as negative green and blue were raised to 0. The last column shows where L moved.
 #
 # ## The eye resolves colour coarsely
 #
-# How precisely must colour be located? We average *ab* over blocks of pixels, then enlarge it smoothly.
-# As a control, we do the same to L.
+# We average *ab* over blocks of pixels, then enlarge it smoothly; as a control, we do the same to L.
 
 # %%
 predict(
@@ -440,89 +485,79 @@ predict(
     ["ab made coarse", "both about the same", "L made coarse"],
 )
 
-
 # %%
+import pandas as pd
+
+
 def coarse(x, factor):
     """Average (N, C, H, W) over factor x factor blocks, then enlarge it to its size again."""
     return F.interpolate(F.avg_pool2d(x, factor), x.shape[-2:], mode="bilinear")
 
 
-# %%
-import pandas as pd
-
 factors = (2, 4, 8, 16)
 coarse_ab = {k: join_lab(L, coarse(ab, k)) for k in factors}
 coarse_L = {k: join_lab(coarse(L, k), ab) for k in factors}
-seen_error = pd.DataFrame(
-    {
-        "ab made coarse": {k: ciede2000(lab, x).mean().item() for k, x in coarse_ab.items()},
-        "L made coarse": {k: ciede2000(lab, x).mean().item() for k, x in coarse_L.items()},
-    }
-)
-worse, above = seen_error.loc[4].idxmax(), (ciede2000(lab, coarse_ab[4]) > 1).float().mean()
+both = {"ab made coarse": coarse_ab, "L made coarse": coarse_L}
+columns = {(n, k): ciede2000(lab, x[k]).mean(dim=(1, 2, 3)) for n, x in both.items() for k in x}
+seen_error = pd.DataFrame(columns, index=names, dtype=float)
+seen_error.loc["mean"] = seen_error.mean()
+seen_error.columns.names = ["CIEDE2000", "blocks of"]
+of_ab, of_L = seen_error.loc["mean", (slice(None), 4)]
+above = (ciede2000(lab, coarse_ab[4]) > 1).float().mean()
+worse = "ab made coarse" if of_ab > of_L else "L made coarse"
 reveal("lab.coarse", worse, f"With coarse ab, {100 * above:.0f}% of the pixels are above 1.")
-seen_error.rename_axis(f"mean CIEDE2000 at {cfg.size} pixels, blocks of").round(2)
+half = rgb_to_lab(torch.cat([photograph(name, cfg.size // 2) for name in names]))
+blurred = join_lab(half[:, :1], coarse(half[:, 1:], 4))
+print(
+    f"ab in blocks of 4 at {cfg.size // 2} pixels: {ciede2000(half, blurred).mean():.2f} on average"
+)
+seen_error.round(2)
 
 # %%
-rows = {"ab": coarse_ab, "L": coarse_L}.items()
+titles = {
+    f"{n[:2].strip()} in blocks of {k}": lab_to_rgb(x[k]) for n, x in both.items() for k in (4, 16)
+}
+columns = {"original": rgb} | titles
 show(
-    picture_grid([{f"{n} in blocks of {k}": lab_to_rgb(x[k][1:2]) for k in x} for n, x in rows]),
-    alt="Above, the cat with coarser and coarser ab: all four look sharp, but at 16 nose and eyes "
-    "are grayer. Below, with coarser and coarser L: softer at 4, a blur at 8.",
+    picture_grid([{title: x[i] for title, x in columns.items()} for i in (1, 3)], height=2.1),
+    alt="A cat and a rocket. With coarse ab both look sharp, but at 16 nose, eyes and lamps are "
+    "grayer. With coarse L both are softer at 4 and a blur at 16.",
 )
-of_ab, of_L = seen_error.loc[4]
+large = rgb_to_lab(F.interpolate(patches, scale_factor=8))
+pairs = {"ab": join_lab(large[:, :1], coarse(large[:, 1:], 4))}
+pairs["L"] = join_lab(coarse(large[:, :1], 4), large[:, 1:])
+titles = {f"{n} in blocks of 4": lab_to_rgb(x) for n, x in pairs.items()}
+show(
+    picture_grid([{"64 colours": patches} | titles], height=0.9),
+    alt="The 64 patches: with coarse ab they run into each other, with coarse L nothing changes.",
+)
 record("ciede_ab_coarse_4", of_ab, unit="CIEDE2000")
 record("ciede_L_over_ab", of_L / of_ab, unit="blocks of 4")
 record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 
 # %% [markdown]
-# Go along each row to the right. Above, the cat stays sharp, but at 16 the red of its nose and the green
-# of its eyes have faded, as small coloured areas do. Below, it is softer at 4 and a blur at 8, more than the table
-# tells, because CIEDE2000 compares pixel by pixel and knows nothing of edges. The eye resolves colour
-# more coarsely than lightness ([Mullen 1985](https://doi.org/10.1113/jphysiol.1985.sp015591)), and
-# television and JPEG make use of it.
+# Go along the rows of photographs. With coarse *ab* they stay sharp, but at 16 the cat's nose and eyes and
+# the rocket's lamps have faded, as small coloured areas do. With coarse L they are softer at 4 and a blur at
+# 16. On average blocks of 4 cost over 1.5 times as much in L. For the rocket, smooth sky with small coloured
+# lamps, they cost less, although you see the blur: CIEDE2000 compares pixel by pixel and knows
+# nothing of edges. The patches, all of one L, are the extreme: coarse *ab* mixes them, coarse L changes
+# nothing. Television and JPEG rely on the eye's coarser resolution of colour
+# ([Mullen 1985](https://doi.org/10.1113/jphysiol.1985.sp015591)).
 #
-# Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers,
-# to train much faster. By the ruler the change is just visible: 1.3 on average, and more than a third of
-# the pixels above 1. We accept it: edges stay sharp, the same blocks cost over 1.5 times as much in L, and
-# a network's own errors in *ab* will be far larger. Four is a compromise, not a constant of vision: a
-# block covers more of a smaller picture, and at 128 pixels instead of 256 it costs 1.75.
-#
-# ## The byte of a gray photograph is not its L
-#
-# It is tempting to take 100 · byte / 255 for the L of a gray photograph. But it is sRGB too, and
-# needs the same conversion. How large is the error?
-
-# %%
-exact = rgb_to_lab(ramp)
-naive = torch.cat([100 * ramp[:, :1], 0 * ramp[:, :2]], dim=1)
-visible = ciede2000(exact, naive).flatten()
-fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
-ax.plot((naive - exact)[0, 0, 0], label="error in L")
-ax.plot(visible, "--", label="CIEDE2000")
-ax.axhline(0, color="gray", lw=0.6)
-ax.set(xlabel="gray byte", ylabel="error", title="Taking 100 · byte / 255 for L")
-ax.legend()
-show(
-    fig,
-    alt="The error in L rises to 1.6 at byte 17, passes 0 at 35 and falls to -3.4 at 128; CIEDE2000 "
-    "is about 1 at byte 17 and 3.4 at 128.",
-)
-record("byte_as_L", visible.mean(), unit="CIEDE2000, mean over all bytes")
-
-# %% [markdown]
-# The darkest tones become too light and all others too dark, by up to 3.4 units of L in middle gray. The
-# mean difference over all bytes is clearly above 1, so it is visible.
+# Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
+# laptop the change is just visible: 1.3 on average, and more than a third of the pixels above 1. We
+# accept it, for a network's own errors will be far larger. Four is a compromise: at half the side length a
+# block covers more of the picture and costs more, as printed.
 #
 # ### Exercise 5. Finish a photograph (12 minutes)
 #
-# Put the pieces together: convert gray sRGB to L, enlarge *ab* bilinearly with `F.interpolate` to the size
-# of the photograph (it may be coarser by any factor), and decode. Use your `srgb_to_lab` and `decode`;
-# `gray.expand(-1, 3, -1, -1)` has three equal channels.
+# Put the pieces together: make an RGB picture from a gray photograph and an *ab* that is coarser by any
+# factor. Its L is that of the gray photograph, *ab* is enlarged bilinearly, and where a colour does not
+# fit, only chroma gives way.
 #
-# The cell after the check uses the photographs' true *ab* in place of a network's, and makes gray from
-# their L. A real gray photograph was made by another rule, so its L differs from the scene's by a few
-# units; whatever it is, we keep it.
+# We then try it with the photographs' true *ab* in place of a network's, and gray made from L. A common
+# rule for gray, 0.299 R + 0.587 G + 0.114 B, changes L by about one unit on average here, and by over 20 for
+# pure red, green or blue. Whatever L is, we keep it.
 
 
 # %%
@@ -539,24 +574,53 @@ def recolour(gray, ab):
 check("lab.recolour")
 
 # %%
+predict(
+    "lab.worst",
+    "Where will finished photographs differ most from the originals?",
+    ["in dark areas", "in light areas", "where colour changes"],
+)
+
+# %%
 gray = lab_to_rgb(join_lab(L, 0 * ab))[:, :1]
 finished = recolour(gray, F.avg_pool2d(ab, 4))
-print(f"mean CIEDE2000 to the photographs: {ciede2000(lab, rgb_to_lab(finished)).mean():.2f}")
+error = ciede2000(lab, rgb_to_lab(finished))
+print(f"mean CIEDE2000 to the photographs: {error.mean():.2f}")
+range_of_ab = F.max_pool2d(ab, 5, 1, padding=2) + F.max_pool2d(-ab, 5, 1, padding=2)
+areas = {"in dark areas": L < 30, "in light areas": L > 70}
+areas["where colour changes"] = range_of_ab.norm(dim=1, keepdim=True) > 20  # within 5 x 5 pixels
+means = {name: error[area].mean().item() for name, area in areas.items()}
+why = ", ".join(f"{x:.1f} {name}" for name, x in means.items())
+reveal("lab.worst", max(means, key=means.get), f"Mean CIEDE2000: {why}.")
 columns = {"gray": gray.expand(-1, 3, -1, -1), "gray and coarse ab": finished, "original": rgb}
+columns["CIEDE2000 (white: 10)"] = 10 * error
 show(
-    picture_grid([{title: x[i] for title, x in columns.items()} for i in (1, 3)], height=2.8),
-    alt="A cat and a rocket at dusk: gray, finished from gray and coarse ab, and the original. The "
-    "last two look alike.",
+    picture_grid([{title: x[i] for title, x in columns.items()} for i in (1, 3)], height=2.4),
+    alt="A cat and a rocket at dusk: gray, finished, and the original, which look alike; the "
+    "difference is largest at the cat's nose and eyes and at the rocket and its lamps.",
 )
+luma = torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), rgb / 255)[:, None]
+by = (rgb_to_lab(luma.clamp(0, 1).expand(-1, 3, -1, -1))[:, :1] - L).abs().mean()
+print(f"L of 0.299 R + 0.587 G + 0.114 B differs by {by:.1f} on average")
 
 # %% [markdown]
 # The second and the third column look alike, although the colours of the second are made of a sixteenth
-# of the numbers. In the next lessons only the source of *ab* changes.
+# of the numbers. They differ most where colour changes within a few pixels, since a block mixes both sides.
+# In the next lessons only the source of *ab* changes.
+
+# %% [markdown] tags=["extra"]
+# ## Extra: how wrong may colours be?
+#
+# Scale *a* and *b*, turn the hue, or take the colours of another photograph. L never changes. The hue
+# starts turned by 40°. Find the smallest turn in each direction at which the skin looks wrong to you, and
+# compare it with what your neighbours found.
+
+# %%
+figures.channel_mixer(rgb[:1], rgb[2:3])
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the way back (12 minutes)
 #
-# So far `lab_to_rgb` came from colorkit. Write it yourself, from Lab to sRGB: every step of exercise 3
+# So far `lab_to_rgb` came from colorkit. Write it yourself, from Lab to sRGB: every step of exercise 2
 # undone, in the opposite order. `delinearize` undoes your `linearize`, and `torch.linalg.inv` inverts a
 # matrix. Do not clip: to find out whether a colour fits, one has to see by how much RGB leaves [0, 1].
 
@@ -583,12 +647,12 @@ check("lab.inverse")
 # %% [markdown]
 # ## Recap
 #
-# - A file holds bytes, a screen sends out **linear light**, and Lab is close to what an eye sees.
-# - L comes with the gray photograph and is kept. *ab* is the colour, and it may be rather coarse.
+# - Files hold bytes, screens send out **linear light**, and Lab is close to what an eye sees.
+# - L comes with the gray photograph and is kept. *ab* may be rather coarse.
 # - Lab is more uniform than sRGB but not uniform. We judge by **CIEDE2000**.
 # - Outside the **gamut** only the **chroma** may give way, never L.
 #
-# What this notebook measured, beside the ranges in which it is expected:
+# What this notebook measured, and the expected ranges:
 
 # %%
 show_records("01_lab", cfg.profile)
@@ -596,16 +660,14 @@ show_records("01_lab", cfg.profile)
 # %% [markdown]
 # ## Open questions
 #
-# - A photographer wants a red rose to be *darker* than its L. What would change in this course if L were
-#   replaced by a rendering of your choice?
-# - CIEDE2000 was fitted to uniform patches, seen side by side. What does it miss in a photograph?
+# - A photographer wants a red rose *darker* than its L. What changes if another rendering replaces L?
+# - CIEDE2000 was fitted to uniform patches. What does it miss in a photograph?
 #
 # ## Further reading
 #
 # - C. Poynton, [Gamma FAQ](https://poynton.ca/GammaFAQ.html): why files do not store light.
-# - B. Ottosson, [A perceptual color space for image processing](https://bottosson.github.io/posts/oklab/),
-#   2020: Oklab, a newer space.
+# - B. Ottosson, [A perceptual color space](https://bottosson.github.io/posts/oklab/), 2020: Oklab.
 # - R. Zhang, P. Isola and A. Efros, [Colorful image colorization](https://arxiv.org/abs/1603.08511), 2016:
-#   predicts *ab* from L at a quarter of the side length, as lesson 4 does.
+#   *ab* from L, as in lesson 4.
 #
 # **Next:** a network learns a single photograph by heart.

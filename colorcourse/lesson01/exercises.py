@@ -82,54 +82,18 @@ def _rounded_f(t):
     return torch.where(t > 0.008856, t.clamp(min=1e-6) ** (1 / 3), 7.787 * t + 16 / 116)
 
 
-register(Exercise(
-    name="lab.f", lesson=LESSON, minutes=6,
-    reference=lab_f,
-    cases=(
-        Case("near black", lambda: (torch.linspace(0, 0.02, 21),)),
-        Case("a ramp from 0 to 1", lambda: (torch.linspace(0, 1, 30),)),
-        Case("a picture", lambda: (_picture(2),)),
-    ),
-    atol=2e-5, rtol=1e-4,
-    wrong=(
-        Answer("cube root everywhere", lambda t: t ** (1 / 3),
-               "Right for bright values. Near black, below (6/29)³, f is a straight line, because the cube root is infinitely steep at 0."),
-        Answer("cut at 6/29",
-               lambda t: torch.where(t > 6 / 29, t ** (1 / 3), t / (3 * (6 / 29) ** 2) + 4 / 29),
-               "The cut is in the wrong place. f(t) is 6/29 there, so t itself is 6/29 cubed."),
-        Answer("4/29 left out",
-               lambda t: torch.where(t > CUT, t ** (1 / 3), t / (3 * (6 / 29) ** 2)),
-               "There is a jump at the cut. The straight line has a constant term too."),
-        Answer("square root",
-               lambda t: torch.where(t > CUT, t**0.5, t / (3 * (6 / 29) ** 2) + 4 / 29),
-               "The straight line is right. Above the cut it is the cube root, not the square root."),
-        Answer("branches swapped",
-               lambda t: torch.where(t > CUT, t / (3 * (6 / 29) ** 2) + 4 / 29, t ** (1 / 3)),
-               "The two branches have changed places: the cube root holds above the cut. torch.where takes the value for True first."),
-        Answer("t ** 1 / 3",
-               lambda t: torch.where(t > CUT, t / 3, t / (3 * (6 / 29) ** 2) + 4 / 29),
-               "Above the cut this is t / 3: Python takes the power before the division. Write t ** (1 / 3)."),
-        Answer("cubed", lambda t: torch.where(t > CUT, t**3, t / (3 * (6 / 29) ** 2) + 4 / 29),
-               "Above the cut this is the cube, t³. f needs the cube root, t to the power 1/3."),
-        Answer("t ** (1 // 3)",
-               lambda t: torch.where(t > CUT, t ** (1 // 3), t / (3 * (6 / 29) ** 2) + 4 / 29),
-               "Above the cut this is 1 everywhere: 1 // 3 divides without remainder and gives 0. Write 1 / 3."),
-        Answer("6/29 not squared",
-               lambda t: torch.where(t > CUT, t ** (1 / 3), t / (3 * 6 / 29) + 4 / 29),
-               "The straight line has the wrong slope: 6/29 is squared in its denominator."),
-        Answer("t / 3 * (6 / 29) ** 2",
-               lambda t: torch.where(t > CUT, t ** (1 / 3), t / 3 * (6 / 29) ** 2 + 4 / 29),
-               "The straight line is too flat: t is divided by all of 3 (6/29)². Put that product in brackets."),
-    ),
-    right=(Answer("7.787 t + 16/116", _rounded_f),),
-))  # fmt: skip
-
-
 def srgb_to_lab(
     x, linearize=color.linearize, matrix=RGB_TO_XYZ, white=WHITE, f=lab_f, c=(16, 500, 200)
 ):
     fx, fy, fz = f(torch.einsum("ij,njhw->nihw", matrix, linearize(x)) / white).split(1, dim=1)
     return torch.cat([116 * fy - c[0], c[1] * (fx - fy), c[2] * (fy - fz)], dim=1)
+
+
+def _joined(x, join, L=lambda fx, fy: 116 * fy - 16, split=True):
+    """Lab of sRGB by another way to put the channels together, or with another L."""
+    xyz = torch.einsum("ij,njhw->nihw", RGB_TO_XYZ, color.linearize(x)) / WHITE
+    fx, fy, fz = lab_f(xyz).split(1, dim=1) if split else lab_f(xyz).unbind(dim=1)
+    return join([L(fx, fy), 500 * (fx - fy), 200 * (fy - fz)])
 
 
 register(Exercise(
@@ -172,6 +136,19 @@ register(Exercise(
                "L, a and b are along the last axis. Channels are the axis 1 of (N, 3, H, W): use dim=1."),
         Answer("bytes", lambda x: srgb_to_lab(255 * x),
                "The values are far too large. The argument is in [0, 1] already: do not multiply by 255."),
+        Answer("divided by 255", lambda x: srgb_to_lab(x / 255),
+               "Everything is nearly black. The argument is in [0, 1] already: do not divide by 255."),
+        Answer("L of X", lambda x: _joined(x, lambda c: torch.cat(c, 1), L=lambda fx, fy: 116 * fx - 16),
+               "a and b are right, but L was made of f(X). Lightness comes from Y."),
+        Answer("f before the matrix",
+               lambda x: srgb_to_lab(x, linearize=lambda v: lab_f(color.linearize(v)), f=lambda t: t),
+               "f comes too early: first the matrix, then the division by the white point, then f."),
+        Answer("@ on pictures", lambda x: RGB_TO_XYZ @ color.linearize(x),
+               "@ multiplies rows and columns of the picture. The matrix belongs to the channels: use einsum as shown."),
+        Answer("stacked along axis 0", lambda x: _joined(x, torch.stack, split=False),
+               "L, a and b are along the first axis. Channels are the axis 1 of (N, 3, H, W): torch.stack needs dim=1."),
+        Answer("joined along axis 0", lambda x: _joined(x, torch.cat),
+               "L, a and b follow each other as pictures of one batch. Channels are the axis 1: torch.cat needs dim=1."),
     ),
     right=(
         Answer("a 1 x 1 convolution", lambda x: srgb_to_lab(
@@ -180,7 +157,55 @@ register(Exercise(
         Answer("matmul", lambda x: srgb_to_lab(
             (RGB_TO_XYZ @ color.linearize(x).flatten(2)).view_as(x),
             linearize=lambda v: v, matrix=torch.eye(3))),
+        Answer("unbind and stack", lambda x: _joined(x, lambda c: torch.stack(c, 1), split=False)),
     ),
+))  # fmt: skip
+
+
+def byte_as_L(gray, L=lambda x: 100 * x, best=torch.argmax, measure=color.ciede2000):
+    """How different gray sRGB (N, 1, H, W) looks with 100 gray for L, and the worst gray value."""
+    right = color.rgb_to_lab(gray.expand(-1, 3, -1, -1))
+    difference = measure(right, torch.cat([L(gray), 0 * right[:, 1:]], dim=1))
+    return difference, gray.flatten()[best(difference)]
+
+
+register(Exercise(
+    name="lab.byte", lesson=LESSON, minutes=8,
+    reference=byte_as_L, atol=0.01,
+    cases=(
+        Case("a gray ramp", lambda: (_gray_ramp()[:, :1],)),
+        Case("random grays", lambda: (_picture(8)[:, :1],)),
+    ),
+    wrong=(
+        Answer("the position", lambda gray: (byte_as_L(gray)[0], byte_as_L(gray)[0].argmax()),
+               "argmax gives the position of the largest difference. Take the gray value at that position."),
+        Answer("the largest difference", lambda gray: (byte_as_L(gray)[0], byte_as_L(gray)[0].max()),
+               "The second value is the largest difference. Give the gray value at which it is found."),
+        Answer("as a byte", lambda gray: (byte_as_L(gray)[0], 255 * byte_as_L(gray)[1]),
+               "The second value was multiplied by 255. Give the gray value in [0, 1]."),
+        Answer("only the differences", lambda gray: byte_as_L(gray)[0],
+               "Return two values: the differences, and the gray value at which they are largest."),
+        Answer("the smallest", lambda gray: byte_as_L(gray, best=torch.argmin),
+               "This is the gray with the smallest difference. Look for the largest."),
+        Answer("distance in Lab", lambda gray: byte_as_L(gray, measure=lambda x, y: (x - y)[:, :1].abs()),
+               "This is the distance in Lab. ciede2000 measures how large the difference looks."),
+        Answer("gray as L", lambda gray: byte_as_L(gray, L=lambda x: x),
+               "The differences are far too large: L goes from 0 to 100, and gray from 0 to 1."),
+        Answer("255 gray as L", lambda gray: color.join_lab(255 * gray, 0 * gray.expand(-1, 2, -1, -1)),
+               "gray is in [0, 1] and L goes from 0 to 100: multiply by 100, not by 255."),
+        Answer("gray / 255", lambda gray: byte_as_L(gray, L=lambda x: 100 * x / 255),
+               "The shortcut is too dark by far. gray is in [0, 1] already: its L is 100 * gray."),
+        Answer("not expanded", lambda gray: color.rgb_to_lab(gray),
+               "Gray has one channel: gray.expand(-1, 3, -1, -1) makes three equal ones."),
+        Answer("one zero", lambda gray: color.join_lab(100 * gray, 0 * gray),
+               "ab has two channels. torch.zeros_like of the right ab makes zeros of its shape."),
+        Answer("L alone", lambda gray: color.ciede2000(gray, gray),
+               "ciede2000 compares Lab with Lab: join L with an ab of 0 first."),
+        Answer("three times L", lambda gray: byte_as_L(
+            gray, measure=lambda x, y: color.ciede2000(x, 100 * gray.expand(-1, 3, -1, -1))),
+               "a and b of the shortcut are 0, not 100 * gray."),
+    ),
+    right=(Answer("divided differently", lambda gray: byte_as_L(gray, L=lambda x: x / 0.01)),),
 ))  # fmt: skip
 
 
@@ -225,7 +250,8 @@ def _rescale_rgb(L, ab):
 def judge_decode(answer) -> str | None:
     """Measure a decoder: range, L, colours that need no change, hue, and chroma given away."""
     L, ab = _vivid(6)
-    rgb = answer(L.clone(), ab.clone())
+    args = L.clone(), ab.clone()
+    rgb = answer(*args)
     if not isinstance(rgb, torch.Tensor) or rgb.shape != (1, 3, 16, 16):
         got = tuple(rgb.shape) if isinstance(rgb, torch.Tensor) else type(rgb).__name__
         return f"An RGB tensor of shape (1, 3, 16, 16) was asked for; yours gave {got}."
@@ -241,8 +267,12 @@ def judge_decode(answer) -> str | None:
         if (outside * (rgb - mistake.answer(L, ab))).abs().max() < 2e-3:
             return mistake.hint
     got_L, got_ab = color.split_lab(color.rgb_to_lab(rgb.float().clamp(0, 1)))
-    if (moved := (got_L - L).abs().max().item()) > 0.25:
-        return f"L moved, by up to {moved:.1f}. Only the chroma may give way."
+    moved = (got_L - L).abs()
+    if (most := moved.max().item()) > 0.25:
+        clipped = (rgb.amin(1, True) <= 0) | (rgb.amax(1, True) >= 1)
+        if clipped[moved > 0.25].all():
+            return f"Some colours still do not fit, so lab_to_rgb clipped them and L moved, by up to {most:.1f}. The factor depends on the pixel: find it by bisection."
+        return f"L moved, by up to {most:.1f}. Only the chroma may give way."
     by = (~outside * (rgb - color.lab_to_rgb(color.join_lab(L, ab)))).abs().max()
     if by > 1e-5:
         much = "" if by > 2e-3 else " a little"
@@ -255,6 +285,10 @@ def judge_decode(answer) -> str | None:
     short = (best - got_ab.norm(dim=1, keepdim=True)).max().item()
     if short > 0.6:  # half a unit, and a tenth for the way through RGB and back
         return f"Safe, but up to {short:.1f} units of chroma are given away. Go closer to the edge."
+    if not (torch.equal(args[0], L) and torch.equal(args[1], ab)):
+        return (
+            "The result is right, but L or ab was changed in place: write ab = factor * ab instead."
+        )
     return None
 
 
@@ -262,7 +296,7 @@ WRONG_DECODERS = (
     Answer("clip RGB", lambda L, ab: color.lab_to_rgb(color.join_lab(L, ab)),
            "This clips RGB: L moved with it. The photograph's own brightness is lost where the colour is vivid."),
     Answer("rescale RGB", _rescale_rgb,
-           "RGB is squeezed into [0, 1]: L moved, because white and black changed places in the scale. Shrink a and b instead."),
+           "RGB was squeezed into [0, 1], and with the whole colour its lightness: L moved. Shrink a and b instead."),
     Answer("a and b apart", _clamp_a_and_b,
            "a and b shrink by different factors, so the hue turned. One factor for both keeps it."),
     Answer("one factor for the picture",
@@ -283,6 +317,11 @@ register(Exercise(
     reference=decode, own=(color.fit_gamut, color.max_chroma), judge=judge_decode,
     wrong=(
         *WRONG_DECODERS,
+        Answer("half the chroma", lambda L, ab: color.lab_to_rgb(color.join_lab(L, 0.5 * ab)),
+               "Some colours still do not fit, so lab_to_rgb clipped them and L moved, by up to"),
+        Answer("L shrinks too", lambda L, ab: decode(0.9 * L, ab), "Only the chroma may give way."),
+        Answer("in place", lambda L, ab: decode(L, ab.copy_(color.fit_gamut(L, ab))),
+               "The result is right, but L or ab was changed in place"),
         Answer("all by bisection", lambda L, ab: _scaled_to_gamut(L, ab, inside=4095 / 4096),
                "Colours that fit have changed a little. Give them the factor 1."),
         Answer("colours that fit become gray", lambda L, ab: _scaled_to_gamut(L, ab, inside=0.0),
@@ -345,6 +384,11 @@ register(Exercise(
                "Colours outside the gamut were clipped, so L has moved. Make the RGB picture with decode, once exercise 4 is right."),
         Answer("still gray", lambda gray, ab: recolour(gray, 0 * ab),
                "The picture is still gray: ab was left out."),
+        Answer("all of Lab as L",
+               lambda gray, ab: decode(color.rgb_to_lab(gray.expand(-1, 3, -1, -1)), ab),
+               "srgb_to_lab returns L, a and b. Keep the first channel: [:, :1]."),
+        Answer("not enlarged", lambda gray, ab: decode(_gray_to_L(gray), ab),
+               "ab is still coarse. Enlarge it to gray.shape[-2:] first."),
         Answer("Lab returned",
                lambda gray, ab: recolour(gray, ab, finish=lambda L, ab: torch.cat([L, ab], 1)),
                "This is Lab. Let decode, from exercise 4, turn L and ab into an RGB picture."),

@@ -8,9 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional as F
 
-from colorcourse.recording import record
 from colorkit import color
 from colorkit.plots import draw_picture, fitted_rgb, picture_grid
 from colorkit.widgets import Drawing, explore
@@ -45,24 +43,8 @@ def side_by_side(pictures: dict[str, Tensor]) -> Figure:
     return fig
 
 
-def seen_steps(count: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """How long steps of one length look (CIEDE2000), in sRGB (0.02) and in Lab (2): (count,) each.
-
-    They start at random colours, whose chroma comes first, and go in random directions. Records how
-    much the seen lengths vary in each space.
-    """
-    start = 0.1 + 0.8 * torch.rand(1, 3, 1, count)
-    way = F.normalize(torch.randn(1, 3, 1, count), dim=1)
-    lab = color.rgb_to_lab(start)
-    ends = {"sRGB": color.rgb_to_lab((start + 0.02 * way).clamp(0, 1)), "Lab": lab + 2 * way}
-    seen = {space: color.ciede2000(lab, end).flatten() for space, end in ends.items()}
-    for space, lengths in seen.items():
-        record(f"variation_{space.lower()}", lengths.std() / lengths.mean(), unit="std / mean")
-    return lab[:, 1:].norm(dim=1).flatten(), seen
-
-
 def step_histogram(seen: dict[str, Tensor]) -> Figure:
-    """The lengths that `seen_steps` found, relative to the mean of their space."""
+    """How long steps look in each space, relative to the mean there."""
     fig, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
     for (space, steps), dash in zip(seen.items(), ("--", "-"), strict=True):
         relative, style = (
@@ -108,7 +90,11 @@ def draw_gamut(L: float, a: float, b: float) -> Drawing:
     if not fits:
         left.plot(*fitted[0, 1:, 0, 0].tolist(), "x", color="black", ms=9, mew=2)
     code = "#" + "".join(f"{round(255 * value):02x}" for value in rgb.flatten().tolist())
-    fit = "inside sRGB" if fits else "outside sRGB: the patch is the nearest chroma that fits (×)"
+    fit = (
+        "inside the gamut"
+        if fits
+        else "outside the gamut: the patch is the nearest chroma that fits (×)"
+    )
     draw_picture(right, rgb, f"L {L:.0f}, a {a:.0f}, b {b:.0f}\nRGB {code}\n{fit}")
     alt = (
         f"The ab plane at L = {L:.0f}: sRGB covers {share:.0%} of the square from -128 to 128. "
