@@ -25,7 +25,7 @@ from colorkit.data.verdicts import NEAR_GRAY, OK, THUMB, judge
 from colorkit.files import write_whole
 from colorkit.models import Colorizer, load_colorizer
 
-SIDE = 256  # pixels of the longer side, at which colours are predicted
+SIDE = 224  # pixels of the longer side for the model, the size at which most encoders were trained
 FORMATS = {  # what a result may be stored in, and how
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
@@ -103,7 +103,7 @@ def as_image(rgb: Tensor, alpha: Tensor | None) -> Image.Image:
 
 
 def small_view(rgb: Tensor, alpha: Tensor | None = None) -> Tensor:
-    """What the model sees: Lab (N, 3, h, w) of at most 256 pixels a side, alpha laid on white."""
+    """What the model sees: Lab (N, 3, h, w) of at most 224 pixels a side, alpha laid on white."""
     scale = min(1, SIDE / max(rgb.shape[2:]))
     size = [max(1, round(side * scale)) for side in rgb.shape[2:]]
     planes = [resize(x, size, antialias=True) for x in (rgb, alpha) if x is not None]
