@@ -249,7 +249,7 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 #   brings each channel of each picture to mean 0 and unit variance, so that the values of every layer
 #   have a similar scale, and then applies a learned scale and shift ([Ulyanov et al.
 #   2016](https://arxiv.org/abs/1607.08022)); the plan did not count these 10 × `channels` numbers.
-# - An `nn.Conv2d` of 1 × 1 to two channels. Should an activation follow? You decide.
+# - An `nn.Conv2d` of 1 × 1 to two channels. Should an activation follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
 
@@ -662,8 +662,7 @@ reveal("overfit.untrained", "network 2", "Random kernels show edges in the first
 # %% [markdown]
 # ## Your numbers
 #
-# *Expected* is where other seeds and machines put each number. If one of yours is *missed*, look at
-# the exercise before it.
+# *Expected* is where other seeds and machines put each number.
 
 # %%
 show_records("02_overfit", cfg.profile)

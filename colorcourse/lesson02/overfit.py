@@ -22,6 +22,7 @@ from colorkit.plots import colour_alone, loss_curves, picture_grid
 from colorkit.widgets import Drawing, explore
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "crops.csv"
+TINTS = ("black", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00")
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d}
 NORMS["instance"] = partial(nn.InstanceNorm2d, affine=True)
 
@@ -190,7 +191,7 @@ def rates_figure(curves: Mapping[str, Sequence[float]], ab: Tensor) -> Figure:
     """Loss curves on one ab (1, 2, H, W), with the errors of gray and of the mean colour."""
     flat = ab.var((2, 3), correction=0).mean().item()
     fig = loss_curves(curves, {"gray\n": ab.square().mean().item(), "\nmean colour": flat})
-    return tinted(fig, plt.get_cmap("plasma").resampled(8).colors[: len(curves)], ["dimgray"] * 2)
+    return tinted(fig, TINTS[: len(curves)], ["dimgray"] * 2)
 
 
 def rates_table(curves: Mapping[str, Sequence[float]], ab: Tensor) -> pd.DataFrame:
