@@ -605,8 +605,8 @@ overfit.recorded_batches()
 # %% [markdown] tags=["extra"]
 # With these settings, one mean colour scores 309. In the last row, with instance normalisation, no
 # size is better than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to
-# mean 0 and unit variance, so a dark crop and a bright one look alike, probably to the network's
-# loss, because brightness tells the suit from the helmet. On the whole photograph this does no harm.
+# mean 0 and unit variance, so that a dark crop and a bright one look alike. That probably hurts
+# because brightness tells the suit from the helmet. On the whole photograph this does no harm.
 # With batch normalisation a single crop has the same problem, and another: it is judged with averages
 # from the whole training (lesson 3). At equal crops, 4 crops are best with it on average, and 1 crop
 # without any, but the ranges of the two best sizes overlap.
@@ -665,4 +665,5 @@ reveal("overfit.untrained", "network 2", "Random kernels show edges in the first
 # *Expected* is where other seeds and machines put each number.
 
 # %%
+overfit.record_all()
 show_records("02_overfit", cfg.profile)

@@ -117,16 +117,14 @@ arithmetic = _arithmetic()
 
 STACKS = (
     (32, (Conv(1, 16, 3, padding=0),)), (32, (Conv(1, 16, 3),)), (40, (Conv(3, 8, 5, 1, 4, 3),)),
-    (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3))),
-    (9, (Conv(1, 2, 3, 2, 0),)), (32, (Conv(1, 4, 3, 2), Conv(4, 4, 3, 2), Conv(4, 2, 3))),
-    (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
+    (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3))), (9, (Conv(1, 2, 3, 2, 0),)),
+    (32, (Conv(1, 4, 3, 2), Conv(4, 4, 3, 2), Conv(4, 2, 3))), (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
 )  # fmt: skip
 ARITHMETIC_MISTAKES = (
     Answer("padding once", _arithmetic(sides=1), "Padding is added on both sides: it counts twice."),
     Answer("plus one forgotten", _arithmetic(one=0), "Count the positions of the kernel, not the steps between them: one more."),
-    Answer("the one left out of both", lambda n, layers: (
-        reduce(lambda n, c: (n + 2 * c.padding - c.dilation * (c.kernel - 1)) // c.stride, layers, n),
-        *_arithmetic()(n, layers)[1:]), "The number of steps is rounded down, then one is added: (size + 2 p - span) // s + 1, where span = d (k - 1) + 1."),
+    Answer("the one left out of both", lambda n, layers: (reduce(lambda n, c: (n + 2 * c.padding - c.dilation * (c.kernel - 1)) // c.stride, layers, n), *_arithmetic()(n, layers)[1:]),
+           "The number of steps is rounded down, then one is added: (size + 2 p - span) // s + 1, where span = d (k - 1) + 1."),
     Answer("distance replaced", _arithmetic(product=False), "The new distance is the old one *times* the stride; you replaced it."),
     Answer("dilation ignored", _arithmetic(span=lambda c: c.kernel), "A dilated kernel spans d (k - 1) + 1 pixels."),
     Answer("span d k", _arithmetic(span=lambda c: c.dilation * c.kernel), "Between k weights there are k - 1 gaps, so a kernel spans d (k - 1) + 1 pixels, not d k."),
@@ -609,9 +607,7 @@ register(Exercise(
         Answer("other cures", lambda: diagnosis(A=("zero_grad not called", "gradient norm", 8, "net.zero_grad()"),
                    B=("target scaled, prediction not", "loss", 7, "loss = mse_loss(prediction / 110, ab / 110)"),
                    C=("optimizer of another model", "weights", 4, "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
-                   D=("a and b swapped", "batch", 2, "L, ab = lab.split([1, 2], dim=1)"),
-                   E=("learning rate too high", "Gradient norm", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
-                   F=("NHWC read as NCHW", "batch", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"),
-                   G=("relu on the output ", "prediction", 6, "    prediction = net(L) * 1.0"))),
+                   D=("a and b swapped", "batch", 2, "L, ab = lab.split([1, 2], dim=1)"), E=("learning rate too high", "Gradient norm", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
+                   F=("NHWC read as NCHW", "batch", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"), G=("relu on the output ", "prediction", 6, "    prediction = net(L) * 1.0"))),
     ),
 ))  # fmt: skip

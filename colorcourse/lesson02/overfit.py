@@ -27,6 +27,15 @@ NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d}
 NORMS["instance"] = partial(nn.InstanceNorm2d, affine=True)
 
 
+noted: dict[str, tuple[float, str]] = {}  # numbers by name, with their units, for `record_all`
+
+
+def record_all() -> None:
+    """Record what the lesson has measured: at its end, for a record shows as a line."""
+    for key, (value, unit) in noted.items():
+        record(key, value, unit)
+
+
 class Conv(NamedTuple):
     """One convolution: square kernels, the same numbers along both sides."""
 
@@ -116,8 +125,7 @@ def snapshot_scrubber(lab: Tensor, snapshots: Mapping[int, Tensor]) -> None:
 def error_table(guesses: Mapping[str, Tensor], ab: Tensor, **recorded: str) -> pd.DataFrame:
     """MSE of several ab; `recorded` maps the name of a number to the guess whose error it is."""
     errors = {name: F.mse_loss(guess, ab).item() for name, guess in guesses.items()}
-    for key, name in recorded.items():
-        record(key, errors[name], unit="ab²")
+    noted.update({key: (errors[name], "ab²") for key, name in recorded.items()})
     return pd.DataFrame({"MSE": errors}).round(1)
 
 
@@ -208,10 +216,10 @@ def rates_table(curves: Mapping[str, Sequence[float]], ab: Tensor) -> pd.DataFra
     table = pd.DataFrame.from_dict(rows, orient="index")
     steps, leaps = table["steps to beat gray"], table["highest / first"]
     if steps.notna().all():  # a short run at the smallest rate may never beat gray
-        record("steps_of_smallest_rate", steps.iloc[0] / steps.iloc[1], unit="times the next's")
-    record("best_rate", float(table["mean of last 20"].idxmin().removeprefix("lr ")))
-    record("leap_of_good_rates", leaps.iloc[:4].max(), unit="times the first loss")
-    record("leap_of_high_rates", leaps.iloc[4:].min(), unit="times the first loss")
+        noted["steps_of_smallest_rate"] = steps.iloc[0] / steps.iloc[1], "times the next's"
+    noted["best_rate"] = float(table["mean of last 20"].idxmin().removeprefix("lr ")), ""
+    noted["leap_of_good_rates"] = leaps.iloc[:4].max(), "times the first loss"
+    noted["leap_of_high_rates"] = leaps.iloc[4:].min(), "times the first loss"
     table.loc["one mean colour", "mean of last 20"] = ab.var((2, 3), correction=0).mean().item()
     return table.round(2)
 
@@ -261,10 +269,7 @@ def crops_run(
 def batch_runs(
     fit: Callable, make: Callable[[], nn.Module], lab: Tensor, size: int, steps: int, seed: int
 ) -> dict[int, list[float]]:
-    """`crops_run` of new networks for 1, 4 and 16 crops a batch.
-
-    That of 1 takes four times as many steps, to see as many crops as that of 4: it has 160 errors.
-    """
+    """`crops_run` of networks for 1, 4, 16 crops a batch: that of 1 takes four times the steps."""
     runs = {}
     for count, length in ((1, 4 * steps), (4, steps), (16, steps)):
         torch.manual_seed(seed)
@@ -289,7 +294,7 @@ def batch_answer(table: pd.DataFrame) -> str:
     """Which batch size is best at equal crops; how 16 crops compare with 1 is recorded."""
     for name, errors in table.iterrows():
         key = name.removeprefix("after ").replace(" ", "_")
-        record(f"batch_16_{key}", errors[16] / errors[1], unit="times the error of 1")
+        noted[f"batch_16_{key}"] = errors[16] / errors[1], "times the error of 1"
     return "1 crop" if (best := table.iloc[1].idxmin()) == 1 else f"{best} crops"
 
 
