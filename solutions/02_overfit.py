@@ -59,7 +59,7 @@ show(
 
 # %% [markdown]
 # This is the task: from the picture on the left, find the one in the middle, two numbers *a* and
-# *b* for each pixel. *L* is never changed, so only the colours of a result can be wrong.
+# *b* for each pixel. *L* is never changed.
 #
 # ## An error needs baselines
 #
@@ -246,9 +246,10 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 # - Five blocks in a Sequential called `self.groups`. Each block is itself a Sequential: an
 #   `nn.Conv2d` of 3 × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the
 #   size; then `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation**
-#   brings each channel of each picture to mean 0 and unit variance, so that the values of every layer
-#   have a similar scale, and then applies a learned scale and shift ([Ulyanov et al.
-#   2016](https://arxiv.org/abs/1607.08022)); the plan did not count these 10 × `channels` numbers.
+#   brings each channel of each picture to mean 0 and unit variance, by the same shift and scale at
+#   all pixels, so that the values of every layer have a similar scale. Then it applies a learned
+#   scale and shift ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)), which the plan did not
+#   count: 10 × `channels` numbers.
 # - An `nn.Conv2d` of 1 × 1 to two channels. Should an activation follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
@@ -468,13 +469,12 @@ table
 # compare the last two rates with the row of the mean colour, which knows nothing of *L*.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
-# "Still falling" does not separate good rates from
-# bad ones; it says that more steps would help.
+# "Still falling" does not separate good rates from bad ones; it says that more steps would help.
 #
 # ## The clinic
 #
-# These seven programs were all meant to be what you wrote today, in small,
-# on the astronaut at 32 × 32 pixels. In each, one line is broken, and none stops with an error.
+# These seven programs were all meant to be what you wrote today, in small, on the astronaut at
+# 32 × 32 pixels. In each, one line is broken, and none stops with an error.
 
 # %%
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
@@ -487,10 +487,11 @@ show(
 clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
-# Behind each run stand the healthy curves, in gray. The dotted line is the error of gray, measured
-# against the target that this program uses. Compare each run with the healthy one, in this order. Is the **batch** what you meant? Do the **weights** change?
-# Is the first **loss** sensible, and what does it do then? Does the **gradient norm** shrink as the
-# loss does? What range does the **prediction** have? The faults, in no order:
+# Behind the curves of each run, of 60 steps, stand the healthy ones. The dotted line is the error of
+# gray, measured against the target that this program uses. Compare each run with the healthy one, in this order.
+# Is the **batch** what you meant? Do the **weights** change? Is the first **loss** sensible, and
+# what does it do then? Does the **gradient norm** shrink as the loss does? What range does the
+# **prediction** have? The faults, in no order:
 #
 # - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`,
 #   `"zero_grad not called"`,
@@ -500,8 +501,8 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 #
 # **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides: `"batch"`,
 # `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`. Given the right name, the next cell prints
-# the program; write its broken line as it should be.
-# `DilatedCNN` is the network of exercise 3; `look(...)` writes the log and is never at fault.
+# the program; write its broken line as it should be. `DilatedCNN` is the network of
+# exercise 3; `look(...)` writes the log and is never at fault.
 
 # %%
 clinic.print_program("A", named="the fault that you see in its log")  # then "B", "C", ... "G"
@@ -535,10 +536,10 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # - A convolution slides one small set of weights over the picture; six integers fix its size,
 #   weights and receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
-# - Judge an error beside baselines and pictures.
+# - Judge an error beside baselines.
 # - Too high a learning rate makes the loss leap; too low a rate takes long.
 # - Overfit one picture first: **a network that cannot has a bug**. Then look at the batch, the
-#   weights, the loss, the gradient norm and the range of the predictions.
+#   weights, the loss, the gradient norm and the prediction.
 #
 # **Open questions**
 #
@@ -551,7 +552,7 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # arithmetic](https://arxiv.org/abs/1603.07285) (Dumoulin and Visin); [Deep image
 # prior](https://arxiv.org/abs/1711.10925) (Ulyanov et al.).
 #
-# In lesson 3 a network has to colour photographs that it has not seen.
+# Lesson 3 colours photographs that the network has not seen.
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch
 #
@@ -662,7 +663,8 @@ reveal("overfit.untrained", "network 2", "Random kernels show edges in the first
 # %% [markdown]
 # ## Your numbers
 #
-# *Expected* is where other seeds and machines put each number.
+# *Expected* is where other seeds and machines put each number. Where yours is *missed*, look at the
+# exercise before it.
 
 # %%
 overfit.record_all()

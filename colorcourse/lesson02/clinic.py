@@ -195,7 +195,7 @@ def draw(axes, log: Log) -> None:
     axes[1].semilogy(log.norms, color="tab:red")
     for ax in axes[:2]:
         ax.tick_params(labelsize=6)
-        ax.set_xticks([0, len(log.losses)], ["0", f"step {len(log.losses)}"])
+        ax.set_xticks([0, len(log.losses)])
     draw_picture(axes[2], log.batch)
     draw_picture(axes[3], log.result)
 
@@ -214,10 +214,10 @@ def figure(logs: Mapping[str, Log]) -> Figure:
     """The clinic's figure: gray, the first log's curves; an arrow where a curve leaves the axes."""
     fig, first = training_clinic.figure(logs), next(iter(logs.values()))
     for i, log in enumerate(logs.values()):
-        rows = ((log.losses, first.losses, 1e4), (log.norms, first.norms, 1e6))
-        for ax, (own, healthy, top) in zip(fig.axes[i :: len(logs)], rows, strict=False):
+        rows = ((log.losses, first.losses, 1e4, 0.61), (log.norms, first.norms, 1e6, 0.85))
+        for ax, (own, healthy, top, y) in zip(fig.axes[i :: len(logs)], rows, strict=False):
             ax.plot(healthy, color="0.7", lw=2.5, zorder=0)
             ax.set_ylim(top=top)
             if max(own) > top:
-                ax.text(0.35, 0.85, f"\u2191 to {max(own):.0e}", size=7, transform=ax.transAxes)
+                ax.text(0.35, y, f"\u2191 to {max(own):.0e}", size=7, transform=ax.transAxes)
     return fig
