@@ -487,8 +487,8 @@ show(
 clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
-# Behind the curves of each run, of 60 steps, stand the healthy ones. The dotted line is the error of
-# gray, measured against the target that this program uses. Compare each run with the healthy one, in this order.
+# Behind the 60 steps of each run stand the healthy curves, in gray. The dotted line is the error of
+# gray, measured against this program's target. Compare each run with the healthy one, in this order.
 # Is the **batch** what you meant? Do the **weights** change? Is the first **loss** sensible, and
 # what does it do then? Does the **gradient norm** shrink as the loss does? What range does the
 # **prediction** have? The faults, in no order:
