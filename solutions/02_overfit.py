@@ -13,7 +13,7 @@
 #
 # Before you train a network on a million photographs, train it on one. A network with forty
 # thousand weights must be able to learn the colours of a single picture by heart; if it cannot, it
-# has a bug. Here you build all that this cheap test needs.
+# has a bug. Here you build everything this cheap test needs.
 #
 # **After this lesson you can**
 #
@@ -22,7 +22,8 @@
 # - judge an error against baselines, and choose a learning rate from loss curves;
 # - recognise seven common bugs by their symptoms.
 #
-# You need about 85 minutes, lesson 1 (Lab), Python classes, and the idea of a gradient.
+# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90 minutes,
+# longer if this is your first network, and the extras at the end another 30.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -41,7 +42,7 @@ from colorcourse.lesson02 import clinic, overfit
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.pictures import photograph
 from colorkit.device import pick_device, seed_everything
-from colorkit.plots import colour_alone, loss_curves, picture_grid, show
+from colorkit.plots import colour_alone, picture_grid, show
 
 # %%
 cfg, device = settings("02_overfit", profile), pick_device()
@@ -58,18 +59,19 @@ show(
 
 # %% [markdown]
 # This is the task: from the picture on the left, find the one in the middle, two numbers *a* and
-# *b* for each pixel. *L* is never changed, so only the colours of a result can be wrong.
+# *b* for each pixel. *L* is never changed.
 #
 # ## An error needs baselines
 #
 # Our error is the **mean squared error (MSE) of ab**: the squared difference from the truth,
 # averaged over all pixels and both channels, in ab². An MSE of 100 means a typical error of 10
-# units in each channel. We first measure three predictions that need no network.
+# units in each channel. Three predictions need no network:
 #
 # - **Gray**: ab = 0 everywhere.
 # - **Mean colour**: the mean ab of the photograph, everywhere.
 # - **Coarse colour**: the true ab at a quarter of the side length, enlarged again. It knows the
-#   answer, so it is no rival: it shows how small an error must be to go unnoticed.
+#   answer, so it is no rival; it is one way to look right while being wrong by this much, since the
+#   eye hardly notices blurred colour.
 
 
 # %%
@@ -84,11 +86,13 @@ def baselines(ab):
 
 
 blind, rows = {}, []
-for name, (L, ab) in {k: split_lab(lab) for k, lab in labs.items()}.items():
-    blind[name] = {k: F.mse_loss(guess, ab).item() for k, guess in baselines(ab).items()}
-    looks = {k: lab_to_rgb(join_lab(L, guess)) for k, guess in baselines(ab).items()}
-    truth = {f"{name}, the truth": lab_to_rgb(labs[name])}
-    rows.append(truth | {f"{k}: MSE {blind[name][k]:.0f}": look for k, look in looks.items()})
+for name, lab in labs.items():
+    L, ab = split_lab(lab)
+    blind[name], row = {}, {f"{name}, the truth": lab_to_rgb(lab)}
+    for kind, guess in baselines(ab).items():
+        blind[name][kind] = F.mse_loss(guess, ab).item()
+        row[f"{kind}: MSE {blind[name][kind]:.0f}"] = lab_to_rgb(join_lab(L, guess))
+    rows.append(row)
 
 # %%
 show(
@@ -104,8 +108,7 @@ show(
 #
 # ## What the numbers look like
 #
-# These pictures are constructed, not predicted. Each row spoils the astronaut's colours in one way,
-# until the MSE is 400, 100, 40 or 10.
+# Each row spoils the astronaut's true colours in one way, until the MSE is 400, 100, 40 or 10.
 
 # %%
 show(
@@ -125,10 +128,23 @@ show(
 # on the picture; the sum of its weights times the pixels under it is one pixel of the output. Then
 # the kernel slides on by one pixel, with the same weights.
 #
+# ```
+# picture      kernel      output
+# 0  1  2      0  1        19  ?       19 = 0·0 + 1·1 + 3·2 + 4·3
+# 3  4  5      2  3         ?  ?
+# 6  7  8
+# ```
+#
+# Work out the other three numbers on paper; the cell below the exercise prints them. As a formula:
+#
+# $$\text{out}[y, x] = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} K[i, j] \cdot X[y + i,\, x + j]$$
+#
+# Strictly this is a *cross-correlation*. Deep learning calls it convolution, although mathematics
+# would mirror the kernel first.
+#
 # **Exercise 1** (10 minutes). Write it for a picture (H, W) and a kernel (k, k), without torch's
-# own convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions,
-# and output[y, x] belongs to the square with its upper left corner at picture[y, x]. The kernel is
-# not mirrored. Return a float32 tensor.
+# own convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions.
+# Return a float32 tensor.
 
 
 # %%
@@ -147,10 +163,10 @@ def convolve(picture, kernel):
 
 # %%
 check("overfit.convolve")
+convolve(torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2))
 
 # %%
-square = torch.zeros(7, 7)
-square[2:5, 2:5] = 1
+square = F.pad(torch.ones(3, 3), (2, 2, 2, 2))
 edge = torch.tensor([[-1.0, 0.0, 1.0]] * 3)
 response = convolve(square, edge)
 show(
@@ -168,13 +184,14 @@ show(
 #
 # ## The arithmetic of convolutions
 #
-# A layer has many kernels. Its shape follows from six integers: channels in, channels out, kernel
-# *k*, stride *s* (by how many pixels the kernel moves), padding *p* (rows of zeros added on each
-# side) and dilation *d* (a kernel's weights lie *d* pixels apart).
+# A layer has many kernels. Each output channel is a sum: every input channel is convolved with a
+# kernel of its own, the responses are added, and so is one number, the **bias**. With 3 channels in
+# and 8 out there are 24 kernels and 8 biases. The layer's shape follows from six integers: channels
+# in, channels out, kernel *k*, stride *s* (by how many pixels the kernel moves), padding *p* (rows of
+# zeros added on each side) and dilation *d* (a kernel's weights lie *d* pixels apart).
 #
 # - **Size.** The kernel must fit into the padded picture. Count its positions.
-# - **Parameters.** One kernel for each pair of an input and an output channel, shared by all
-#   pixels, and a bias for each output channel.
+# - **Parameters.** The weights of all kernels, shared by all pixels, and the biases.
 # - **Receptive field.** How many input pixels, along a side, one output pixel depends on. It starts
 #   at 1. After a layer of stride 2, neighbouring pixels lie 2 input pixels apart.
 #
@@ -202,16 +219,17 @@ def arithmetic(size, layers):
 check("overfit.arithmetic")
 
 # %% [markdown]
-# Now we design. Each layer is to keep the size, and each output pixel should see a patch of the
-# picture and not only a few pixels. A plain 3 × 3 layer widens the field by 2; doubling the
+# Now we design. Each layer is to keep the size, and each output pixel should see a patch of about 33
+# pixels, as wide as an eye of the cat. A plain 3 × 3 layer widens the field by 2; doubling the
 # dilation doubles this growth at the same number of weights ([Yu and Koltun
-# 2016](https://arxiv.org/abs/1511.07122)).
+# 2016](https://arxiv.org/abs/1511.07122)). A dilated kernel skips pixels, so the last 3 × 3 layer has
+# dilation 1 again, to smooth the grid that this leaves.
 
 # %%
-k = cfg.kernels
-plan = [overfit.Conv(1, k)]
-plan += [overfit.Conv(k, k, padding=d, dilation=d) for d in (2, 4, 8, 1)]
-plan += [overfit.Conv(k, 2, kernel=1, padding=0)]
+channels = cfg.channels
+plan = [overfit.Conv(1, channels)]
+plan += [overfit.Conv(channels, channels, padding=d, dilation=d) for d in (2, 4, 8, 1)]
+plan += [overfit.Conv(channels, 2, kernel=1, padding=0)]
 for depth in range(1, 7):
     size, parameters, field = arithmetic(cfg.size, plan[:depth])
     print(f"{depth} layers: {size} x {size}, {parameters:6d} parameters, sees {field} x {field}")
@@ -225,13 +243,14 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 #
 # **Exercise 3** (14 minutes). Write the network of that plan.
 #
-# - Five blocks in a Sequential called `self.groups`. Each is an `nn.Conv2d` of 3 × 3 with `kernels`
-#   output channels and dilation 1, 2, 4, 8, 1 that keeps the size; then `nn.InstanceNorm2d(kernels,
-#   affine=True)`; then a ReLU. **Instance normalisation** brings each channel of each picture to
-#   mean 0 and unit variance, so that no layer is out of scale, and then applies a learned scale and
-#   shift ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)). Through this mean and variance
-#   an output pixel depends on the whole picture.
-# - An `nn.Conv2d` of 1 × 1 to two channels, without an activation: *a* and *b* can be negative.
+# - Five blocks in a Sequential called `self.groups`. Each block is itself a Sequential: an
+#   `nn.Conv2d` of 3 × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the
+#   size; then `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation**
+#   brings each channel of each picture to mean 0 and unit variance, by the same shift and scale at
+#   all pixels, so that the values of every layer have a similar scale. Then it applies a learned
+#   scale and shift ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)), which the plan did not
+#   count: 10 × `channels` numbers.
+# - An `nn.Conv2d` of 1 × 1 to two channels. Should an activation follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
 
@@ -241,18 +260,18 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 class Net(nn.Module):
     """Raw L (N, 1, H, W) to raw ab (N, 2, H, W)."""
 
-    def __init__(self, kernels=32):
+    def __init__(self, channels=32):
         """Make the layers."""
         ### BEGIN SOLUTION
         super().__init__()
         blocks, before = [], 1
         for d in (1, 2, 4, 8, 1):
-            conv = nn.Conv2d(before, kernels, 3, padding=d, dilation=d)
-            norm = nn.InstanceNorm2d(kernels, affine=True)
+            conv = nn.Conv2d(before, channels, 3, padding=d, dilation=d)
+            norm = nn.InstanceNorm2d(channels, affine=True)
             blocks.append(nn.Sequential(conv, norm, nn.ReLU()))
-            before = kernels
+            before = channels
         self.groups = nn.Sequential(*blocks)
-        self.last = nn.Conv2d(kernels, 2, 1)
+        self.last = nn.Conv2d(channels, 2, 1)
         ### END SOLUTION
 
     def forward(self, L):
@@ -268,41 +287,44 @@ check("overfit.net")
 # %% [markdown]
 # ## Before training: weights, gradient, step
 #
-# **Initialisation.** Weights start as random numbers, since equal kernels would all learn the same.
-# PyTorch draws them between ±1/√n, where n is how many products a kernel sums. By itself this makes
+# **Initialisation.** Weights start as random numbers, since identical kernels receive identical
+# gradients and stay identical. PyTorch draws them between ±1/√n, where n is the number of products
+# summed into one output pixel: channels in × k², with 32 channels 9, 288 and 32. By itself this makes
 # values shrink from layer to layer ([He et al. 2015](https://arxiv.org/abs/1502.01852) use ±√(6/n)
-# before a ReLU); here each normalisation brings them back. The first loss should be of gray's
-# order, often larger, because the random output adds a variance of its own. A first loss of a
-# million is a bug.
+# before a ReLU). Compare the table's last two columns, the standard deviation of each convolution's
+# output: with normalisation it keeps its size. The first loss should be of gray's order, often
+# larger, because the random output adds a variance of its own. A first loss of a million is a bug.
 
 # %%
 torch.manual_seed(cfg.seed)
-fresh = Net(cfg.kernels).to(device)
-for conv in [m for m in fresh.modules() if isinstance(m, nn.Conv2d)]:
-    print(f"{tuple(conv.weight.shape)}: weights up to {conv.weight.abs().max():.3f}")
+fresh = Net(cfg.channels).to(device)
 L, ab = split_lab(labs["chelsea"])
-loss = F.mse_loss(fresh(L), ab)
-print(f"first loss {loss:.0f}, gray {blind['chelsea']['gray']:.0f}")
+overfit.scales(fresh, L)
 
 # %% [markdown]
-# **The gradient** says for each weight how fast the loss changes with it; its **norm** is its
-# length as one long vector. A step of -lr times the gradient, where lr is the **learning rate**,
-# promises to lower the loss by lr times the squared norm. That is exact only where the loss is
-# linear.
+# **The gradient** *g* says for each weight how fast the loss changes with it; its **norm** ‖g‖ is its
+# length as one long vector. A step of -lr · g, where lr is the **learning rate**, promises
+#
+# loss(w - lr · g) ≈ loss(w) - lr · ‖g‖²,
+#
+# which would be exact if the loss were linear. Check the first row of the table with this formula.
 
 # %%
+loss = F.mse_loss(fresh(L), ab)
 loss.backward()
 norm = torch.cat([p.grad.flatten() for p in fresh.parameters()]).norm()
-print(f"norm of the gradient: {norm:.0f}")
+print(f"loss {loss:.0f}, that of gray {blind['chelsea']['gray']:.0f}; norm {norm:.0f}")
 overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 
 # %% [markdown]
-# The smallest step keeps its promise; the largest overshoots, and the loss rises. A
-# promised loss below 0 cannot come true: a slope holds only near the place where it was measured.
+# The smallest step keeps its promise; the largest overshoots, and the loss rises. A promised loss
+# below 0 cannot come true: a slope holds only near the place where it was measured. Which rates are
+# small enough depends on the size of the gradient.
 #
-# **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) divides each weight's average
-# gradient by its usual magnitude. In the first step, the only one that is so simple, every weight
-# then moves by lr, whether its derivative is large or small:
+# **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) removes this dependence: it divides
+# a running average of each weight's gradient by the root of a running average of its square. In the
+# first step every weight then moves by lr, so one rate suits many networks. The table shows how far
+# single weights move in it, at a rate too high for gradient descent.
 
 # %%
 overfit.step_sizes(fresh, cfg.lr)
@@ -310,12 +332,16 @@ overfit.step_sizes(fresh, cfg.lr)
 # %% [markdown]
 # ## The training loop
 #
-# **Exercise 4** (14 minutes). Every training in this course is a version of this loop. One step is:
+# **Exercise 4** (14 minutes). One step predicts, measures the mean squared error, and keeps it as a
+# float, `loss.item()`. It also needs these five calls, here in alphabetical order. Which order is
+# right?
 #
-# 1. get a batch `L, ab` from `batch()`, anew at each step;
-# 2. predict, and measure the mean squared error;
-# 3. empty the gradients; then `backward()` fills them; then the optimizer takes its step;
-# 4. keep the loss as a float, and call `after(step)` with the number of steps done: 1, 2, ...
+# - `after(step)`, with the number of steps done: 1, 2, ...
+# - `L, ab = batch()`, anew in each step.
+# - `loss.backward()`, which computes the derivative of the loss for every weight and *adds* it to
+#   `weight.grad`.
+# - `optimizer.step()`, which moves the weights.
+# - `optimizer.zero_grad()`, which empties `weight.grad`.
 #
 # The optimizer is `torch.optim.Adam(net.parameters(), lr=lr)`; it remembers past gradients, so it
 # is made once. Return the list of losses. Then we train a network for each photograph, with the
@@ -357,7 +383,7 @@ def train(lab):
     """A network trained on one photograph, its losses, and its ab at the marked steps."""
     L, ab = split_lab(lab)
     torch.manual_seed(cfg.seed)
-    net, kept = Net(cfg.kernels).to(device), {}
+    net, kept = Net(cfg.channels).to(device), {}
 
     def keep(step):
         if step in cfg.marks:
@@ -372,21 +398,19 @@ trained = {name: train(lab) for name, lab in labs.items()}
 
 # %%
 curves = {name: losses for name, (net, losses, kept) in trained.items()}
-levels = {f"{name}, mean colour": blind[name]["mean colour"] for name in curves}
-levels["astronaut, coarse colour"] = blind["astronaut"]["coarse colour"]
 show(
-    loss_curves(curves, levels),
-    alt="Two loss curves on a logarithmic scale. Both fall steeply at first and then ever more "
-    "slowly. Both cross their mean colour early; the astronaut's ends below coarse colour.",
+    overfit.learning_figure(curves, blind),
+    alt="Two loss curves on logarithmic axes; in the same colours, dotted, the errors of each "
+    "photograph's mean colour and coarse colour. Both curves end below their own lines.",
 )
 above = sum(loss >= blind["chelsea"]["mean colour"] for loss in curves["chelsea"])
 answer = "fewer than 10" if above < 10 else "10 to 50" if above <= 50 else "more than 50"
-reveal("overfit.beat", answer, f"{above} losses are not below the mean colour's.")
+reveal("overfit.beat", answer, f"Your network was no better than one colour for {above} steps.")
 
 # %% [markdown]
-# Compare each curve with the dotted lines of its own photograph: the network of the astronaut,
-# whose curve ends below coarse colour, has learned more than blurred colours. Below we also show
-# the colours **alone**, because *L* carries the edges and makes almost any colouring look sharp.
+# Compare each curve with the dotted lines of its own colour: the network of the astronaut, whose
+# curve ends below coarse colour, has learned more than blurred colours. Below we also show the
+# colours **alone**, because *L* carries the edges and makes almost any colouring look sharp.
 
 # %%
 L, ab = split_lab(labs["astronaut"])
@@ -397,12 +421,9 @@ show(
     "without lightness: the early colours are patchy and blurred, the last look like the truth.",
 )
 overfit.snapshot_scrubber(labs["astronaut"], kept)
-overfit.error_table(
-    baselines(ab) | {f"{step} steps": kept[step] for step in cfg.report},
-    ab,
-    coarse_astronaut="coarse colour",
-    mse_astronaut=f"{cfg.report[-1]} steps",
-)
+guesses = baselines(ab) | {f"{step} steps": kept[step] for step in cfg.report}
+last = f"{cfg.report[-1]} steps"
+overfit.error_table(guesses, ab, coarse_astronaut="coarse colour", mse_astronaut=last)
 
 # %% [markdown]
 # In the lower row, the first colours stray over their edges; the last are hard to tell from the
@@ -411,13 +432,21 @@ overfit.error_table(
 # ## The learning rate
 #
 # To compare settings quickly, we train small networks on a small astronaut, at six rates, each ten
-# times the one before. Which curve will end lowest?
+# times the one before.
+
+
+# %%
+predict(
+    "overfit.rate",
+    "Which learning rate ends with the lowest loss?",
+    ["lr 2e-05", "lr 0.0002", "lr 0.002", "lr 0.02", "lr 0.2", "lr 2"],
+)
 
 
 # %%
 def sweep(lr):
     torch.manual_seed(cfg.seed)
-    return fit(Net(cfg.sweep_kernels).to(device), lambda: tiny, cfg.sweep_steps, lr)
+    return fit(Net(cfg.sweep_channels).to(device), lambda: tiny, cfg.sweep_steps, lr)
 
 
 tiny = split_lab(rgb_to_lab(photograph("astronaut", cfg.crop).to(device)))
@@ -426,52 +455,54 @@ rates = {f"lr {lr:g}": sweep(lr) for lr in (2e-5, 2e-4, 2e-3, 2e-2, 2e-1, 2)}
 # %%
 show(
     overfit.rates_figure(rates, tiny[1]),
-    alt="Six loss curves: 2e-05 stays high, 0.2 and 2 leap up at once, and 0.002 ends lowest.",
+    alt="Six loss curves on a logarithmic scale, with the errors of gray and of the mean colour "
+    "dotted. Some fall smoothly; some leap up first. The table below gives their readings.",
 )
-overfit.rates_table(rates, tiny[1])
+table = overfit.rates_table(rates, tiny[1])
+reveal("overfit.rate", table["mean of last 20"].iloc[:-1].idxmin(), "See its row of the table.")
+table
 
 # %% [markdown]
 # The smallest and the largest rate both end high, for opposite reasons. *Too small*: the loss never
 # rises above its first value, but needs about ten times as many steps to beat gray as the next
-# rate. *Too large*: the loss leaps above its first value at once; the largest rate then stays flat
-# at the error of the mean colour, with one colour for everything.
+# rate. *Too large*: the loss leaps above its first value at once, and training may never recover:
+# compare the last two rates with the row of the mean colour, which knows nothing of *L*.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
-# With fewer steps a higher rate may end lowest. "Still falling" does not separate good rates from
-# bad ones; it says that more steps would help.
+# "Still falling" does not separate good rates from bad ones; it says that more steps would help.
 #
 # ## The clinic
 #
-# These seven programs were all meant to be what you wrote today, in small: data, network and loop,
-# on the astronaut at 32 × 32 pixels. In each, one line is broken, and none stops with an error.
+# These seven programs were all meant to be what you wrote today, in small, on the astronaut at
+# 32 × 32 pixels. In each, one line is broken, and none stops with an error.
 
 # %%
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
 logs = {"healthy": clinic.run("healthy", picture)} | clinic.training_clinic.logs(picture)
 show(
-    clinic.training_clinic.figure(logs),
-    alt="Loss, gradient norm, batch and last prediction of a healthy program and of runs A to G. A: the "
-    "loss wavers near gray, the norm grows. B: tiny loss, nearly gray prediction. C: flat loss, "
-    "growing norm, random colours. D: batch and prediction have a green badge. E: both curves leap; "
-    "one colour. F: the batch is stripes and dots. G: the loss stops falling early.",
+    clinic.figure(logs),
+    alt="Loss, gradient norm, batch and prediction of a healthy program and of runs A to G. D's "
+    "batch has a green badge, F's is stripes, B's prediction is nearly gray. Readings are below.",
 )
 clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
-# The dotted line is gray. Compare each run with the healthy one, in this order. Is the *batch* what
-# you meant? Do the *weights* change? Is the *first loss* sensible, and what does it do then? Does
-# the *gradient norm* shrink as the loss does? What *range* do the predictions have? The faults, in
-# no order:
+# Behind the 60 steps of each run stand the healthy curves, in gray. The dotted line is the error of
+# gray, measured against this program's target. Compare each run with the healthy one, in this order.
+# Is the **batch** what you meant? Do the **weights** change? Is the first **loss** sensible, and
+# what does it do then? Does the **gradient norm** shrink as the loss does? What range does the
+# **prediction** have? The faults, in no order:
 #
 # - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`,
-#   `"zero_grad forgotten"`,
+#   `"zero_grad not called"`,
 # - `"optimizer of another model"`: it holds the weights of a network made earlier,
 # - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels
 #   first.
 #
-# **Exercise 5** (20 minutes). Name each fault *from its log*. Given the right name, the next cell
-# prints the program; write its broken line as it should be. The check runs each mended program.
-# `DilatedCNN` is the network of exercise 3; `look(...)` writes the log and is never at fault.
+# **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides: `"batch"`,
+# `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`. Given the right name, the next cell prints
+# the program; write its broken line as it should be. `DilatedCNN` is the network of
+# exercise 3; `look(...)` writes the log and is never at fault.
 
 # %%
 clinic.print_program("A", named="the fault that you see in its log")  # then "B", "C", ... "G"
@@ -480,39 +511,53 @@ clinic.print_program("A", named="the fault that you see in its log")  # then "B"
 # %%
 @exercise("overfit.clinic")
 def diagnosis():
-    """{run: (fault, number of the broken line, the line as it should be)} for "A" to "G"."""
+    """{run: (fault, reading, number of the broken line, the line as it should be)}, "A" to "G"."""
     ### BEGIN SOLUTION
+    cure = "optimizer = Adam(net.parameters(), lr=5e-3)"
     return {
-        "A": ("zero_grad forgotten", 8, "optimizer.zero_grad()"),
-        "B": ("target scaled, prediction not", 7, "loss = mse_loss(prediction, ab)"),
-        "C": ("optimizer of another model", 4, "optimizer = Adam(net.parameters(), lr=5e-3)"),
-        "D": ("a and b swapped", 2, "L, ab = lab[:, :1], lab[:, 1:]"),
-        "E": ("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=5e-3)"),
-        "F": ("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.permute(0, 3, 1, 2))"),
-        "G": ("ReLU on the output", 6, "prediction = net(L)"),
+        "A": ("zero_grad not called", "gradient norm", 8, "optimizer.zero_grad()"),
+        "B": ("target scaled, prediction not", "loss", 7, "loss = mse_loss(prediction, ab)"),
+        "C": ("optimizer of another model", "weights", 4, cure),
+        "D": ("a and b swapped", "batch", 2, "L, ab = lab[:, :1], lab[:, 1:]"),
+        "E": ("learning rate too high", "loss", 4, cure),
+        "F": ("NHWC read as NCHW", "batch", 1, "lab = rgb_to_lab(picture.permute(0, 3, 1, 2))"),
+        "G": ("ReLU on the output", "prediction", 6, "prediction = net(L)"),
     }
     ### END SOLUTION
 
 
 # %%
 check("overfit.clinic")
+print(clinic.WHY if clinic.solved else "When the check is green, this cell also says why.")
 
 # %% [markdown]
-# One symptom settles each run.
+# ## Recap
 #
-# - A, C: the gradient norm grows in both, since C's `zero_grad()` empties another network's
-#   gradients. That none of C's weights changed decides.
-# - B: a low loss, but a nearly gray picture: losses in different units cannot be compared.
-# - D, F: the batch. Its colours are wrong in D, whose loss looks healthy; in F it is no photograph.
-# - E: the loss leaps.
-# - G: no prediction is below 0. On a ginger cat, mostly of positive *a* and *b*, it might go
-#   unnoticed.
-
+# - A convolution slides one small set of weights over the picture; six integers fix its size,
+#   weights and receptive field.
+# - A training step is: batch, prediction, loss, empty the gradients, backward, step.
+# - Judge an error beside baselines.
+# - Too high a learning rate makes the loss leap; too low a rate takes long.
+# - Overfit one picture first: **a network that cannot has a bug**. Then look at the batch, the
+#   weights, the loss, the gradient norm and the prediction.
+#
+# **Open questions**
+#
+# - Two pixels have equal surroundings of 33 × 33 but different colours. What will the network give
+#   them?
+# - Which numbers of your network could you change without changing its output? Begin with the 25.
+#
+# **Further reading**: [A recipe for training neural
+# networks](https://karpathy.github.io/2019/04/25/recipe/) (Karpathy); [A guide to convolution
+# arithmetic](https://arxiv.org/abs/1603.07285) (Dumoulin and Visin); [Deep image
+# prior](https://arxiv.org/abs/1711.10925) (Ulyanov et al.).
+#
+# Lesson 3 colours photographs that the network has not seen.
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch
 #
-# One photograph is one example, so there is no batch size. But we can cut **random crops** out of
-# it, and compare sizes at equal steps, where the larger batch has seen more crops, or at equal
+# One photograph is one example, so the batch size can only be 1. But we can cut **random crops** out
+# of it, and compare sizes at equal steps, where the larger batch has seen more crops, or at equal
 # crops, where it has taken fewer steps. The error is measured on the whole training photograph, cut
 # into tiles as large as the crops. We begin without normalisation, at a learning rate of 0.002 for
 # every size.
@@ -528,7 +573,7 @@ predict(
 # %% tags=["extra"]
 def bare():
     """A small network of yours without its normalisation."""
-    return overfit.replace_norms(Net(cfg.sweep_kernels), nn.Identity).to(device)
+    return overfit.replace_norms(Net(cfg.sweep_channels), nn.Identity).to(device)
 
 
 runs = overfit.batch_runs(fit, bare, labs["astronaut"], cfg.crop, cfg.batch_steps, cfg.seed)
@@ -536,8 +581,8 @@ runs = overfit.batch_runs(fit, bare, labs["astronaut"], cfg.crop, cfg.batch_step
 # %% tags=["extra"]
 show(
     overfit.batch_figure(runs, cfg.batch_steps),
-    alt="Errors for 1, 4 and 16 crops a batch. Left, against steps: 16 crops end lowest. Right, "
-    "against crops seen: the curve of 16 crops ends highest. That of 1 crop jumps most.",
+    alt="Errors for 1, 4 and 16 crops a batch, left against steps, right against crops seen. The "
+    "curve of 1 crop jumps most; the table below says where each ends.",
 )
 table = overfit.batch_table(runs)
 reveal("overfit.batch", overfit.batch_answer(table), "The same runs, read at equal crops.")
@@ -550,7 +595,8 @@ table.round(0)
 # ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
 # tuned for each size, the gaps may shrink.
 #
-# The next table repeats this with five seeds (`scripts/crops.py`; means, and ranges in brackets):
+# The next table repeats this with five seeds and the laptop's settings (`scripts/crops.py`; means,
+# and ranges in brackets):
 # without normalisation, with **batch normalisation**, whose statistics are those of the whole batch
 # (lesson 3), and with your network's instance normalisation.
 
@@ -558,12 +604,13 @@ table.round(0)
 overfit.recorded_batches()
 
 # %% [markdown] tags=["extra"]
-# One mean colour scores 309 here. In the last row, with instance normalisation, no size is better
-# than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to mean 0 and
-# unit variance, so a dark crop and a bright one look alike, although brightness tells the suit from
-# the helmet. On the whole photograph this does no harm. With batch normalisation a single crop has
-# the same problem, and another: it is judged with averages from the whole training (lesson 3). At
-# equal crops, 4 crops are best with it on average, and 1 crop without any, but the ranges overlap.
+# With these settings, one mean colour scores 309. In the last row, with instance normalisation, no
+# size is better than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to
+# mean 0 and unit variance, so that a dark crop and a bright one look alike. That probably hurts
+# because brightness tells the suit from the helmet. On the whole photograph this does no harm.
+# With batch normalisation a single crop has the same problem, and another: it is judged with averages
+# from the whole training (lesson 3). At equal crops, 4 crops are best with it on average, and 1 crop
+# without any, but the ranges of the two best sizes overlap.
 #
 # ## Extra: a different photograph
 #
@@ -580,65 +627,45 @@ show(
     alt="The astronaut, her true colours, those that the cat's network gives her, which have little "
     "to do with suit or flag, and one brown everywhere.",
 )
-overfit.error_table(
-    {"gray": 0 * ab, "one brown": brown, "chelsea's network": strange},
-    ab,
-    mse_other_photograph="chelsea's network",
-    mse_other_one_brown="one brown",
-)
+guesses = {"gray": 0 * ab, "one brown": brown, "chelsea's network": strange}
+names = {"mse_other_photograph": "chelsea's network", "mse_other_one_brown": "one brown"}
+overfit.error_table(guesses, ab, **names)
 
 # %% [markdown] tags=["extra"]
 # The one brown beats gray, because both photographs are warm, so beating gray proves nothing here.
-# The network's error is in the hundreds: it has learned one photograph, as we asked it to. Colours
-# that hold for *other* photographs are the subject of the lessons to come.
+# The network's error is about that of the one brown: it has learned one photograph, as we asked it
+# to, and knows hardly more of this one than the cat's average colour does. Colours that hold for
+# *other* photographs are the subject of the lessons to come.
 #
 # ## Extra: what the layers see
 #
 # Each block turns the picture into new pictures, its **activations**. Below is the channel of
 # largest variance of each block, for two networks looking at chelsea. One is trained; the other has
-# its random weights, a control that [Adebayo et al. 2018](https://arxiv.org/abs/1810.03292) used
-# for saliency maps.
+# random weights of another seed, a control that [Adebayo et al. 2018](https://arxiv.org/abs/1810.03292)
+# used for saliency maps.
 
 # %% tags=["extra"]
 cat = labs["chelsea"][:, :1]
-pair = {"network 1": fresh, "network 2": trained["chelsea"][0]}
+torch.manual_seed(cfg.seed + 1)
+pair = {"network 1": Net(cfg.channels).to(device), "network 2": trained["chelsea"][0]}
 show(
     overfit.activation_grid(pair, cat),
     alt="One channel of each of five blocks, for two networks. In the first blocks of both the cat's "
-    "eyes and nose are plain; deeper, network 1 is speckled and network 2 smooth.",
+    "eyes and nose are plain; in the deeper ones network 1 is speckled and network 2 smooth.",
 )
 predict("overfit.untrained", "Which network is trained?", ["network 1", "network 2"])
 
 # %% tags=["extra"]
 errors = [F.mse_loss(net(cat), labs["chelsea"][:, 1:]).item() for net in pair.values()]
 print("errors on chelsea: {:.0f} and {:.1f}".format(*errors))
-why = "Random kernels find edges too: without a control, activations prove nothing."
-reveal("overfit.untrained", "network 2", why)
+reveal("overfit.untrained", "network 2", "Random kernels show edges in the first blocks too.")
 
 # %% [markdown]
-# ## Recap
+# ## Your numbers
 #
-# - A convolution slides one small set of weights over the picture; six integers fix its size,
-#   weights and receptive field.
-# - A training step is: batch, prediction, loss, empty the gradients, backward, step.
-# - Judge an error beside baselines and pictures.
-# - Too high a learning rate makes the loss leap; too low a rate takes long.
-# - Overfit one picture first: **a network that cannot has a bug**. Then look at the batch, the
-#   weights, the first loss, the gradient norm and the range of the predictions.
+# *Expected* is where other seeds and machines put each number. Where yours is *missed*, look at the
+# exercise before it.
 
 # %%
+overfit.record_all()
 show_records("02_overfit", cfg.profile)
-
-# %% [markdown]
-# **Open questions**
-#
-# - Two pixels have equal surroundings of 33 × 33 but different colours. What will the network give
-#   them?
-# - Which numbers of your network could you change without changing its output? Begin with the 25.
-#
-# **Further reading**: [A recipe for training neural
-# networks](https://karpathy.github.io/2019/04/25/recipe/) (Karpathy); [A guide to convolution
-# arithmetic](https://arxiv.org/abs/1603.07285) (Dumoulin and Visin); [Deep image
-# prior](https://arxiv.org/abs/1711.10925) (Ulyanov et al.).
-#
-# In lesson 3 a network has to colour photographs that it has not seen.

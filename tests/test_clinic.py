@@ -47,7 +47,7 @@ def test_logs_name_the_broken_line_with_room():
         return max(log.losses)
 
     healthy = logs[HEALTHY]
-    growth = of(logs, "zero_grad forgotten", lambda log: log.norm_growth)
+    growth = of(logs, "zero_grad not called", lambda log: log.norm_growth)
     assert min(growth) > 10 * max(log.norm_growth for log in healthy)
     high = of(logs, "target scaled, prediction not", lambda log: log.high)
     assert max(high) < 0.2 * min(log.high for log in healthy)

@@ -5,9 +5,11 @@ then run and read in the same way, so that any line that cures is right.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,7 +21,7 @@ from colorkit.plots import draw_picture
 PROGRAM = (
     "lab = rgb_to_lab(picture.permute(0, 3, 1, 2))",
     "L, ab = lab[:, :1], lab[:, 1:]",
-    "net = DilatedCNN(kernels=16)",
+    "net = DilatedCNN(16)",
     "optimizer = Adam(net.parameters(), lr=5e-3)",
     "for step in range(steps):",
     "    prediction = net(L)",
@@ -30,22 +32,33 @@ PROGRAM = (
     "    optimizer.step()",
 )
 ON_ITS_SIDE, TOO_SLOW = "rows and columns swapped", "unknown: the loss hardly falls"
-BROKEN = {  # fault: number of the broken line, from 1; that line; where it shows in a log
-    "zero_grad forgotten": (8, "# optimizer.zero_grad()",
+READINGS = ("batch", "weights", "loss", "gradient norm", "prediction")
+BROKEN = {  # fault: its line's number, from 1; that line; readings that show it; where in them
+    "zero_grad not called": (8, "optimizer.zero_grad", ("gradient norm",),
         "its gradient norm: how it changes from the first step to the last"),
     "target scaled, prediction not": (7, "loss = mse_loss(prediction, ab / 110)",
-        "its tiny loss together with the range of its prediction"),
+        ("prediction", "loss"), "its tiny loss together with the range of its prediction"),
     "optimizer of another model": (
-        4, "optimizer = Adam(net.parameters(), lr=5e-3); net = DilatedCNN(kernels=16)",
+        4, "optimizer = Adam(net.parameters(), lr=5e-3); net = DilatedCNN(16)", ("weights",),
         "the share of its weights that changed"),
-    "a and b swapped": (2, "L, ab = lab[:, :1], lab[:, [2, 1]]",
+    "a and b swapped": (2, "L, ab = lab[:, :1], lab[:, [2, 1]]", ("batch",),
         "the colours of its batch, beside the photograph's"),
     "learning rate too high": (4, "optimizer = Adam(net.parameters(), lr=5)",
-        "the highest loss of its run"),
+        ("loss", "gradient norm"), "the highest loss of its run"),
     "NHWC read as NCHW": (1, "lab = rgb_to_lab(picture.view(1, 3, *picture.shape[1:3]))",
-        "its batch: is that the photograph?"),
-    "ReLU on the output": (6, "prediction = net(L).relu()", "the lowest value of its prediction"),
+        ("batch",), "its batch: is that the photograph?"),
+    "ReLU on the output": (6, "prediction = net(L).relu()", ("prediction",),
+        "the lowest value of its prediction"),
 }  # fmt: skip
+WHY = """\
+A, C  The gradient norm grows in both, since C's zero_grad() empties the gradients of another
+      network. But none of C's weights changed. (Its first loss is another random draw.)
+B     The loss is low, but the prediction is nearly gray, and gray itself would score less. Losses
+      in different units cannot be compared.
+D, F  The batch: its colours are wrong in D, whose loss looks healthy; in F it is no photograph.
+E     The loss leaps far above its first value, and the gradient norm with it.
+G     No prediction is below 0. On a ginger cat, mostly of positive a and b, that might pass."""
+solved = False  # whether the latest diagnosis that was checked was right
 
 
 def program(fault: str, mended: tuple[int, str] | None = None) -> list[str]:
@@ -77,6 +90,7 @@ class Log:
     """What the instruments noted while a program ran."""
 
     gray: float  # MSE of ab when everything is gray: what the loss must beat
+    target_gray: float = 0.0  # the same for the target that the program compares with
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)  # length of the whole gradient, each step
     changed: float = 0.0  # share of the network's weights that differ from their first value
@@ -118,6 +132,10 @@ def run(
     log = Log(gray=true[:, 1:].square().mean().item())
     first: list[Tensor] = []
 
+    def mse_loss(prediction: Tensor, target: Tensor) -> Tensor:
+        log.target_gray = target.detach().square().mean().item()
+        return F.mse_loss(prediction, target)
+
     @torch.no_grad()
     def look(net: nn.Module, L: Tensor, ab: Tensor, prediction: Tensor, loss: Tensor) -> None:
         weights = [p.detach() for p in net.parameters()]
@@ -136,7 +154,7 @@ def run(
 
     names = {
         "picture": picture, "steps": steps, "look": look, "rgb_to_lab": rgb_to_lab,
-        "DilatedCNN": DilatedCNN, "Adam": torch.optim.Adam, "mse_loss": F.mse_loss, "torch": torch,
+        "DilatedCNN": DilatedCNN, "Adam": torch.optim.Adam, "mse_loss": mse_loss, "torch": torch,
         "F": F,
     }  # fmt: skip
     with torch.random.fork_rng(devices=[]):
@@ -164,7 +182,7 @@ def diagnosis(log: Log) -> str:
     if log.low >= 0:
         return "ReLU on the output"
     if log.norm_growth > 1.2:
-        return "zero_grad forgotten"
+        return "zero_grad not called"
     if max(-log.low, log.high) < 10:
         return "target scaled, prediction not"
     return HEALTHY if log.losses[-1] < log.gray / 2 else TOO_SLOW
@@ -173,11 +191,11 @@ def diagnosis(log: Log) -> str:
 def draw(axes, log: Log) -> None:
     """Loss and gradient norm over the steps, the batch, and the last prediction."""
     axes[0].semilogy(log.losses, color="tab:blue")
-    axes[0].axhline(log.gray, color="gray", ls=":", lw=1)
+    axes[0].axhline(log.target_gray, color="gray", ls=":", lw=1)
     axes[1].semilogy(log.norms, color="tab:red")
     for ax in axes[:2]:
         ax.tick_params(labelsize=6)
-        ax.set_xticks([])
+        ax.set_xticks([0, len(log.losses)])
     draw_picture(axes[2], log.batch)
     draw_picture(axes[3], log.result)
 
@@ -190,3 +208,16 @@ training_clinic = Clinic(
     rows={"loss": 1.2, "gradient norm": 1.2, "batch": 1.2, "prediction": 1.2},
     draw=draw,
 )
+
+
+def figure(logs: Mapping[str, Log]) -> Figure:
+    """The clinic's figure: gray, the first log's curves; an arrow where a curve leaves the axes."""
+    fig, first = training_clinic.figure(logs), next(iter(logs.values()))
+    for i, log in enumerate(logs.values()):
+        rows = ((log.losses, first.losses, 1e4, 0.61), (log.norms, first.norms, 1e6, 0.85))
+        for ax, (own, healthy, top, y) in zip(fig.axes[i :: len(logs)], rows, strict=False):
+            ax.plot(healthy, color="0.7", lw=2.5, zorder=0)
+            ax.set_ylim(top=top)
+            if max(own) > top:
+                ax.text(0.35, y, f"\u2191 to {max(own):.0e}", size=7, transform=ax.transAxes)
+    return fig

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def convolve(picture: Tensor, kernel: Tensor) -> Tensor:
 
 def _slide(
     change: Callable = lambda kernel: kernel,
-    combine: Callable = lambda part, kernel: (part * kernel).sum(), more: int = 1, step: int = 1,
+    combine: Callable = lambda part, kernel: (part * kernel).sum(), more: int = 1, step: int = 1, short: int = 0,
     corner: Callable = lambda y, x: (y, x), put: Callable = lambda y, x: (y, x),
 ) -> Callable[[Tensor, Tensor], Tensor]:  # fmt: skip
     """The sliding kernel with one mistake put in."""
@@ -39,8 +40,8 @@ def _slide(
         k, kernel = len(kernel), change(kernel)
         rows, columns = ((side - k) // step + more for side in picture.shape)
         out = torch.zeros(rows, columns)
-        for y in range(rows):
-            for x in range(columns):
+        for y in range(rows - short):
+            for x in range(columns - short):
                 top, left = corner(step * y, step * x)
                 out[put(y, x)] = combine(picture[top : top + k, left : left + k], kernel)
         return out
@@ -53,8 +54,7 @@ def _noise(*shape: int) -> Tensor:
 
 
 register(Exercise(
-    name="overfit.convolve", lesson=LESSON, minutes=10,
-    reference=convolve, own=(F.conv2d,),
+    name="overfit.convolve", lesson=LESSON, minutes=10, reference=convolve, own=(F.conv2d,),
     cases=(
         Case("a square picture", lambda: (_noise(6, 6), _noise(3, 3))),
         Case("a picture wider than high", lambda: (_noise(5, 8), _noise(3, 3))),
@@ -64,33 +64,20 @@ register(Exercise(
         Answer("flipped", _slide(change=lambda k: k.flip(0, 1)), "The kernel is mirrored; use it as it is."),
         Answer("transposed", _slide(change=lambda k: k.T), "The kernel's rows and columns are swapped."),
         Answer("x for y", lambda p, k: _slide()(p, k).T, "Rows and columns of the result are swapped: it is out[y, x]."),
-        Answer("squares at picture[x, y]", _slide(corner=lambda y, x: (x, y)),
-               "Rows come first: the square's corner is picture[y, x], not picture[x, y]."),
-        Answer("into out[x, y]", _slide(put=lambda y, x: (x, y)),
-               "Rows come first in the result too: write to out[y, x], not to out[x, y]."),
-        Answer("begun outside", lambda p, k: _slide()(F.pad(p, (1, 1, 1, 1)), k)[:-2, :-2],
-               "The first square begins outside the picture, on zeros; it begins at picture[0, 0]."),
-        Answer("as large as the picture", lambda p, k: F.pad(_slide()(p, k), (0, len(k) - 1) * 2),
-               "The result is as large as the picture; there are only H - k + 1 by W - k + 1 positions."),
-        Answer("one too few", _slide(more=0),
-               "Count the positions, not the steps between them: H - k + 1 rows, W - k + 1 columns."),
-        Answer("padded", lambda p, k: _slide()(F.pad(p, (len(k) // 2, (len(k) - 1) // 2) * 2), k),
-               "The picture was padded, but the kernel has to lie wholly inside it."),
-        Answer("mean", _slide(combine=lambda part, k: (part * k).mean()),
-               "Sum the products; their mean is smaller by the number of weights."),
-        Answer("matrix product", _slide(combine=lambda part, k: (part @ k).sum()),
-               "@ is a matrix product; multiply pixel by pixel with *."),
-        Answer("no weights", _slide(combine=lambda part, k: part.sum()),
-               "This sums the pixels; each has to be multiplied by its weight first."),
-        Answer("in blocks", lambda p, k: _slide(step=len(k))(p, k),
-               "The kernel jumps by its own width; it slides on by one pixel."),
+        Answer("squares at picture[x, y]", _slide(corner=lambda y, x: (x, y)), "Rows come first: the square's corner is picture[y, x], not picture[x, y]."),
+        Answer("into out[x, y]", _slide(put=lambda y, x: (x, y)), "Rows come first in the result too: write to out[y, x], not to out[x, y]."),
+        Answer("begun outside", lambda p, k: _slide()(F.pad(p, (1, 1, 1, 1)), k)[:-2, :-2], "The first square begins outside the picture, on zeros; it begins at picture[0, 0]."),
+        Answer("as large as the picture", lambda p, k: F.pad(_slide()(p, k), (0, len(k) - 1) * 2), "The result is as large as the picture; there are only H - k + 1 by W - k + 1 positions."),
+        Answer("one too few", _slide(more=0), "Count the positions, not the steps between them: H - k + 1 rows, W - k + 1 columns."),
+        Answer("loops one short", _slide(short=1), "The last row and column stay 0: the loops end one position early."),
+        Answer("padded", lambda p, k: _slide()(F.pad(p, (len(k) // 2, (len(k) - 1) // 2) * 2), k), "The picture was padded, but the kernel has to lie wholly inside it."),
+        Answer("mean", _slide(combine=lambda part, k: (part * k).mean()), "Sum the products; their mean is smaller by the number of weights."),
+        Answer("matrix product", _slide(combine=lambda part, k: (part @ k).sum()), "@ is a matrix product; multiply pixel by pixel with *."),
+        Answer("no weights", _slide(combine=lambda part, k: part.sum()), "This sums the pixels; each has to be multiplied by its weight first."),
+        Answer("in blocks", lambda p, k: _slide(step=len(k))(p, k), "The kernel jumps by its own width; it slides on by one pixel."),
         Answer("with ReLU", lambda p, k: convolve(p, k).relu(), "Negative responses are missing: no ReLU yet."),
     ),
-    right=(
-        Answer("two loops", _slide()),
-        Answer("unfold", lambda p, k: torch.einsum(
-            "yxij,ij->yx", p.unfold(0, len(k), 1).unfold(1, len(k), 1), k)),
-    ),
+    right=(Answer("two loops", _slide()), Answer("unfold", lambda p, k: torch.einsum("yxij,ij->yx", p.unfold(0, len(k), 1).unfold(1, len(k), 1), k))),
 ))  # fmt: skip
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -99,7 +86,7 @@ register(Exercise(
 def _arithmetic(
     sides: int = 2, one: int = 1, span: Callable = lambda c: c.dilation * (c.kernel - 1) + 1,
     bias: int = 1, shared: bool = True, centre: int = 1, strided: bool = True,
-    early: bool = False, squared: bool = True, whole: bool = True,
+    early: bool = False, squared: bool = True, whole: bool = True, product: bool = True,
 ) -> Callable[[int, Sequence[Conv]], tuple[int, int, int]]:  # fmt: skip
     """The arithmetic of a stack of convolutions, with one mistake put in."""
 
@@ -112,7 +99,7 @@ def _arithmetic(
             parameters += weights if shared else weights * size * size
             jump = c.stride if strided else 1
             seen += (span(c) - centre) * (step * jump if early else step)
-            step *= jump
+            step = step * jump if product else jump
         return size, parameters, seen
 
     return answer
@@ -130,33 +117,27 @@ arithmetic = _arithmetic()
 
 STACKS = (
     (32, (Conv(1, 16, 3, padding=0),)), (32, (Conv(1, 16, 3),)), (40, (Conv(3, 8, 5, 1, 4, 3),)),
-    (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3))),
-    (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
+    (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3))), (9, (Conv(1, 2, 3, 2, 0),)),
+    (32, (Conv(1, 4, 3, 2), Conv(4, 4, 3, 2), Conv(4, 2, 3))), (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
 )  # fmt: skip
 ARITHMETIC_MISTAKES = (
     Answer("padding once", _arithmetic(sides=1), "Padding is added on both sides: it counts twice."),
     Answer("plus one forgotten", _arithmetic(one=0), "Count the positions of the kernel, not the steps between them: one more."),
-    Answer("dilation ignored", _arithmetic(span=lambda c: c.kernel), "A dilated kernel spans d (k - 1) + 1 pixels"),
-    Answer("span d k", _arithmetic(span=lambda c: c.dilation * c.kernel),
-           "Between k weights there are k - 1 gaps, so a kernel spans d (k - 1) + 1 pixels, not d k."),
-    Answer("span d k - 1", _arithmetic(span=lambda c: c.dilation * c.kernel - 1),
-           "Between k weights there are k - 1 gaps: d (k - 1) + 1 pixels, not d k - 1."),
-    Answer("parameters times pixels", _arithmetic(shared=False),
-           "The same weights are used at every pixel: the size of the picture does not matter."),
+    Answer("the one left out of both", lambda n, layers: (reduce(lambda n, c: (n + 2 * c.padding - c.dilation * (c.kernel - 1)) // c.stride, layers, n), *_arithmetic()(n, layers)[1:]),
+           "The number of steps is rounded down, then one is added: (size + 2 p - span) // s + 1, where span = d (k - 1) + 1."),
+    Answer("distance replaced", _arithmetic(product=False), "The new distance is the old one *times* the stride; you replaced it."),
+    Answer("dilation ignored", _arithmetic(span=lambda c: c.kernel), "A dilated kernel spans d (k - 1) + 1 pixels."),
+    Answer("span d k", _arithmetic(span=lambda c: c.dilation * c.kernel), "Between k weights there are k - 1 gaps, so a kernel spans d (k - 1) + 1 pixels, not d k."),
+    Answer("span d k - 1", _arithmetic(span=lambda c: c.dilation * c.kernel - 1), "Between k weights there are k - 1 gaps: d (k - 1) + 1 pixels, not d k - 1."),
+    Answer("parameters times pixels", _arithmetic(shared=False), "The same weights are used at every pixel: the size of the picture does not matter."),
     Answer("bias forgotten", _arithmetic(bias=0), "Each output channel also has one bias."),
-    Answer("stride left out of the field", _arithmetic(strided=False),
-           "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far."),
-    Answer("stride counted before its own layer", _arithmetic(early=True),
-           "A layer's own stride spreads only the layers after it: add its span first, then update the distance."),
-    Answer("channels in left out", lambda n, layers: _arithmetic()(n, [c._replace(channels_in=1) for c in layers]),
-           "An output channel has one kernel for each input channel: multiply by channels_in."),
-    Answer("fields added whole", _arithmetic(centre=0),
-           "Each layer adds its span minus one: the centre pixel was counted already"),
-    Answer("field from 0", lambda n, layers: (*_arithmetic()(n, layers)[:2], _arithmetic()(n, layers)[2] - 1),
-           "The receptive field starts at 1, the pixel itself, not at 0."),
+    Answer("stride left out of the field", _arithmetic(strided=False), "After a layer of stride 2 neighbouring pixels lie 2 input pixels apart, and what follows reaches twice as far."),
+    Answer("stride counted before its own layer", _arithmetic(early=True), "A layer's own stride spreads only the layers after it: add its span first, then update the distance."),
+    Answer("channels in left out", lambda n, layers: _arithmetic()(n, [c._replace(channels_in=1) for c in layers]), "An output channel has one kernel for each input channel: multiply by channels_in."),
+    Answer("fields added whole", _arithmetic(centre=0), "Each layer adds its span minus one: the centre pixel was counted already."),
+    Answer("field from 0", lambda n, layers: (*_arithmetic()(n, layers)[:2], _arithmetic()(n, layers)[2] - 1), "The receptive field starts at 1, the pixel itself, not at 0."),
     Answer("kernel not squared", _arithmetic(squared=False), "A kernel is a square of k x k weights for each pair of channels."),
-    Answer("not rounded down", _arithmetic(whole=False),
-           "Where the stride does not divide, the last position is dropped: round down."),
+    Answer("not rounded down", _arithmetic(whole=False), "Where the stride does not divide, the last position is dropped: round down."),
 )  # fmt: skip
 
 
@@ -169,7 +150,7 @@ def judge_arithmetic(answer: Callable) -> str | None:
         mine, wanted = ([float(v[i]) for v in values] for values in (given, right))
         for mistake in ARITHMETIC_MISTAKES:
             if mine == [mistake.answer(*stack)[i] for stack in STACKS] != wanted:
-                return mistake.hint
+                return f"{part.capitalize()}: {mistake.hint}"
         for (size, layers), got, value in zip(STACKS, mine, wanted, strict=True):
             if got != value:
                 stack = ", ".join(f"Conv{tuple(conv)}" for conv in layers)
@@ -178,8 +159,7 @@ def judge_arithmetic(answer: Callable) -> str | None:
 
 
 register(Exercise(
-    name="overfit.arithmetic", lesson=LESSON, minutes=12,
-    reference=arithmetic, judge=judge_arithmetic, wrong=ARITHMETIC_MISTAKES,
+    name="overfit.arithmetic", lesson=LESSON, minutes=12, reference=arithmetic, judge=judge_arithmetic, wrong=ARITHMETIC_MISTAKES,
     right=(Answer("from the last layer", _backwards),),
 ))  # fmt: skip
 
@@ -188,7 +168,7 @@ register(Exercise(
 DILATIONS = (1, 2, 4, 8, 1)
 _ERRORS = (  # what torch says, and what to make of it
     ("cannot assign module", "`super().__init__()` must be the first line of `__init__`."),
-    ("channels, but got", "A layer gets another number of channels than it was made for: the first gets one, the others `kernels`."),
+    ("channels, but got", "A layer gets another number of channels than it was made for: the first gets one, the others `channels`."),
     ("Expected more than 1 spatial", "The picture shrinks away: convolutions must keep the size."),
 )  # fmt: skip
 
@@ -244,7 +224,7 @@ def _wrong_weights(net: nn.Module, wider: nn.Module) -> str | None:
     if len(convs) < 6:
         return f"torch knows of {len(convs)} nn.Conv2d in your network, but six were asked for. Layers in a plain list are not registered: use nn.Sequential."
     if more <= 1.5 * count:
-        return "The number of kernels makes no difference: use the argument `kernels`."
+        return "The number of channels makes no difference: use the argument `channels`."
     if not (out := net(TEST_PICTURES)).requires_grad:
         return "No gradient can reach the weights: no_grad, detach or .item() cuts them off."
     out.square().mean().backward()
@@ -271,6 +251,8 @@ def _wrong_layers(net: nn.Module, calls: list) -> str | None:
     if order[1::2] != norms:
         return "Each block is a convolution, then the normalisation, then ReLU."
     blocks, before = list(getattr(net, "groups", None) or []), []
+    if len(blocks) > 5:
+        return f"self.groups has {len(blocks)} members: put each block's convolution, normalisation and ReLU into an nn.Sequential of their own."
     if len(blocks) != 5:
         return "Keep the five blocks in a Sequential called self.groups: the lesson looks into it."
     for block in blocks:
@@ -311,13 +293,13 @@ def _variant(
     """The network with one thing changed; options are those of its convolutions."""
 
     class Variant(nn.Module):
-        def __init__(self, kernels: int = 32) -> None:
+        def __init__(self, channels: int = 32) -> None:
             super().__init__()
-            widths = (1, *[kernels] * 4)
+            widths = (1, *[channels] * 4)
             given = [{"padding": d, "dilation": d, **options} for d in dilations]
-            convs = [nn.Conv2d(c, kernels, 3, **o) for c, o in zip(widths, given, strict=True)]
-            self.groups = keep([block(conv, norm(kernels)) for conv in convs])
-            self.head = nn.Conv2d(kernels, head[0], head[1], padding=head[2])
+            convs = [nn.Conv2d(c, channels, 3, **o) for c, o in zip(widths, given, strict=True)]
+            self.groups = keep([block(conv, norm(channels)) for conv in convs])
+            self.head = nn.Conv2d(channels, head[0], head[1], padding=head[2])
 
         def forward(self, L: Tensor) -> Tensor:
             x = begin(L)
@@ -329,13 +311,12 @@ def _variant(
 
 
 class _NoSuper(DilatedCNN):
-    def __init__(self, kernels=32):
-        self.groups = nn.Conv2d(1, kernels, 3)
+    def __init__(self, channels=32):
+        self.groups = nn.Conv2d(1, channels, 3)
 
 
 register(Exercise(
-    name="overfit.net", lesson=LESSON, minutes=14, points=2,
-    reference=DilatedCNN, methods=("__init__", "forward"), judge=judge_net,
+    name="overfit.net", lesson=LESSON, minutes=14, points=2, reference=DilatedCNN, methods=("__init__", "forward"), judge=judge_net,
     wrong=(
         Answer("output not scaled", _variant(end=lambda x: x), "Multiply by 50 at the end"),
         Answer("ReLU on the output", _variant(end=lambda x: 50 * x.relu()), "half of the ab plane cannot be reached"),
@@ -347,17 +328,12 @@ register(Exercise(
         Answer("no return", _variant(end=lambda x: None), "Is `return` missing?"),
         Answer("three channels", _variant(head=(3, 1, 0)), "but ab has two channels"),
         Answer("a 3 x 3 head", _variant(head=(2, 3, 1)), "at the end one of 1"),
-        Answer("kernels ignored", lambda k: DilatedCNN(8), "use the argument `kernels`"),
+        Answer("channels ignored", lambda k: DilatedCNN(8), "use the argument `channels`"),
+        Answer("15 layers in a row", _variant(keep=lambda blocks: nn.Sequential(*[m for b in blocks for m in b])), "self.groups has 15 members"),
         Answer("no activation", _variant(block=nn.Sequential), "make one big convolution"),
-        Answer("ReLU before the norm",
-               _variant(block=lambda c, norm: nn.Sequential(c, nn.ReLU(), norm)), "The ReLU stands before the normalisation"),
-        Answer("one ReLU forgotten",
-               _variant(block=lambda c, n: nn.Sequential(c, n, *[nn.ReLU()] * (c.dilation[0] < 8))),
-               "A block has negative outputs"),
-        Answer("norm before the convolution",
-               _variant(block=lambda conv, norm: nn.Sequential(
-                   nn.InstanceNorm2d(conv.in_channels, affine=True), conv, nn.ReLU())),
-               "Each block is a convolution, then"),
+        Answer("ReLU before the norm", _variant(block=lambda c, norm: nn.Sequential(c, nn.ReLU(), norm)), "The ReLU stands before the normalisation"),
+        Answer("one ReLU forgotten", _variant(block=lambda c, n: nn.Sequential(c, n, *[nn.ReLU()] * (c.dilation[0] < 8))), "A block has negative outputs"),
+        Answer("norm before the convolution", _variant(block=lambda conv, norm: nn.Sequential(nn.InstanceNorm2d(conv.in_channels, affine=True), conv, nn.ReLU())), "Each block is a convolution, then"),
         Answer("no normalisation", _variant(norm=lambda k: nn.Identity()), "forward calls 0 of them"),
         Answer("nothing to learn in it", _variant(norm=nn.InstanceNorm2d), "affine=True was asked for"),
         Answer("batch norm", _variant(norm=nn.BatchNorm2d), "BatchNorm2d is another normalisation"),
@@ -365,11 +341,7 @@ register(Exercise(
         Answer("L over 50", _variant(begin=lambda L: L / 50 - 1), "as -1 to 1: begin with"),
         Answer("L from 0 to 1", _variant(begin=lambda L: L / 100), "to 1: begin with"),
     ),
-    right=(
-        Answer("no bias before the norm", _variant(bias=False)),
-        Answer("same padding", _variant(padding="same")),
-        Answer("a module list", _variant(keep=nn.ModuleList)),
-    ),
+    right=(Answer("no bias before the norm", _variant(bias=False)), Answer("same padding", _variant(padding="same")), Answer("a module list", _variant(keep=nn.ModuleList))),
 ))  # fmt: skip
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -482,7 +454,7 @@ def _loop(
     zero: str = "first", inside: bool = False, once: bool = False, backward: bool = True,
     step: str = "last", optimizer: type = torch.optim.Adam, measure: Callable = F.mse_loss,
     target: Callable = lambda L, ab: ab, fixed_lr: float | None = None, start: int = 1,
-    keep: Callable = lambda loss: loss.item(), call: str = "at the end",
+    keep: Callable = lambda loss: loss.item(), call: str = "at the end", again: bool = False,
 ) -> Callable:  # fmt: skip
     """The training loop of the lesson, or that loop with one thing changed."""
 
@@ -509,7 +481,7 @@ def _loop(
                 opt.step()
             if zero == "last":
                 opt.zero_grad()
-            losses.append(keep(loss))
+            losses.append(keep(measure(net(L), target(L, ab)) if again else loss))
             if call == "at the end":
                 after(i)
         return losses
@@ -523,35 +495,28 @@ NO_BACKWARD = "No gradient was ever computed: loss.backward() is missing."
 NO_STEP = "The weights never change: optimizer.step() is missing."
 AFTER_EARLY = "after(step) is called before the weights have moved: call it at the end of a step."
 LOOP_MISTAKES = (
-    Answer("no zero_grad", _loop(zero="never"),
-           "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a step."),
+    Answer("no zero_grad", _loop(zero="never"), "Gradients add up from step to step: their norm grows. Empty them with zero_grad() once a step."),
     Answer("zero_grad between", _loop(zero="between"), STANDS_STILL),
     Answer("no step", _loop(step="never"), NO_STEP),
-    Answer("optimizer inside", _loop(inside=True),
-           "A new optimizer at each step forgets its memory of past gradients: make it once, before the loop."),
+    Answer("optimizer inside", _loop(inside=True), "A new optimizer at each step forgets its memory of past gradients: make it once, before the loop."),
     Answer("one batch", _loop(once=True), "Call batch() inside the loop: each step gets a new one."),
     Answer("SGD", _loop(optimizer=torch.optim.SGD), "This is plain gradient descent; Adam was asked for."),
-    Answer("AdamW", _loop(optimizer=torch.optim.AdamW),
-           "AdamW also shrinks the weights at each step; plain Adam was asked for."),
+    Answer("AdamW", _loop(optimizer=torch.optim.AdamW), "AdamW also shrinks the weights at each step; plain Adam was asked for."),
+    Answer("loss of the new weights", _loop(again=True), "This is the loss measured again after the step; keep the loss that you called backward() on."),
     Answer("after before the step", _loop(call="early"), AFTER_EARLY),
     Answer("L1", _loop(measure=F.l1_loss), "This is the mean absolute error; the mean squared error was asked for."),
-    Answer("summed", _loop(measure=lambda p, t: F.mse_loss(p, t, reduction="sum")),
-           "The squared errors are summed; take their mean."),
-    Answer("target L", _loop(target=lambda L, ab: L.expand_as(ab)),
-           "The target is L, which the network is given; it has to predict ab."),
+    Answer("summed", _loop(measure=lambda p, t: F.mse_loss(p, t, reduction="sum")), "The squared errors are summed; take their mean."),
+    Answer("target L", _loop(target=lambda L, ab: L.expand_as(ab)), "The target is L, which the network is given; it has to predict ab."),
     Answer("own rate", _loop(fixed_lr=1e-3), "The argument lr is not used."),
     Answer("counts from 0", _loop(start=0), "after(step) gets the number of steps done: 1, 2, ..., not from 0."),
-    Answer("after not called", _loop(call="never"),
-           "after(step) is never called: the lesson keeps its snapshots with it."),
+    Answer("after not called", _loop(call="never"), "after(step) is never called: the lesson keeps its snapshots with it."),
 )  # fmt: skip
 
 register(Exercise(
-    name="overfit.loop", lesson=LESSON, minutes=14, points=2,
-    reference=fit, judge=judge_loop,
+    name="overfit.loop", lesson=LESSON, minutes=14, points=2, reference=fit, judge=judge_loop,
     wrong=(
         *LOOP_MISTAKES,
-        Answer("item before backward", _loop(measure=lambda p, t: F.mse_loss(p, t).item()),
-               ".item() gives a number without a graph"),
+        Answer("item before backward", _loop(measure=lambda p, t: F.mse_loss(p, t).item()), ".item() gives a number without a graph"),
         Answer("step before backward", _loop(step="early"), "optimizer.step() comes before"),
         Answer("graphs kept", _loop(keep=lambda loss: loss), "a tensor keeps its graph"),
         Answer("no backward", _loop(backward=False), NO_BACKWARD),
@@ -559,22 +524,18 @@ register(Exercise(
         Answer("under no_grad", torch.no_grad()(_loop()), "The loss has no graph"),
         Answer("only the last loss", lambda *args: _loop()(*args)[-1], "Return the list of all losses"),
     ),
-    right=(
-        Answer("zero_grad last", _loop(zero="last")),
-        Answer("losses as tensors", _loop(keep=lambda loss: loss.detach())),
-        Answer("a tensor of losses", lambda *args: torch.tensor(fit(*args))),
-    ),
+    right=(Answer("zero_grad last", _loop(zero="last")), Answer("losses as tensors", _loop(keep=lambda loss: loss.detach())), Answer("a tensor of losses", lambda *args: torch.tensor(fit(*args)))),
 ))  # fmt: skip
 
 # --- the clinic -----------------------------------------------------------------------------------
 
 
-def diagnosis(**entries: tuple[str, int, str]) -> dict[str, tuple[str, int, str]]:
-    """Fault, number of the line and the line as it should be for each run, but for those given."""
+def diagnosis(**entries: tuple[str, str, int, str]) -> dict[str, tuple[str, str, int, str]]:
+    """Fault, reading, number of the line, the line as it should be: of each run, but those given."""
     right = {}
     for letter, fault in training_clinic.runs.items():
-        number, *_ = clinic.BROKEN[fault]
-        right[letter] = fault, number, clinic.PROGRAM[number - 1].strip()
+        number, _, (reading, *_), _ = clinic.BROKEN[fault]
+        right[letter] = fault, reading, number, clinic.PROGRAM[number - 1].strip()
     return right | entries
 
 
@@ -582,20 +543,28 @@ def judge_clinic(answer: Callable) -> str | None:
     """The hint for a table of diagnoses: names first, then each mended program is run."""
     table = answer()
     if not isinstance(table, dict):
-        return "Return a dict: run -> (fault, number of the line, the line as it should be)."
+        return (
+            "Return a dict: run -> (fault, reading, number of the line, the line as it should be)."
+        )
     for letter, entry in table.items():
-        if not isinstance(entry, tuple | list) or len(entry) != 3:
-            return f"Run {letter}: give three things: fault, number of the line, the mended line."
+        if not isinstance(entry, tuple | list) or len(entry) != 4:
+            return f"Run {letter}: give the fault, the reading, the number of the line, and the line as it should be."
     if hint := training_clinic.hint({letter: entry[0] for letter, entry in table.items()}):
         return hint
     entries = ((letter, *table[letter][1:]) for letter in training_clinic.runs)
-    return next((hint for entry in entries if (hint := _judge_line(*entry))), None)
+    hint = next((hint for entry in entries if (hint := _judge_entry(*entry))), None)
+    clinic.solved = hint is None
+    return hint
 
 
-def _judge_line(letter: str, number: int, line: str) -> str | None:
+def _judge_entry(letter: str, reading: str, number: int, line: str) -> str | None:
     if "look" in str(line):
-        return f"Run {letter}: mend the program, not the instruments."
+        return f"Run {letter}: fix the program, not the instruments."
     named, fault = f"Run {letter}: named rightly, but", training_clinic.fault(letter)
+    if (given := str(reading).strip().lower()) not in clinic.READINGS:
+        return f"{named} {reading!r} is none of the readings {', '.join(clinic.READINGS)}."
+    if given not in clinic.BROKEN[fault][2]:
+        return f"{named} its {given} alone does not tell this fault. Look at {training_clinic.symptoms[fault]}."
     try:
         log = training_clinic.log(
             letter, photograph("astronaut", 32).permute(0, 2, 3, 1), (number, str(line)), steps=40
@@ -610,44 +579,35 @@ def _judge_line(letter: str, number: int, line: str) -> str | None:
     if found == clinic.TOO_SLOW:
         return f"{named} with your line {number} the loss hardly falls: after {len(log.losses)} steps it is still {log.losses[-1]:.0f}. Is the learning rate too low now?"
     if found == fault and number == clinic.BROKEN[fault][0]:
-        return f"{named} the log still shows {found!r}. Line {number} is the broken one, but this line does not mend it."
+        return f"{named} the log still shows {found!r}. Line {number} is the broken one, but this line does not cure it."
     if found == fault:
-        return f"{named} the log of the mended program still shows {found!r}. Is line {number} the broken one?"
+        return f"{named} the log of the changed program still shows {found!r}. Is line {number} the broken one?"
     return f"{named} your line {number} brings something new: look at {training_clinic.symptoms[found]}."
 
 
 _HIGH, _adam = "learning rate too high", "optimizer = Adam(net.parameters(), {})".format
 register(Exercise(
-    name="overfit.clinic", lesson=LESSON, minutes=20, points=2,
-    reference=diagnosis, judge=judge_clinic, own=(clinic.diagnosis,), time_limit=90,
+    name="overfit.clinic", lesson=LESSON, minutes=22, points=2, reference=diagnosis, judge=judge_clinic, own=(clinic.diagnosis,), time_limit=90,
     wrong=(
         Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-        Answer("A for a rate",
-               lambda: diagnosis(A=(_HIGH, 4, clinic.PROGRAM[3])), "Look at its gradient norm"),
-        Answer("B for a dead optimizer",
-               lambda: diagnosis(B=("optimizer of another model", 4, clinic.PROGRAM[3])), "Look at its tiny loss together with the range"),
-        Answer("zero_grad after backward",
-               lambda: diagnosis(A=("zero_grad forgotten", 10, "optimizer.zero_grad()")), "no reading was taken"),
-        Answer("A's wrong line", lambda: diagnosis(A=("zero_grad forgotten", 4, clinic.PROGRAM[3])),
-               "Is line 4 the broken one?"),
-        Answer("D swapped twice over",
-               lambda: diagnosis(D=("a and b swapped", 6, "prediction = net(L).flip(1)")), "Is line 6 the broken one?"),
-        Answer("E still too high", lambda: diagnosis(E=(_HIGH, 4, _adam(3))), "Line 4 is the broken one, but this line"),
-        Answer("E too low", lambda: diagnosis(E=(_HIGH, 4, _adam(1e-5))), "Is the learning rate too low now?"),
-        Answer("F on its side",
-               lambda: diagnosis(F=("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.transpose(1, 3))")), "the batch lies on its side"),
-        Answer("G with a typing error",
-               lambda: diagnosis(G=("ReLU on the output", 6, "prediction = nett(L)")), "the program stops with NameError"),
-        Answer("invented name", lambda: diagnosis(C=("bad luck", 4, clinic.PROGRAM[3])), "'bad luck' is not one of"),
+        Answer("A for a rate", lambda: diagnosis(A=(_HIGH, "loss", 4, clinic.PROGRAM[3])), "Look at its gradient norm"),
+        Answer("B for a dead optimizer", lambda: diagnosis(B=("optimizer of another model", "weights", 4, clinic.PROGRAM[3])), "Look at its tiny loss together with the range"),
+        Answer("zero_grad after backward", lambda: diagnosis(A=("zero_grad not called", "gradient norm", 10, "optimizer.zero_grad()")), "no reading was taken"),
+        Answer("A's wrong line", lambda: diagnosis(A=("zero_grad not called", "gradient norm", 4, clinic.PROGRAM[3])), "Is line 4 the broken one?"),
+        Answer("D swapped twice over", lambda: diagnosis(D=("a and b swapped", "batch", 6, "prediction = net(L).flip(1)")), "Is line 6 the broken one?"),
+        Answer("E still too high", lambda: diagnosis(E=(_HIGH, "loss", 4, _adam(3))), "Line 4 is the broken one, but this line"),
+        Answer("E too low", lambda: diagnosis(E=(_HIGH, "loss", 4, _adam(1e-5))), "Is the learning rate too low now?"),
+        Answer("F on its side", lambda: diagnosis(F=("NHWC read as NCHW", "batch", 1, "lab = rgb_to_lab(picture.transpose(1, 3))")), "the batch lies on its side"),
+        Answer("G with a typing error", lambda: diagnosis(G=("ReLU on the output", "prediction", 6, "prediction = nett(L)")), "the program stops with NameError"),
+        Answer("C by its norm", lambda: diagnosis(C=("optimizer of another model", "gradient norm", 4, clinic.PROGRAM[3])), "its gradient norm alone does not tell"),
+        Answer("invented reading", lambda: diagnosis(E=(_HIGH, "luck", 4, clinic.PROGRAM[3])), "'luck' is none of"),
+        Answer("invented name", lambda: diagnosis(C=("bad luck", "loss", 4, clinic.PROGRAM[3])), "'bad luck' is not one of"),
     ),
     right=(
-        Answer("other cures", lambda: diagnosis(
-                   A=("zero_grad forgotten", 8, "net.zero_grad()"),
-                   B=("target scaled, prediction not", 7, "loss = mse_loss(prediction / 110, ab / 110)"),
-                   C=("optimizer of another model", 4, "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
-                   D=("a and b swapped", 2, "L, ab = lab.split([1, 2], dim=1)"),
-                   E=("learning rate too high", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
-                   F=("NHWC read as NCHW", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"),
-                   G=("relu on the output ", 6, "    prediction = net(L) * 1.0"))),
+        Answer("other cures", lambda: diagnosis(A=("zero_grad not called", "gradient norm", 8, "net.zero_grad()"),
+                   B=("target scaled, prediction not", "loss", 7, "loss = mse_loss(prediction / 110, ab / 110)"),
+                   C=("optimizer of another model", "weights", 4, "net = DilatedCNN(kernels=16); optimizer = Adam(net.parameters(), lr=5e-3)"),
+                   D=("a and b swapped", "batch", 2, "L, ab = lab.split([1, 2], dim=1)"), E=("learning rate too high", "Gradient norm", 4, "optimizer = Adam(net.parameters(), lr=0.01)"),
+                   F=("NHWC read as NCHW", "batch", 1, "lab = rgb_to_lab(picture.movedim(3, 1))"), G=("relu on the output ", "prediction", 6, "    prediction = net(L) * 1.0"))),
     ),
 ))  # fmt: skip

@@ -1,7 +1,7 @@
 """What lesson 2 measures and draws: convolutions, first steps, loss curves, crops, activations."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -22,8 +22,18 @@ from colorkit.plots import colour_alone, loss_curves, picture_grid
 from colorkit.widgets import Drawing, explore
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "crops.csv"
+TINTS = ("black", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00")
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d}
 NORMS["instance"] = partial(nn.InstanceNorm2d, affine=True)
+
+
+noted: dict[str, tuple[float, str]] = {}  # numbers by name, with their units, for `record_all`
+
+
+def record_all() -> None:
+    """Record what the lesson has measured: at its end, for a record shows as a line."""
+    for key, (value, unit) in noted.items():
+        record(key, value, unit)
 
 
 class Conv(NamedTuple):
@@ -115,8 +125,7 @@ def snapshot_scrubber(lab: Tensor, snapshots: Mapping[int, Tensor]) -> None:
 def error_table(guesses: Mapping[str, Tensor], ab: Tensor, **recorded: str) -> pd.DataFrame:
     """MSE of several ab; `recorded` maps the name of a number to the guess whose error it is."""
     errors = {name: F.mse_loss(guess, ab).item() for name, guess in guesses.items()}
-    for key, name in recorded.items():
-        record(key, errors[name], unit="ab²")
+    noted.update({key: (errors[name], "ab²") for key, name in recorded.items()})
     return pd.DataFrame({"MSE": errors}).round(1)
 
 
@@ -127,8 +136,7 @@ def error_table(guesses: Mapping[str, Tensor], ab: Tensor, **recorded: str) -> p
 def downhill(net: nn.Module, L: Tensor, ab: Tensor, rates: Sequence[float]) -> pd.DataFrame:
     """Steps of several sizes against the gradient in ``p.grad``: promised and measured losses.
 
-    A step of rate r promises a loss lower by r times the squared norm of the gradient: exactly so
-    where the loss is a straight line. The network is left as it is.
+    A step of rate r promises a loss lower by r |gradient|². The network is left as it is.
     """
     before = F.mse_loss(net(L), ab).item()
     squared = sum(float(p.grad.square().sum()) for p in net.parameters())
@@ -140,6 +148,16 @@ def downhill(net: nn.Module, L: Tensor, ab: Tensor, rates: Sequence[float]) -> p
         after = F.mse_loss(moved(L), ab).item()
         rows[f"{rate:.0e}"] = {"promised": before - rate * squared, "measured": after}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("learning rate")
+
+
+def scales(net: nn.Module, L: Tensor) -> pd.DataFrame:
+    """Each convolution's largest weight, and the standard deviation of its output for L."""
+    bare, columns = replace_norms(copy.deepcopy(net), nn.Identity), {}
+    for title, each in {"std of the output": net, "std, no normalisation": bare}.items():
+        convs = [m for m in each.modules() if isinstance(m, nn.Conv2d)]
+        columns["largest weight"] = [m.weight.abs().max().item() for m in convs]
+        columns[title] = [out.std().item() for out in outputs(each, convs, L)]
+    return pd.DataFrame(columns, [str(tuple(m.weight.shape)) for m in convs]).round(3)
 
 
 def step_sizes(net: nn.Module, lr: float) -> pd.DataFrame:
@@ -155,13 +173,33 @@ def step_sizes(net: nn.Module, lr: float) -> pd.DataFrame:
     rows = {"gradient descent": lr * gradient, "Adam": adam}
     table = {name: x.abs().quantile(shares).tolist() for name, x in rows.items()}
     columns = ["10th percentile", "median", "90th percentile"]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis(f"lr {lr:g}")
+
+
+def tinted(fig: Figure, curves: Sequence, levels: Sequence) -> Figure:
+    """The figure of `loss_curves` with these colours of its curves and of its levels."""
+    (ax,) = fig.axes
+    for line, tint in zip(ax.lines, (*curves, *levels), strict=True):
+        line.set_color(tint)
+    for text, tint in zip(ax.texts, levels, strict=True):
+        text.set_color(tint)
+    ax.legend(fontsize=8)
+    return fig
+
+
+def learning_figure(curves: Mapping[str, Sequence[float]], blind: Mapping[str, Mapping]) -> Figure:
+    """Loss curves of two photographs on logarithmic axes, and the errors of blind guesses."""
+    kinds, tints = ("mean colour", "coarse colour"), ("#d55e00", "#0072b2")
+    fig = loss_curves(curves, {f"{name}, {k}": blind[name][k] for name in curves for k in kinds})
+    fig.axes[0].set(xlim=(1, fig.axes[0].get_xlim()[1]), xscale="log")
+    return tinted(fig, tints, [tint for tint in tints for _ in kinds])
 
 
 def rates_figure(curves: Mapping[str, Sequence[float]], ab: Tensor) -> Figure:
     """Loss curves on one ab (1, 2, H, W), with the errors of gray and of the mean colour."""
     flat = ab.var((2, 3), correction=0).mean().item()
-    return loss_curves(curves, {"gray\n": ab.square().mean().item(), "\nmean colour": flat})
+    fig = loss_curves(curves, {"gray\n": ab.square().mean().item(), "\nmean colour": flat})
+    return tinted(fig, TINTS[: len(curves)], ["dimgray"] * 2)
 
 
 def rates_table(curves: Mapping[str, Sequence[float]], ab: Tensor) -> pd.DataFrame:
@@ -178,10 +216,11 @@ def rates_table(curves: Mapping[str, Sequence[float]], ab: Tensor) -> pd.DataFra
     table = pd.DataFrame.from_dict(rows, orient="index")
     steps, leaps = table["steps to beat gray"], table["highest / first"]
     if steps.notna().all():  # a short run at the smallest rate may never beat gray
-        record("steps_of_smallest_rate", steps.iloc[0] / steps.iloc[1], unit="times the next's")
-    record("best_rate", float(table["mean of last 20"].idxmin().removeprefix("lr ")))
-    record("leap_of_good_rates", leaps.iloc[:4].max(), unit="times the first loss")
-    record("leap_of_high_rates", leaps.iloc[4:].min(), unit="times the first loss")
+        noted["steps_of_smallest_rate"] = steps.iloc[0] / steps.iloc[1], "times the next's"
+    noted["best_rate"] = float(table["mean of last 20"].idxmin().removeprefix("lr ")), ""
+    noted["leap_of_good_rates"] = leaps.iloc[:4].max(), "times the first loss"
+    noted["leap_of_high_rates"] = leaps.iloc[4:].min(), "times the first loss"
+    table.loc["one mean colour", "mean of last 20"] = ab.var((2, 3), correction=0).mean().item()
     return table.round(2)
 
 
@@ -230,10 +269,7 @@ def crops_run(
 def batch_runs(
     fit: Callable, make: Callable[[], nn.Module], lab: Tensor, size: int, steps: int, seed: int
 ) -> dict[int, list[float]]:
-    """`crops_run` of new networks for 1, 4 and 16 crops a batch.
-
-    That of 1 takes four times as many steps, to see as many crops as that of 4: it has 160 errors.
-    """
+    """`crops_run` of networks for 1, 4, 16 crops a batch: that of 1 takes four times the steps."""
     runs = {}
     for count, length in ((1, 4 * steps), (4, steps), (16, steps)):
         torch.manual_seed(seed)
@@ -258,7 +294,7 @@ def batch_answer(table: pd.DataFrame) -> str:
     """Which batch size is best at equal crops; how 16 crops compare with 1 is recorded."""
     for name, errors in table.iterrows():
         key = name.removeprefix("after ").replace(" ", "_")
-        record(f"batch_16_{key}", errors[16] / errors[1], unit="times the error of 1")
+        noted[f"batch_16_{key}"] = errors[16] / errors[1], "times the error of 1"
     return "1 crop" if (best := table.iloc[1].idxmin()) == 1 else f"{best} crops"
 
 
@@ -289,17 +325,20 @@ def recorded_batches() -> pd.DataFrame:
 
 
 @torch.no_grad()
+def outputs(net: nn.Module, layers: Iterable[nn.Module], L: Tensor) -> list[Tensor]:
+    """What each of a network's layers gives for L."""
+    seen: list[Tensor] = []
+    hooks = [x.register_forward_hook(lambda *call: seen.append(call[-1])) for x in layers]
+    net(L)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
 def activation_grid(nets: Mapping[str, nn.Module], L: Tensor) -> Figure:
     """The channel of largest variance of each block of ``net.groups``, on its own scale."""
     rows = []
     for name, net in nets.items():
-        seen: list[Tensor] = []
-        hooks = [
-            b.register_forward_hook(lambda *a, to=seen: to.append(a[-1][0])) for b in net.groups
-        ]
-        net(L)
-        for hook in hooks:
-            hook.remove()
-        best = [out[out.flatten(1).var(1).argmax()] for out in seen]
+        best = [out[out.flatten(1).var(1).argmax()] for (out,) in outputs(net, net.groups, L)]
         rows.append({f"{name}, block {i}": 100 * x[None] / x.max() for i, x in enumerate(best, 1)})
     return picture_grid(rows)
