@@ -137,10 +137,8 @@ class Painter(ipywidgets.VBox):
         self.reach = max(5, max_chroma(L, torch.linspace(0, 6.28, 90)).max().item())
         plane = image_of(gamut_plane(L.item(), PLANE, self.reach)[0])
         ring(plane, (1 + a / self.reach) / 2, (1 - b / self.reach) / 2, "black", "white")
-        told = (
-            f"What sRGB can show at L = {L.item():.0f}: green left, red right, blue below, yellow"
-        )
-        self.plane.draw(plane, f"{told} above; marked is a = {a}, b = {b}.")
+        told = f"What sRGB can show at L = {L.item():.0f}: green left, red right, blue below, "
+        self.plane.draw(plane, f"{told}yellow above; marked is a = {a}, b = {b}.")
 
     def save(self) -> None:
         """Write the picture at its full size to a new file."""
@@ -149,7 +147,7 @@ class Painter(ipywidgets.VBox):
             if path.exists():
                 raise FileExistsError(f"{path} exists: choose another name")
             image = self.colored(rgb_to_lab(self.picture)[:, :1])
-            image.save(file, Image.registered_extensions().get(path.suffix.lower()))
+            image.save(file, Image.registered_extensions().get(path.suffix.lower()), quality=95)
             write_whole(path, file.getvalue())
             self.say(f"saved as {path.resolve()}")
         except (OSError, ValueError) as error:
