@@ -68,12 +68,13 @@ class Painter(ipywidgets.VBox):
         for field, wide in zip(self.fields, ("8em", "8em", "14em", "14em"), strict=True):
             field.style.description_width, field.layout.width = "initial", wide
         acts = {"Colour this place": self.put, "Undo": self.undo, "Save": self.save}
-        put, *others = (ipywidgets.Button(description=name) for name in acts)
-        for button, act in zip((put, *others), acts.values(), strict=True):
+        self.buttons = [ipywidgets.Button(description=name) for name in acts]
+        for button, act in zip(self.buttons, acts.values(), strict=True):
             button.on_click(lambda _, act=act: act())
         self.canvas, self.plane, self.message = Clickable(), Clickable(), ipywidgets.HTML()
         self.path = ipywidgets.Text("coloured.png", description="as")
-        rows = [self.canvas, self.plane], [*self.fields, put], [*others, self.path]
+        put, undo, save = self.buttons
+        rows = [self.canvas, self.plane], [*self.fields, put], [undo, save, self.path]
         layout = {"flex_flow": "row wrap", "grid_gap": "0.5em"}
         super().__init__([*(ipywidgets.HBox(row, layout=layout) for row in rows), self.message])
         self.paint()

@@ -99,17 +99,8 @@ def shown(picture):
     return Image.open(io.BytesIO(base64.b64decode(picture.source.split("base64,")[1])))
 
 
-def press(painter, name):
-    next(b for b in buttons(painter) if b.description == name).click()
-
-
-def buttons(widget):
-    if isinstance(widget, ipywidgets.Button):
-        return [widget]
-    return [b for child in getattr(widget, "children", ()) for b in buttons(child)]
-
-
 def test_two_clicks_colour_the_picture_and_undo_takes_them_back(painter):
+    _, undo, _ = painter.buttons
     before = painter.canvas.source
     click(painter.canvas, 0.75, 0.5)
     assert [field.value for field in painter.fields] == [90, 45, 0, 0]
@@ -123,9 +114,9 @@ def test_two_clicks_colour_the_picture_and_undo_takes_them_back(painter):
     red, green, blue = shown(painter.canvas).getpixel((20, 20))
     assert red > green > blue
     assert "hints: 1" in painter.canvas.alt
-    press(painter, "Undo")
+    undo.click()
     assert painter.canvas.source == chosen != before
-    press(painter, "Undo")  # there is nothing left to undo
+    undo.click()  # there is nothing left to undo
     assert painter.states == [()]
 
 
@@ -138,33 +129,35 @@ def test_a_colour_that_srgb_cannot_show_becomes_one_that_it_can(painter):
 
 
 def test_keys_do_what_clicks_do_and_a_place_has_one_colour(painter):
+    put, _, _ = painter.buttons
     for field, value in zip(painter.fields, (30, 60, 20, -10), strict=True):
         field.value = value
-    press(painter, "Colour this place")
+    put.click()
     assert painter.states[-1] == (Hint(30.5 / 120, 60.5 / 90, 20, -10),)
     painter.b.value = 15
-    press(painter, "Colour this place")
+    put.click()
     assert painter.states[-1] == (Hint(30.5 / 120, 60.5 / 90, 20, 15),)
     painter.x.value = 500  # kept inside the picture
     assert painter.place[0] == pytest.approx(119.5 / 120)
 
 
 def test_save_keeps_size_and_lightness_and_never_overwrites(painter, tmp_path):
+    _, undo, save = painter.buttons
     click(painter.plane, 0.7, 0.35)
     painter.path.value = str(tmp_path / "new" / "red.png")
-    press(painter, "Save")
+    save.click()
     rgb = torch.from_numpy(np.array(Image.open(painter.path.value))).movedim(-1, 0)[None]
     assert rgb.shape == painter.picture.shape
     L = rgb_to_lab(torch.cat([rgb, painter.picture]))[:, :1]
     assert (L[0] - L[1]).abs().max() < 0.25
     assert rgb[0, 0].float().mean() > rgb[0, 2].float().mean() + 10
     written = Path(painter.path.value).read_bytes()
-    press(painter, "Undo")
-    press(painter, "Save")
+    undo.click()
+    save.click()
     assert "exists: choose another name" in painter.message.value
     assert Path(painter.path.value).read_bytes() == written
     painter.path.value = str(tmp_path / "red.xyz")
-    press(painter, "Save")
+    save.click()
     assert "not saved" in painter.message.value
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
