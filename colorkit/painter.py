@@ -12,14 +12,13 @@ import torch
 import traitlets
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize, to_pil_image
 
 from colorkit.color import fit_gamut, max_chroma, rgb_to_lab
 from colorkit.files import write_whole
-from colorkit.models.hints import Hint, draw_hints
 from colorkit.notebook import Feedback, State
-from colorkit.plots import REACH, fitted_rgb, gamut_plane
+from colorkit.photo import at_full_size, hint_planes
+from colorkit.plots import REACH, gamut_plane
 
 SIDE, SHOWN, PLANE = 64, 480, 256
 """Pixels: the shorter side of what the network sees, as in its training; the longer side of the
@@ -55,10 +54,11 @@ class Painter(ipywidgets.VBox):
     def __init__(self, picture: Tensor, model) -> None:
         self.picture, self.model, self.states = picture, model, [()]
         height, width = picture.shape[2:]
-        self.shown, self.small = (
-            rgb_to_lab(resize(picture, [max(1, round(x * scale)) for x in (height, width)]))[:, :1]
+        self.shown, small = (
+            resize(picture, [max(1, round(side * scale)) for side in (height, width)])
             for scale in (min(1, SHOWN / max(height, width)), SIDE / min(height, width))
         )
+        self.light, self.small = (rgb_to_lab(rgb)[:, :1] for rgb in (self.shown, small))
         limits = {"x": (0, width - 1), "y": (0, height - 1)}
         limits |= dict.fromkeys(("a: green to red", "b: blue to yellow"), (-REACH, REACH))
         self.x, self.y, self.a, self.b = self.fields = [
@@ -95,9 +95,10 @@ class Painter(ipywidgets.VBox):
     def put(self) -> None:
         """Give this place the colour of the fields, as far as sRGB can show it at this L."""
         wanted = torch.tensor([self.a.value, self.b.value]).float().view(1, 2, 1, 1)
-        ab = fit_gamut(self.here(self.shown), wanted).flatten().tolist()
-        others = (hint for hint in self.states[-1] if hint[:2] != self.place)
-        self.states.append((*others, Hint(*self.place, *ab)))
+        ab = fit_gamut(self.here(self.light), wanted).flatten().tolist()
+        x, y = self.x.value, self.y.value
+        others = (hint for hint in self.states[-1] if (hint["x"], hint["y"]) != (x, y))
+        self.states.append((*others, {"x": x, "y": y, "ab": ab}))
         self.paint()
 
     def undo(self) -> None:
@@ -107,36 +108,39 @@ class Painter(ipywidgets.VBox):
     def paint(self) -> None:
         """Colour the picture with the hints of the last state."""
         start, hints = time.perf_counter(), self.states[-1]
-        given = draw_hints(hints, *self.small.shape[2:])
+        given = hint_planes(hints, self.picture.shape[2:], self.small.shape[2:])
         self.ab = self.model.colorize(self.small, hints=given)
         self.image = self.colored(self.shown)
         self.look()
         self.say(f"hints: {len(hints)}, seconds: {time.perf_counter() - start:.2f}")
 
-    def colored(self, L: Tensor) -> Image.Image:
-        """L (1, 1, h, w) in the network's colours, which are enlarged."""
-        return image_of(fitted_rgb(L, F.interpolate(self.ab, L.shape[2:], mode="bilinear")))
+    def colored(self, rgb: Tensor) -> Image.Image:
+        """A picture (1, 3, h, w) in the network's colours."""
+        return to_pil_image(at_full_size(rgb, self.ab)[0])
+
+    def place(self, x: int, y: int) -> tuple[float, float]:
+        """The middle of a pixel, as shares of the sides."""
+        return (x + 0.5) / self.picture.shape[3], (y + 0.5) / self.picture.shape[2]
 
     def here(self, plane: Tensor) -> Tensor:
-        """The pixel of (1, C, h, w) at the place: (1, C, 1, 1)."""
-        (x, y), (height, width) = self.place, plane.shape[2:]
-        row, column = int(y * height), int(x * width)
+        """The pixel of (1, C, h, w) at the place of the fields: (1, C, 1, 1)."""
+        x, y = self.place(self.x.value, self.y.value)
+        row, column = int(y * plane.shape[2]), int(x * plane.shape[3])
         return plane[:, :, row : row + 1, column : column + 1]
 
     def look(self) -> None:
         """Show the place of the fields, its colour, and those that it could have."""
-        x, y, (height, width) = self.x.value, self.y.value, self.picture.shape[2:]
-        self.place = (x + 0.5) / width, (y + 0.5) / height
-        image, hints = self.image.copy(), self.states[-1]
+        image, hints, x, y = self.image.copy(), self.states[-1], self.x.value, self.y.value
         for hint in hints:
-            ring(image, hint.x, hint.y, "white", "black")
-        ring(image, *self.place, "black", "white")
+            ring(image, *self.place(hint["x"], hint["y"]), "white", "black")
+        ring(image, *self.place(x, y), "black", "white")
         told = f"The picture, coloured with hints: {len(hints)}; marked is x = {x}, y = {y}."
         self.canvas.draw(image, told)
-        L, (a, b) = self.here(self.shown), self.here(self.ab).flatten().round().int().tolist()
+        L, (a, b) = self.here(self.light), self.here(self.ab).flatten().round().int().tolist()
         self.a.value, self.b.value = a, b
         self.reach = max(5, max_chroma(L, torch.linspace(0, 6.28, 90)).max().item())
-        plane = image_of(gamut_plane(L.item(), PLANE, self.reach)[0])
+        rgb = gamut_plane(L.item(), PLANE, self.reach)[0][0]
+        plane = to_pil_image((255 * rgb).round().byte())
         ring(plane, (1 + a / self.reach) / 2, (1 - b / self.reach) / 2, "black", "white")
         told = f"What sRGB can show at L = {L.item():.0f}: green left, red right, blue below, "
         self.plane.draw(plane, f"{told}yellow above; marked is a = {a}, b = {b}.")
@@ -147,7 +151,7 @@ class Painter(ipywidgets.VBox):
         try:
             if path.exists():
                 raise FileExistsError(f"{path} exists: choose another name")
-            image = self.colored(rgb_to_lab(self.picture)[:, :1])
+            image = self.colored(self.picture)
             image.save(file, Image.registered_extensions().get(path.suffix.lower()), quality=95)
             write_whole(path, file.getvalue())
             self.say(f"saved as {path.resolve()}")
@@ -156,11 +160,6 @@ class Painter(ipywidgets.VBox):
 
     def say(self, message: str, state: State = "info") -> None:
         self.message.value = Feedback(state, "hint_painter", message)._repr_html_()
-
-
-def image_of(rgb: Tensor) -> Image.Image:
-    """RGB (1, 3, H, W) in [0, 1], rounded: torchvision cuts off, which would darken L."""
-    return to_pil_image((255 * rgb[0]).round().byte())
 
 
 def ring(image: Image.Image, x: float, y: float, inner: str, outer: str) -> None:

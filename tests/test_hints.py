@@ -10,8 +10,9 @@ from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.pictures import photograph
 from colorkit.fit import fit
 from colorkit.losses import l1
-from colorkit.models import HintUNet, hints
-from colorkit.models.hints import Hint, draw_hints, hinted, simulate_hints
+from colorkit.models import HintUNet, hints, load_colorizer
+from colorkit.models.hints import hinted, simulate_hints
+from colorkit.photo import hint_planes
 from scripts import pretrain_hints
 
 
@@ -73,13 +74,20 @@ def test_hints_teach_what_lightness_cannot_tell():
 def test_a_hint_moves_the_colour_at_its_place_towards_it(trained, cat, color):
     L, _ = cat
     before = trained.colorize(L)
-    after = trained.colorize(L, hints=draw_hints([Hint(0.5, 0.5, *color)], 64, 64))
+    hint = {"x": 32, "y": 32, "ab": color}
+    after = trained.colorize(L, hints=hint_planes([hint], (64, 64), (64, 64)))
     wanted = torch.tensor(color)
     near, far = (slice(30, 35), slice(30, 35)), (slice(0, 4), slice(0, 4))
     gap = [(ab[0][:, *near].mean((1, 2)) - wanted).norm() for ab in (before, after)]
     assert gap[1] < 0.7 * gap[0]
     moved = (after - before)[0].norm(dim=0)
     assert moved[near].mean() > moved[far].mean()
+
+
+def test_the_network_with_hints_is_loaded_by_name(trained, cat):
+    net = load_colorizer("hints")
+    assert not net.training
+    assert torch.equal(net.colorize(cat[0]), trained.colorize(cat[0]))
 
 
 def test_no_hint_is_a_hint_of_nothing_and_another_answer(trained, cat):
@@ -92,25 +100,12 @@ def test_no_hint_is_a_hint_of_nothing_and_another_answer(trained, cat):
 
 def test_lightness_is_kept_under_the_most_vivid_hints(trained, cat):
     L, _ = cat
-    wild = [Hint(x, 0.5, a, b) for x, a, b in ((0.1, 128, -128), (0.5, -128, 128), (0.9, 99, 0))]
-    rgb = lab_to_rgb(join_lab(L, trained.colorize(L, hints=draw_hints(wild, 64, 64))))
+    wild = [
+        {"x": 30 * i, "y": 32, "ab": ab} for i, ab in enumerate(((99, -99), (-99, 99), (99, 0)))
+    ]
+    ab = trained.colorize(L, hints=hint_planes(wild, (64, 64), (64, 64)))
+    rgb = lab_to_rgb(join_lab(L, ab))
     torch.testing.assert_close(rgb_to_lab(rgb)[:, :1], L, atol=0.02, rtol=0)
-
-
-def test_hints_are_drawn_where_they_are_and_cut_at_the_border():
-    drawn = draw_hints([Hint(0, 0, 1, 2), Hint(1, 0.5, 3, 4), Hint(0.5, 0.5, 5, 6)], 10, 20)
-    assert drawn.shape == (1, 3, 10, 20)
-    assert drawn[0, 2].sum() == 4 + 6 + 9
-    assert drawn[0, :, 0, 0].tolist() == [1, 2, 1]
-    assert drawn[0, :, 5, 19].tolist() == [3, 4, 1]
-    assert drawn[0, :, 5, 10].tolist() == [5, 6, 1]
-    assert not draw_hints([], 10, 20).any()
-
-
-@pytest.mark.parametrize("place", [(-0.01, 0.5), (0.5, 1.01), (float("nan"), 0.5)])
-def test_hints_outside_the_picture_are_refused(place):
-    with pytest.raises(ValueError, match=r"Hint\(x=.* is outside the picture"):
-        draw_hints([Hint(0.5, 0.5, 0, 0), Hint(*place, 10, 10)], 8, 8)
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 32, 32), (1, 3, 32, 16), (2, 3, 32, 32)])

@@ -7,9 +7,8 @@ Hints are (N, 3, H, W): ab in Lab units, and a mask that is 1 where ab is given;
 elsewhere.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -92,28 +91,3 @@ def hinted(criterion: Callable[[Tensor, Tensor], Tensor]) -> Callable:
         return criterion(model(L, simulate_hints(ab)), ab)
 
     return objective
-
-
-class Hint(NamedTuple):
-    """A colour at a place: shares of width and height, 0 to 1 from the top left, and Lab units."""
-
-    x: float
-    y: float
-    a: float
-    b: float
-
-
-def draw_hints(hints: Iterable[Hint], height: int, width: int, side: int = 3) -> Tensor:
-    """What a `HintUNet` takes, (1, 3, H, W): each hint a square of so many pixels a side.
-
-    Squares are cut at the border. A ValueError names a hint whose place is not in the picture.
-    """
-    drawn = torch.zeros(1, 3, height, width)
-    for hint in hints:
-        if not (0 <= hint.x <= 1 and 0 <= hint.y <= 1):
-            raise ValueError(f"{hint} is outside the picture: x and y go from 0 to 1")
-        row, column = min(int(hint.y * height), height - 1), min(int(hint.x * width), width - 1)
-        rows = slice(max(0, row - side // 2), row + side // 2 + 1)
-        columns = slice(max(0, column - side // 2), column + side // 2 + 1)
-        drawn[0, :, rows, columns] = torch.tensor([hint.a, hint.b, 1.0]).view(3, 1, 1)
-    return drawn
