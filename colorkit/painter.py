@@ -17,12 +17,11 @@ from torchvision.transforms.v2.functional import resize, to_pil_image
 from colorkit.color import fit_gamut, max_chroma, rgb_to_lab
 from colorkit.files import write_whole
 from colorkit.notebook import Feedback, State
-from colorkit.photo import at_full_size, hint_planes
+from colorkit.photo import at_full_size, hint_planes, small_view
 from colorkit.plots import REACH, gamut_plane
 
-SIDE, SHOWN, PLANE = 64, 480, 256
-"""Pixels: the shorter side of what the network sees, as in its training; the longer side of the
-picture that is shown; the side of the ab plane."""
+SHOWN, PLANE = 480, 256
+"""Pixels: the longer side of the picture that is shown, and the side of the ab plane."""
 
 
 class Clickable(anywidget.AnyWidget):
@@ -54,11 +53,10 @@ class Painter(ipywidgets.VBox):
     def __init__(self, picture: Tensor, model) -> None:
         self.picture, self.model, self.states = picture, model, [()]
         height, width = picture.shape[2:]
-        self.shown, small = (
-            resize(picture, [max(1, round(side * scale)) for side in (height, width)])
-            for scale in (min(1, SHOWN / max(height, width)), SIDE / min(height, width))
-        )
-        self.light, self.small = (rgb_to_lab(rgb)[:, :1] for rgb in (self.shown, small))
+        scale = min(1, SHOWN / max(height, width))
+        self.shown = resize(picture, [max(1, round(side * scale)) for side in (height, width)])
+        self.light = rgb_to_lab(self.shown)[:, :1]
+        self.small = small_view(picture, side=model.side)[:, :1]
         limits = {"x": (0, width - 1), "y": (0, height - 1)}
         limits |= dict.fromkeys(("a: green to red", "b: blue to yellow"), (-REACH, REACH))
         self.x, self.y, self.a, self.b = self.fields = [

@@ -78,6 +78,8 @@ def test_an_error_stops_the_cell_at_first_and_is_shown_in_place_later(displayed)
 class Flood:
     """A colorizer whose every pixel takes the mean of the hints, or gray."""
 
+    side = 64
+
     def colorize(self, L, hints=None):
         mask = torch.zeros(1) if hints is None else hints[:, 2:]
         mean = 0 if not mask.any() else (hints[:, :2] * mask).sum((2, 3)) / mask.sum()

@@ -25,6 +25,8 @@ AB_SCALE = 50.0
 class Colorizer(ABC):
     """Gives colours to lightness. Subclasses write `predict`."""
 
+    side = 256  # pixels of the longer side, at which it colours photographs best
+
     @abstractmethod
     def predict(self, L: Tensor, **options: Any) -> Tensor:
         """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W), inside the gamut or not."""

@@ -25,6 +25,8 @@ LARGEST = 9  # pixels, the side of the largest simulated patch
 class HintUNet(UNet):
     """A `UNet` that also sees hints: raw L and hints in, raw ab out, any size."""
 
+    side = 64  # that of its training: in larger pictures hints do not reach far enough
+
     def __init__(self, width: int = 12, depth: int = 4) -> None:
         super().__init__(width, depth)
         self.first = double_conv(4, width, norm=True)
