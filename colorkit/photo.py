@@ -25,7 +25,6 @@ from colorkit.data.verdicts import NEAR_GRAY, OK, THUMB, judge
 from colorkit.files import write_whole
 from colorkit.models import Colorizer, load_colorizer
 
-SIDE = 224  # pixels of the longer side for the model, the size at which most encoders were trained
 FORMATS = {  # what a result may be stored in, and how
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
@@ -102,9 +101,9 @@ def as_image(rgb: Tensor, alpha: Tensor | None) -> Image.Image:
     return image
 
 
-def small_view(rgb: Tensor, alpha: Tensor | None = None) -> Tensor:
-    """What the model sees: Lab (N, 3, h, w) of at most 224 pixels a side, alpha laid on white."""
-    scale = min(1, SIDE / max(rgb.shape[2:]))
+def small_view(rgb: Tensor, alpha: Tensor | None = None, side: int = Colorizer.side) -> Tensor:
+    """What the model sees: Lab (N, 3, h, w) of at most `side` pixels, alpha laid on white."""
+    scale = min(1, side / max(rgb.shape[2:]))
     size = [max(1, round(side * scale)) for side in rgb.shape[2:]]
     planes = [resize(x, size, antialias=True) for x in (rgb, alpha) if x is not None]
     seen, *cover = (x / 255 if x.dtype == torch.uint8 else x.clamp(0, 1) for x in planes)
@@ -125,7 +124,7 @@ def paintings(
     net: Colorizer, rgb: Tensor, alpha: Tensor | None, temperature=None, samples=None, hints=None
 ) -> Iterator[Tensor]:
     """The picture in the model's colours; in N samples one after the other, for they are large."""
-    L, options = small_view(rgb, alpha)[:, :1], {}
+    L, options = small_view(rgb, alpha, net.side)[:, :1], {}
     if temperature is not None:
         options["temperature"] = temperature
     if hints is not None:

@@ -5,11 +5,16 @@ A drawing function takes plain values and returns a figure and its alt text. Whe
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from colorkit.color import check_tensor
+from colorkit.data.pictures import photograph
+from colorkit.models.hints import HintUNet
 from colorkit.notebook import STAND_INS, Feedback, in_notebook
 from colorkit.plots import figure_html, show, stamp
 
@@ -25,7 +30,6 @@ def explore(draw: Callable[..., Drawing], **controls: Any) -> None:
         show(*draw(**{name: control.value for name, control in controls.items()}))
         return
     import ipywidgets
-    from IPython.display import display
 
     exercises = sorted(STAND_INS)  # as they are now: a control may be moved much later
 
@@ -47,7 +51,30 @@ def explore(draw: Callable[..., Drawing], **controls: Any) -> None:
     picture = ipywidgets.HTML(drawn())
     for control in controls.values():
         control.observe(redraw, names="value")
-    bundle = dict(ipywidgets.VBox([*controls.values(), picture])._repr_mimebundle_())
-    bundle["text/html"] = picture.value  # what a stored notebook shows, where no kernel runs
-    bundle["text/plain"] = "an interactive figure"
+    _display(ipywidgets.VBox([*controls.values(), picture]), picture.value)
+
+
+def hint_painter(picture: str | Path | Tensor, model: HintUNet | None = None) -> None:
+    """Colour a picture together with a network: click a place, choose a colour, see it spread.
+
+    The picture is what `colorkit.data.pictures.photograph` takes, or RGB (1, 3, H, W) uint8; the
+    network is one that was trained with hints, by default the one that comes along. Colours are
+    chosen on the ab plane, among those that sRGB can show at that lightness; Save writes the
+    picture at its full size. The widget needs anywidget: ``pip install 'colorkit[lab]'``.
+    """
+    from colorkit.painter import Painter
+
+    rgb = picture if isinstance(picture, Tensor) else photograph(picture)
+    check_tensor(rgb, "RGB", 3)
+    painter = Painter(rgb, HintUNet.trained() if model is None else model)
+    if in_notebook():
+        _display(painter, painter.canvas.html() + painter.plane.html())
+
+
+def _display(widget: Any, stored: str) -> None:
+    """Show a widget, and as HTML what a stored notebook shows, where no kernel runs."""
+    from IPython.display import display
+
+    bundle = dict(widget._repr_mimebundle_())
+    bundle["text/html"], bundle["text/plain"] = stored, "an interactive figure"
     display(bundle, raw=True)

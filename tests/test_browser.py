@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -189,6 +190,7 @@ slider.observe(draw, "value")
 draw()
 ipywidgets.VBox([slider, picture])
 """
+PAINTER = 'from colorkit.widgets import hint_painter\nhint_painter("coffee")'
 NO_ALT = "from IPython.display import HTML\nHTML('<img src=\"data:,\">')"
 FAR = "print('a cell far below the window')"
 
@@ -199,9 +201,10 @@ def open_notebook(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     cells = [SLIDER, NO_ALT, "", *[FAR] * 30, "1 / 0", "print('never reached')"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nodes = [nbformat.v4.new_code_cell(cell) for cell in cells]
-    tiny = nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel})
-    nbformat.write(tiny, folder / "tiny.ipynb")
+    for name, sources in {"tiny": cells, "painter": [PAINTER]}.items():
+        nodes = [nbformat.v4.new_code_cell(source) for source in sources]
+        notebook = nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     shutil.copy(ROOT / "lessons/01_lab.ipynb", folder)
     private = tmp_path_factory.mktemp("private")
     with lab_server(folder, private) as address, sync_api.sync_playwright() as playwright:
@@ -232,3 +235,42 @@ def test_lesson_1_runs_and_its_gamut_slider_changes_the_picture(open_notebook):
     assert figures
     assert [figure.src[:60] for figure in figures if not figure.alt] == []
     assert [figure.alt for figure in figures if figure.width == 0] == []
+
+
+def test_the_hint_painter_colours_by_mouse_and_keyboard_undoes_and_saves(open_notebook, tmp_path):
+    lab = open_notebook("painter.ipynb")
+    lab.run_all()
+    pictures, expect = lab.panel.locator(".jp-OutputArea-output img"), sync_api.expect
+    canvas, plane = pictures.nth(0), pictures.nth(1)
+    expect(canvas).to_have_attribute("alt", re.compile("hints: 0"), timeout=60_000)
+    fields = [lab.panel.get_by_label(name, exact=True) for name in ("x", "y", "b: blue to yellow")]
+    buttons = lab.panel.locator(".jp-OutputArea-output").get_by_role("button")
+
+    def fill(*values):
+        for field, value in zip(fields, values, strict=False):
+            field.fill(str(value))
+            lab.page.keyboard.press("Tab")
+
+    canvas.click(position={"x": 100, "y": 200})
+    expect(canvas).to_have_attribute("alt", re.compile(r"x = 12\d, y = 2[45]\d"))
+    expect(plane).to_have_attribute("alt", re.compile("What sRGB can show at L = "))
+    without, place = canvas.get_attribute("src"), [field.input_value() for field in fields[:2]]
+    plane.click(position={"x": 150, "y": 110})
+    expect(canvas).to_have_attribute("alt", re.compile("hints: 1"))
+    assert canvas.get_attribute("src") != without
+    fill(300, 100, 25)
+    buttons.filter(has_text="Colour this place").press("Enter")
+    expect(canvas).to_have_attribute("alt", re.compile("hints: 2; marked is x = 300, y = 100"))
+    path = tmp_path / "red.png"
+    lab.panel.get_by_label("as", exact=True).fill(str(path))
+    lab.page.keyboard.press("Tab")
+    buttons.filter(has_text="Save").click()
+    expect(lab.panel.get_by_role("status").last).to_contain_text(f"saved as {path}")
+    assert Image.open(path).size == (600, 400)
+    assert all(figure.alt and figure.width for figure in lab.figures())
+    for left in (1, 0):
+        buttons.filter(has_text="Undo").click()
+        expect(canvas).to_have_attribute("alt", re.compile(f"hints: {left}"))
+    fill(*place)
+    expect(canvas).to_have_attribute("src", without)
+    assert lab.errors() == []

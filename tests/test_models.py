@@ -17,6 +17,7 @@ from colorkit.models import (
     DilatedCNN,
     EncoderDecoder,
     FeatureMemory,
+    HintUNet,
     Lite0Colorizer,
     ResNetColorizer,
     UNet,
@@ -33,6 +34,7 @@ NETWORKS = {
     "zhang": lambda: ZhangNet(kernels=2),
     "unet": lambda: UNet(width=4, depth=3),
     "unet without batch norm": lambda: UNet(width=4, depth=3, batch_norm=False),
+    "hint unet": lambda: HintUNet(width=4, depth=3),
     "resnet": lambda: ResNetColorizer(encoder_width=4, width=2),
     "resnet 50 without skips": lambda: ResNetColorizer(50, encoder_width=2, width=2, skips=False),
 }

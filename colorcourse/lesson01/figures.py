@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorkit import color
-from colorkit.plots import draw_picture, fitted_rgb, picture_grid
+from colorkit.plots import REACH, draw_picture, fitted_rgb, gamut_plane, picture_grid
 from colorkit.widgets import Drawing, explore
 
-REACH = 128  # the ab plane is drawn from -REACH to REACH
 _WIDE = {"layout": {"width": "28em"}, "style": {"description_width": "7em"}}
 
 
@@ -64,11 +63,7 @@ def draw_plane(ax: Axes, L: float, size: int = 192) -> tuple[Tensor, Tensor]:
 
     Returns what is drawn, RGB (1, 3, size, size), and the mask of what is inside; b falls by row.
     """
-    axis = torch.linspace(-REACH, REACH, size)
-    b, a = torch.meshgrid(-axis, axis, indexing="ij")
-    lab = torch.stack([torch.full_like(a, float(L)), a, b])[None]
-    inside = ~color.out_of_gamut(*color.split_lab(lab))
-    plane = torch.where(inside, color.lab_to_rgb(lab), 0.75)
+    plane, inside = gamut_plane(L, size)
     ax.imshow(plane[0].movedim(0, -1).numpy(), extent=(-REACH, REACH, -REACH, REACH))
     ax.axhline(0, color="gray", lw=0.5)
     ax.axvline(0, color="gray", lw=0.5)

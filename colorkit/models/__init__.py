@@ -16,6 +16,7 @@ from colorkit.models.decoder import EncoderColorizer
 from colorkit.models.discriminators import ImageDiscriminator, PatchDiscriminator
 from colorkit.models.encoder_decoder import EncoderDecoder
 from colorkit.models.features import FeatureMemory
+from colorkit.models.hints import HintUNet
 from colorkit.models.lite0 import EfficientNetLite0, Lite0Colorizer
 from colorkit.models.loading import load_colorizer, pretrained
 from colorkit.models.resnet import ResNetColorizer
@@ -32,6 +33,7 @@ __all__ = [
     "FeatureMemory",
     "Gray",
     "GroundTruth",
+    "HintUNet",
     "ImageDiscriminator",
     "Lite0Colorizer",
     "MeanColor",

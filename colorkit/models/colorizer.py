@@ -25,6 +25,8 @@ AB_SCALE = 50.0
 class Colorizer(ABC):
     """Gives colours to lightness. Subclasses write `predict`."""
 
+    side = 224  # pixels of the longer side at which photographs are coloured, as most encoders saw
+
     @abstractmethod
     def predict(self, L: Tensor, **options: Any) -> Tensor:
         """L (N, 1, H, W) in [0, 100] to ab (N, 2, H, W), inside the gamut or not."""

@@ -10,6 +10,7 @@ from colorkit.models.cnn import DilatedCNN
 from colorkit.models.colorizer import Network
 from colorkit.models.decoder import EncoderColorizer
 from colorkit.models.encoder_decoder import EncoderDecoder
+from colorkit.models.hints import HintUNet
 from colorkit.models.lite0 import PACKAGE, Lite0Colorizer
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
@@ -62,8 +63,9 @@ def pretrained(**options: Any) -> EncoderColorizer:
 def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Network:
     """A trained colorizer, in evaluation mode, on the CPU.
 
-    "photographs" is the one that comes along (docs/colorizer.md says what it can); else give the
-    folder of a run of ``colorkit train``, whose best weights are taken, or a checkpoint in it.
+    "photographs" is the one that comes along (docs/colorizer.md says what it can), and "hints" a
+    `HintUNet`; else give the folder of a run of ``colorkit train``, whose best weights are taken,
+    or a checkpoint in it.
 
     Raises
     ------
@@ -72,13 +74,15 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Networ
     ValueError
         The file is damaged, or does not say which network it is of.
     """
+    if str(name_or_checkpoint) == "hints":
+        return HintUNet.trained()
     path = Path(name_or_checkpoint).expanduser()
     path = PHOTOGRAPHS if str(name_or_checkpoint) == "photographs" else path
     path = next(filter(Path.is_file, (path, path / "best.pt", path / "last.pt")), None)
     if path is None:
         raise FileNotFoundError(
-            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, the folder of a "
-            "run of colorkit train, or the path of a checkpoint"
+            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, the "
+            "folder of a run of colorkit train, or the path of a checkpoint"
         )
     file = read_checkpoint(path)
     state, arguments = file["model"], file["arguments"]
