@@ -91,19 +91,14 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
 )
 @click.option("--work", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--steps", type=click.IntRange(min=20), default=3200, show_default=True)
-@click.option("--from-nothing", is_flag=True, help="A U-Net without pretraining, to compare with.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(
-    out: Path, folders: tuple[Path, ...], work: Path, steps: int, from_nothing: bool, seed: int
-) -> None:
+def main(out: Path, folders: tuple[Path, ...], work: Path, steps: int, seed: int) -> None:
     """Train a colorizer on the photographs in FOLDERS, and write its weights to OUT."""
     names = [folder.name for folder in folders]
     stores = [prepare(x, work / x.name, SIZE, "60/20/20", workers=1)[0] for x in folders]
     seed_everything(seed)
     arguments = {"model": "lite0", "width": WIDTH, "loss": "classes", "hidden": HIDDEN}
-    if from_nothing:
-        arguments |= {"model": "unet", "width": 32}
-    model = build(**arguments, **({} if from_nothing else {"frozen": True, "dropout": 0.2}))
+    model = build(**arguments, frozen=True, dropout=0.2)
     train = pictures(stores, "train")
     prior = estimate_prior(Batches(train, BATCH, in_order=True))
     data = Crops(Batches(train, BATCH, seed=seed))
@@ -117,7 +112,7 @@ def main(
         seed=seed,
         validation=Batches(pictures(stores, "val"), BATCH, in_order=True),
         metric=Classification(),
-        folder=work / f"run-{arguments['model']}-{seed}",
+        folder=work / "run",
         resume=True,
         config={**arguments, "lam": LAM, "data": [x.manifest["checksum"] for x in stores]},
     )
