@@ -79,7 +79,7 @@ def test_a_hint_moves_the_colour_at_its_place_towards_it(trained, cat, color):
     wanted = torch.tensor(color)
     near, far = (slice(30, 35), slice(30, 35)), (slice(0, 4), slice(0, 4))
     gap = [(ab[0][:, *near].mean((1, 2)) - wanted).norm() for ab in (before, after)]
-    assert gap[1] < 0.8 * gap[0]
+    assert gap[1] < 0.7 * gap[0]
     moved = (after - before)[0].norm(dim=0)
     assert moved[near].mean() > moved[far].mean()
 
