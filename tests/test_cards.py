@@ -21,7 +21,7 @@ from tests.conftest import colourful
 EXPECTED = {
     "orchard", "portraits", "bears", "imagenette", "flowers102", "oxfordiiitpet", "stl10",
     "celeba", "places365", "cifar10", "digiface1m", "imdbwiki", "fruits360", "lfw",
-    "kaggle-colorization",
+    "kaggle-colorization", "official-portraits", "grocery-store",
 }  # fmt: skip
 
 

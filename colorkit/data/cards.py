@@ -3,6 +3,7 @@
 A card is a TOML file in ``datasets/``, which is also shipped inside the package. Its ``[[files]]``
 have a url, the checksum that was published ("md5:..." or "sha256:...") or an empty one, and below
 the dataset's folder the place `to` put them, to `unpack` them, and a `marker`: what is there then.
+What `identity`, `labels` and `only` mean is said in `open_source`; lessons `split` as it says.
 """
 
 import os
@@ -39,6 +40,8 @@ class Card:
     folder: str = "."
     identity: str | None = None
     labels: str = "folder"
+    only: str = ""
+    split: str = "80/10/10"
     one_of_each: bool = False
     marker: str = ""
     by_hand: str = ""
@@ -95,7 +98,7 @@ def source_of(card: Card, root: Path | None = None) -> Source:
     root = root or data_root() / card.name
     if card.torchvision:
         return _torchvision_source(card, root)
-    source = open_source(root / card.folder, card.identity, card.labels)
+    source = open_source(root / card.folder, card.identity, card.labels, card.only)
     if not card.one_of_each:
         return source
     first = {group: i for i, group in reversed(list(enumerate(source.groups)))}

@@ -1,6 +1,8 @@
 """The pictures of the lessons: photographs one by one, a made world or a store in three parts."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from colorkit.color import rgb_to_lab, split_lab
-from colorkit.data.cards import FOLDER
+from colorkit.data.cards import FOLDER, cards, data_root, find_card, size_text, source_of
 from colorkit.data.images import decode, explained, open_image
-from colorkit.data.store import Store
+from colorkit.data.store import MANIFEST, Store
+from colorkit.notebook import in_notebook
 from colorkit.worlds import WORLDS, World
 
 OURS = (
@@ -77,27 +80,61 @@ class Pictures:
         yield from zip(L.split(count), ab.split(count), strict=True)
 
 
+def prepared(name: str, size: int) -> Path:
+    """The store of a dataset in squares of `size` pixels: stores/NAME-SIZE below the data root.
+
+    Where it is not there, whoever sits at a terminal or notebook is asked, and it is fetched and
+    prepared. A FileNotFoundError names the command that does so where nobody agrees.
+    """
+    card = find_card(name)
+    out = data_root() / "stores" / f"{card.name}-{size}"
+    if (out / MANIFEST).exists():
+        return out
+    lacking = (
+        f"{card.name} is not prepared at {size} pixels; its download, once, has about "
+        f"{size_text(card.size_mb)} (licence: {card.licence})"
+    )
+    answer = ""
+    if in_notebook() or (sys.stdin is not None and sys.stdin.isatty()):
+        with suppress(EOFError, NotImplementedError):  # a notebook that runs without a person
+            answer = input(f"{lacking}.\nFetch and prepare it into {out}? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise FileNotFoundError(
+            f"{lacking}. This fetches and prepares it: "
+            f"colorkit data prepare {card.name} --out {out} --size {size} --split {card.split}"
+        )
+    from colorkit.data.download import fetch
+    from colorkit.data.prepare import prepare
+
+    print(prepare(source_of(card, fetch(card)), out, size, card.split)[0])
+    return out
+
+
 def lesson_pictures(
     source: str | Path, train: int, held_out: int, size: int, seed: int = 0
 ) -> Pictures:
     """Training, validation and test pictures.
 
-    The source is the name of a made world, or the folder of a store; a store may hold fewer, and
-    its photographs have the size that they were prepared in. `held_out` are validation's and test's
-    each.
+    The source is the name of a made world; the folder of a store, whose photographs have the size
+    that they were prepared in; or the name of a dataset, see `prepared`. Photographs may be fewer.
+    `held_out` are validation's and test's each.
     """
     counts = {"train": train, "val": held_out, "test": held_out}
-    if str(source) in WORLDS:
-        draw = WORLDS[str(source)]
+    name = str(source).lower()
+    if name in WORLDS:
+        draw = WORLDS[name]
         parts = enumerate(counts.items(), 10 * seed + 1)  # with seeds of their own
         worlds = {part: draw(n, size, own) for own, (part, n) in parts}
         return Pictures(**{part: (w.L, w.ab) for part, w in worlds.items()}, worlds=worlds)
+    if name in cards() and not Path(source).exists():
+        source = prepared(name, size)
     try:
         store = Store(source)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{source} is neither a made world ({', '.join(WORLDS)}) nor a prepared store; for a "
-            f"folder of photographs run: colorkit data prepare {source} --out STORE, and give STORE"
+            f"{source} is neither a made world ({', '.join(WORLDS)}), nor a prepared store, nor a "
+            "dataset (colorkit data list); for a folder of photographs run: "
+            f"colorkit data prepare {source} --out STORE, and give STORE"
         ) from error
     parts = {}
     for part, count in counts.items():

@@ -115,18 +115,22 @@ class Source:
         return Source(*([column[i] for i in rows] for column in columns), self.classes)
 
 
-def open_source(path: str | Path, identity: str | None = None, labels: str = "folder") -> Source:
+def open_source(
+    path: str | Path, identity: str | None = None, labels: str = "folder", only: str = ""
+) -> Source:
     """A folder of pictures, or of .npy files with L and ab, as a source.
 
-    Folders train, val and test give splits if the top has no others, class folders give labels,
-    unless these are "none". What belongs to systems and tools is set aside. The identity is
-    "folder" if each folder holds one person or object, or a regular expression whose first group,
-    searched in the name, is the identity.
+    Folders train, val and test give splits if the top has no others. `labels` are "folder", the
+    uppermost below these; "parent", the one that a picture lies in; or "none". What belongs to
+    systems and tools is set aside, and names that do not begin with the expression `only` are not
+    looked at. The identity is "folder" if each folder holds one person or object, or a regular
+    expression whose first group, searched in the name, is the identity.
     """
     root = Path(os.path.expanduser(path))
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of pictures, and no dataset of that name")
     names, aside = _walk(root)
+    names = [name for name in names if re.match(only, name)]
     if not names:
         why = "; ".join(f"{root / name}: {reason}" for name, _, reason in aside[:3])
         raise ValueError(f"{root} is empty: give a folder that holds pictures. {why}".rstrip())
@@ -140,10 +144,11 @@ def open_source(path: str | Path, identity: str | None = None, labels: str = "fo
     for name in names:
         *above, _ = name.split("/")
         splits.append(known.get(above[0].lower(), "") if above else "")
-        folders.append("".join(above[1:2] if splits[-1] else above[:1]))
+        below = above[1:] if splits[-1] else above
+        folders.append("".join(below[-1:] if labels == "parent" else below[:1]))
         match = re.search(pattern, name, re.DOTALL)
         groups.append(match[1] if match else name)
-    classes = sorted(set(folders) - {""}) if labels == "folder" else []
+    classes = sorted(set(folders) - {""}) if labels != "none" else []
     number = {name: i for i, name in enumerate(classes)}
     items = [FileItem(os.path.join(root, name)) for name in names]
     columns = [number.get(f, -1) for f in folders], groups, splits, classes
