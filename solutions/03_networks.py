@@ -62,6 +62,12 @@ show(
     alt="Six made pictures, in gray above and in colour below: two with apples of different "
     "colours, two with such grapes, a pepper, a plum. Gray does not tell which colour a fruit has.",
 )
+predict(
+    "networks.apple",
+    "Half of the apples are red, the others green or yellow. A network learns from such pictures with the "
+    "squared error. What colour will it give a new apple?",
+    ["red, the most probable", "one of the three, at random", "a mixture of the three", "gray"],
+)
 
 # %% [markdown]
 # Your network will colour the upper row.
@@ -178,16 +184,17 @@ def best_constant(colours, probabilities, loss):
 check("networks.best_constant")
 
 # %%
+names = {"l2": "best by L2 (mean)", "l1": "best by L1 (median)", "0-1": "best by 0-1 (mode)"}
 colours, probabilities = studies.apple()
-answers = {loss: best_constant(colours, probabilities, loss) for loss in ("l2", "l1", "0-1")}
-rows = {"possible": colours} | {f"best by {k}": v.expand(3, 2) for k, v in answers.items()}
+answers = {name: best_constant(colours, probabilities, loss) for loss, name in names.items()}
+rows = {"possible": colours} | {name: answer.expand(3, 2) for name, answer in answers.items()}
 show(
     figures.swatches(rows, ["red, 0.45", "green, 0.33", "yellow, 0.22"]),
-    alt="Upper row: the three colours an apple can have, red, green and yellow. Below: the best answer "
-    "by L2, a light brown that no apple has; by L1, a dull yellow; by the 0-1 loss, red.",
+    alt="Upper row: the three colours an apple can have, red, green and yellow. Below, a wide patch for "
+    "each best answer: by L2 a light brown that no apple has, by L1 a dull yellow, by the 0-1 loss red.",
 )
-for loss, answer in answers.items():
-    print(f"{loss}: the nearest possible colour is {(colours - answer).norm(dim=1).min():.0f} away")
+for name, answer in answers.items():
+    print(f"{name}: the nearest possible colour is {(colours - answer).norm(dim=1).min():.0f} away")
 
 # %% [markdown]
 # Compare each row with the possible colours: L2 answers with a brown that no apple has, L1 with yellow's
@@ -204,20 +211,9 @@ for loss, answer in answers.items():
 ceiling = {"oracle": models.Oracle(world)} if world else {}
 bounds = table(score_models({"gray": models.Gray()} | ceiling, pictures.batches(), metrics))
 display(bounds.round(3))
-if world:
-    print(f"{studies.share_on_fruit(world):.0%} of the irreducible error lies on fruit")
 
 # %%
-predict(
-    "networks.apple",
-    "A network is trained with L2 on red, green and yellow apples. Which colour does it give a new one?",
-    [
-        "red, the most probable",
-        "one of the three, another for each apple",
-        "a mixture of the three",
-        "none, it stays gray",
-    ],
-)
+print(studies.irreducible_shares(world) if world else "")
 
 # %% [markdown]
 # ## Batch normalisation
@@ -306,8 +302,8 @@ for training in (True, False):
 # %%
 show(
     figures.unet_diagram(cfg.width, cfg.depth, L.shape[-1]),
-    alt="A U of boxes: on the left the encoder, each level with half the side and twice the channels, "
-    "at the bottom the smallest, on the right the decoder. Horizontal arrows join equal sizes.",
+    alt="A U of boxes: the encoder halves the side and doubles the channels at each level, the decoder goes "
+    "back. Each of its blocks joins 2n channels from below and n from the encoder, and gives n.",
 )
 
 # %% [markdown]
@@ -401,15 +397,15 @@ check("networks.unet")
 def train(net, epochs, seed):
     """Train with L2; give the loss and the learning rate of each step."""
     data, precision = Batches(pictures.train, cfg.batch, seed=seed), pick_precision(device)
-    net.to(device, memory_format=precision.layout)
+    net.to(device, memory_format=precision.layout)  # the order of values that is fastest here
     optimizer = torch.optim.AdamW(net.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, cfg.lr, epochs * len(data))
     losses, rates = [], []
     for epoch in range(epochs):
         net.train()
-        for batch in data(epoch):
-            L, ab = precision.place(batch)
-            with precision.autocast():  # bf16 where the device is fast in it
+        for batch in data(epoch):  # in a new order, half of them flipped
+            L, ab = precision.place(batch)  # to the device
+            with precision.autocast():  # in bf16 where the device is fast in it
                 loss = F.mse_loss(net(L), ab)
             optimizer.zero_grad()
             loss.backward()
@@ -417,7 +413,7 @@ def train(net, epochs, seed):
             losses.append(loss.item())
             rates.append(schedule.get_last_lr()[0])
             schedule.step()
-        print(f"epoch {epoch + 1}: validation {studies.mean_error(net, pictures.val):.0f}")
+        print(f"epoch {epoch + 1}: validation MSE {studies.mean_error(net, pictures.val):.0f} ab²")
     return losses, rates
 
 
@@ -457,7 +453,7 @@ def rival(seed, **options):
 nets["encoder-decoder"] = rival(cfg.seed)
 nets["another seed"] = rival(cfg.seed + 1)
 nets["with dense layers"] = rival(cfg.seed, hidden=cfg.hidden, size=L.shape[-1])
-print(f"oracle: validation {studies.oracle_error(pictures, 'val', 100):.0f}")
+print(f"oracle: validation MSE {studies.oracle_error(pictures, 'val', 100):.0f} ab²")
 
 # %%
 scores = score_models({"gray": models.Gray()} | nets | ceiling, pictures.batches(), metrics)
@@ -497,13 +493,14 @@ second = ["gray", "without skips", "encoder-decoder", "encoder-decoder"]
 pairs = zip(first, second, strict=True)
 rows = {f"{a} - {b}": paired_bootstrap(each[a], each[b]) for a, b in pairs}
 leads = pd.DataFrame(rows, index=["difference", "low", "high"]).T
-display(leads.round(4))
+display(studies.beside_earlier(leads).round(4))
 
 # %%
 show(
     colorings(L, {"true": ab} | {name: nets[name].colorize(L) for name in list(nets)[:2]}, 1.6),
-    alt="Six pictures: gray, true, by the U-Net, and without skips. In both lower rows fruit and "
-    "cloths are duller, brownish or grayish; sky, grass and wood have their usual colours.",
+    alt="Gray, true, by the U-Net, and without skips. The U-Net's strawberry, lemon and plums keep their "
+    "colours; apples and peppers are yellowish brown, grapes gray. Without skips the strawberry is ochre, "
+    "the lemon orange, the plums gray. Blue and violet backgrounds turn brownish in both.",
 )
 
 # %% [markdown]
@@ -525,11 +522,11 @@ if world:
     patches = {name: objects.ab[name][some] for name in ("truth", "network", "oracle")}
     show(
         figures.swatches(patches, kinds[some].tolist()),
-        alt="Colour patches of apples, grapes, peppers and plums. The true ones are vivid and differ; "
-        "those of the network and of the oracle are duller and resemble each other.",
+        alt="Colour patches of apples, grapes, peppers and plums. The true ones are vivid and differ. The "
+        "oracle's are dull and alike within a kind; the network's are near them and vary a little.",
     )
     reveal("networks.apple", *studies.apple_colour(objects, "network"))
-studies.record_results(results, leads, objects)
+studies.record_all(results, leads, objects)
 
 # %% [markdown]
 # The true colours vary from apple to apple, while network and oracle hardly vary and resemble each other.
@@ -591,7 +588,7 @@ show(
     "it the unseen error is lowest near step 600 and rises again. The seen errors fall to below 50.",
 )
 early_and_late = few[few.step.isin((100, 2000))].groupby(["step", "batch_norm"])
-display(early_and_late[["seen", "test"]].mean().round())
+display(early_and_late[["seen", "unseen"]].mean().round())
 reveal("networks.overfitting", "lower on both", "In each of three seeds.")
 
 # %%

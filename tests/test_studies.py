@@ -54,12 +54,12 @@ def test_the_recorded_study_shows_what_the_lesson_says():
     plain = [of["with", "none", count, 2000] for count in script.COUNTS]
     for fewer, more in pairwise(plain):
         assert fewer.seen.mean() < more.seen.mean() < studies.LEVELS["oracle"]
-        assert fewer.test.mean() > more.test.mean()
+        assert fewer.unseen.mean() > more.unseen.mean()
     flips, without = (of[norm, "flips", 100, 2000] for norm in ("with", "without"))
-    assert (flips[["seen", "test"]] < without[["seen", "test"]]).all(axis=None)
-    assert (of["without", "flips", 100, 600].test < without.test).all()
-    assert (flips.test < of["with", "none", 100, 2000].test).all()
-    assert plain[-1].test.max() < runs[(runs.pictures == 100) & (runs.step > 300)].test.min()
+    assert (flips[["seen", "unseen"]] < without[["seen", "unseen"]]).all(axis=None)
+    assert (of["without", "flips", 100, 600].unseen < without.unseen).all()
+    assert (flips.unseen < of["with", "none", 100, 2000].unseen).all()
+    assert plain[-1].unseen.max() < runs[(runs.pictures == 100) & (runs.step > 300)].unseen.min()
 
 
 def test_the_levels_of_the_study_are_those_of_its_pictures():
