@@ -71,8 +71,7 @@ def irreducible_shares(world: World) -> str:
     parts |= {kind: world.kind_map == kinds.index(kind) for kind in ("cloth", "sky")}
     shares = {name: (error[part].sum() / error.sum()).item() for name, part in parts.items()}
     record("error_on_fruit", shares["fruit"], unit="share of the irreducible error")
-    texts = ", ".join(f"{share:.0%} lies on {name}" for name, share in shares.items())
-    return f"Of the irreducible error, {texts}."
+    return "Of the oracle's error, " + ", ".join(f"{v:.0%} lies on {k}" for k, v in shares.items())
 
 
 def apple_colour(objects: ObjectColors, name: str) -> tuple[str, str]:
