@@ -111,7 +111,7 @@ def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     ax.set_yticks(range(len(ab)), list(ab), fontsize=9)
     ax.set_xticks([])
     ax.hlines([k + 0.5 for k in range(len(ab) - 1)], -0.5, count - 0.5, color="white", lw=3)
-    differ = (rows[0].diff(dim=-1).abs().amax(0) > 0.5).tolist()  # from the left neighbour
+    differ = (rows[0].diff(dim=-1).abs().amax(0) > 0).tolist()  # from the left neighbour
     for k, title in enumerate(titles):
         new = k == 0 or titles[k - 1] != title
         if new:

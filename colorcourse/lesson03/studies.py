@@ -115,9 +115,9 @@ def remedies(runs: pd.DataFrame) -> pd.DataFrame:
         for label, part in (("unseen, end", last), ("unseen, best step", best)):
             low, high = part.unseen.min(), part.unseen.max()
             row[label] = f"{part.unseen.mean():.0f} ({low:.0f} to {high:.0f})"
-        rows["{} pictures, {} batch norm, augmentation: {}".format(*names)] = row | {
-            "best step": f"{best.step.min()} to {best.step.max()}"
-        }
+        row["best step"] = f"{best.step.min()} to {best.step.max()}"
+        name = "{} pictures, {} batch norm, {}".format(*names)
+        rows[name.replace(", none", ", not augmented")] = row
     return pd.DataFrame(rows).T
 
 
