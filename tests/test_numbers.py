@@ -31,12 +31,14 @@ def prose(lesson: str) -> str:
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_sentences_stand_in_the_lesson_and_ranges_stay_within_what_they_say(lesson):
     ranges, text = expected_bounds(lesson, "laptop", "cpu"), prose(lesson)
+    printed = (ROOT / "solutions" / f"{lesson}.ipynb").read_text(encoding="utf-8")
     for outcome in outcomes(lesson):
         assert " ".join(outcome["phrase"].split()) in text
         asked = outcome.get("low", -math.inf), outcome.get("high", math.inf)
         low, high = ranges[outcome["number"]]
         assert asked != (-math.inf, math.inf)
         assert asked[0] <= low <= high <= asked[1], outcome
+        assert f"{low:g} to {high:g}" in printed, "run the lesson again, or write the ranges before"
     # A number exists because a sentence leans on it; other profiles take other numbers of steps.
     assert set(ranges) == {outcome["number"] for outcome in outcomes(lesson)}
     kinds = {re.sub(r"\d+", "N", key) for key in ranges}

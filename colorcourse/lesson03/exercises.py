@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import grad
 from torch.nn import functional as F
 
 from colorcourse.checking import difference
@@ -36,11 +37,6 @@ def _auc(thresholds=range(151), power=0.5, per_channel=False, factor=1.0, strict
     return answer
 
 
-def _auc_closed(prediction: Tensor, truth: Tensor) -> float:
-    error = (prediction - truth).pow(2).sum(1).sqrt()
-    return 1 - float(error.ceil().clamp(max=151).mean()) / 151
-
-
 def _grid_errors() -> tuple[Tensor, Tensor]:
     """Errors that are whole numbers, some of them 0: 3-4-5 triangles."""
     truth = _noise(1, 2, 8, 8, seed=3).round()
@@ -60,6 +56,8 @@ register(Exercise(
         Answer("squared", _auc(power=1.0), "That is the squared distance: take the root."),
         Answer("mean of squares", lambda p, t: _auc()((p - t) / 2**0.5, 0 * t), "Add the squares of a and b: their mean is half of that."),
         Answer("per channel", _auc(per_channel=True), "Take one Euclidean distance over a and b together."),
+        Answer("sum", _auc(factor=151), "Take the mean of the 151 shares, not their sum."),
+        Answer("norm over the width", lambda p, t: sum(((p - t).norm(dim=-1) <= k).float().mean() for k in range(151)) / 151, "dim=-1 is the width: take the distance over a and b, dim=1."),
         Answer("percent", _auc(factor=100), "A share lies between 0 and 1, not in percent."),
         Answer("below", _auc(strict=True), "An error of exactly t is within t."),
         Answer("1 to 150", _auc(range(1, 151)), "0 is a threshold too: what is exactly right."),
@@ -67,12 +65,10 @@ register(Exercise(
         Answer("sum of a and b", lambda p, t: _auc()((p - t).abs().sum(1, True), 0 * t[:, :1]), "|a| + |b| is another distance: take the Euclidean one."),
         Answer("beyond", lambda p, t: 1 - _auc()(p, t), "That is the share beyond t: take the share within t."),
         Answer("divided by 150", _auc(factor=151 / 150), "From 0 to 150 there are 151 thresholds."),
-        Answer("one norm", lambda p, t: sum(((p - t).norm() <= k).float() for k in range(151)) / 151,
-               "You take one norm over everything: norm(dim=1) gives a distance for each pixel."),
-        Answer("approximation", lambda p, t: 1 - (p - t).norm(dim=1).mean() / 151,
-               "1 - mean / 151 is an approximation: count the shares within each threshold."),
+        Answer("one norm", lambda p, t: sum(((p - t).norm() <= k).float() for k in range(151)) / 151, "You take one norm over everything: norm(dim=1) gives a distance for each pixel."),
+        Answer("approximation", lambda p, t: 1 - (p - t).norm(dim=1).mean() / 151, "1 - mean / 151 is an approximation: count the shares within each threshold."),
     ),
-    right=(Answer("closed form", _auc_closed),),
+    right=(Answer("closed form", lambda p, t: 1 - float((p - t).pow(2).sum(1).sqrt().ceil().clamp(max=151).mean()) / 151),),
 ))  # fmt: skip
 
 
@@ -184,42 +180,34 @@ def _by_search(colours: Tensor, p: Tensor) -> Tensor:
 register(Exercise(
     name="networks.best_constant", lesson=LESSON, minutes=8, reference=_constant(), judge=judge_constant,
     wrong=tuple(answer for group in CONSTANT_MISTAKES.values() for answer in group),
-    right=(Answer("the middle median", _constant(l1=lambda c, p: (_median(c, p) - _median(-c, p)) / 2)),
-           Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search))),
+    right=(Answer("the middle median", _constant(l1=lambda c, p: (_median(c, p) - _median(-c, p)) / 2)), Answer("matmul and a search", _constant(l2=lambda c, p: p @ c, l1=_by_search))),
 ))  # fmt: skip
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation of (N, C, H, W). Changes in upper case are mistakes that people make."""
 
     OVER, ROOT, AFFINE, EPS, NEW = (0, 2, 3), 0.5, True, 1e-5, 0.1
-    TRACKS, DEVIATION, ALWAYS_BATCH, NEVER_BATCH, TRACKS_IN_EVAL = True, False, False, False, False
+    MEAN, VAR, SWAPPED, CORRECTION, VAR_OVER = True, True, False, 0, None
+    DEVIATION, ALWAYS_BATCH, NEVER_BATCH, TRACKS_IN_EVAL = False, False, False, False
     CONSTANT, GRAPH, SHAPE, BIAS, FIRST = False, False, EACH_CHANNEL, True, False
-    CORRECTION, VAR_OVER = 0, None
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         running = self.running_mean, self.running_var
         mean = x.mean(self.OVER, keepdim=True)
         var = x.var(self.VAR_OVER or self.OVER, correction=self.CORRECTION, keepdim=True)
         mean, var = (mean.detach(), var.detach()) if self.CONSTANT else (mean, var)
-        if (self.training and self.TRACKS) or self.TRACKS_IN_EVAL:
+        if self.training or self.TRACKS_IN_EVAL:
             with torch.set_grad_enabled(self.GRAPH):
                 new = x.mean((0, 2, 3)), x.var((0, 2, 3)) ** (0.5 if self.DEVIATION else 1)
-                keep = 1 - self.NEW
-                self.running_mean = keep * self.running_mean + self.NEW * new[0]
-                self.running_var = keep * self.running_var + self.NEW * new[1]
+                self.running_mean = self.running_mean.lerp(new[0], self.MEAN * self.NEW)
+                self.running_var = self.running_var.lerp(new[1], self.VAR * self.NEW)
         running = (self.running_mean, self.running_var) if self.FIRST else running
         if self.NEVER_BATCH or not (self.training or self.ALWAYS_BATCH):
             mean, var = (v.view(EACH_CHANNEL) for v in running)
         x = (x - mean) / (var + self.EPS) ** self.ROOT
         weight, bias = (p.view(self.SHAPE) for p in (self.weight, self.bias))
+        weight, bias = (bias, weight) if self.SWAPPED else (weight, bias)
         return (weight * x if self.AFFINE else x) + (bias if self.BIAS else 0)
 
 
@@ -233,18 +221,21 @@ NORM_MISTAKES = {  # what is changed, and its hint
     "no weight": ({"AFFINE": False}, "self.weight is not used."),
     "no bias": ({"BIAS": False}, "self.bias is not added."),
     "neither": ({"AFFINE": False, "BIAS": False}, "Neither self.weight nor self.bias is used."),
+    "swapped": ({"SWAPPED": True}, "Weight and bias are swapped: multiply by self.weight, then add self.bias."),
     "running in training": ({"NEVER_BATCH": True}, "In training mode use the batch's own mean and variance."),
     "moved, then used": ({"NEVER_BATCH": True, "FIRST": True}, "That is how evaluation mode works: in training mode use the batch's own mean and variance."),
     "two roots": ({"ROOT": 0.25}, "Divide by the standard deviation, one root of the variance: you take the root twice."),
     "variance of each picture": ({"VAR_OVER": (2, 3)}, "Your variance is that of each picture: take it over the batch, as the mean."),
     "no epsilon": ({"EPS": 0.0}, "A channel that is constant gives 0 / 0: add 1e-5 to the variance."),
-    "not tracked": ({"TRACKS": False}, "Training leaves self.running_mean as it was: move it towards the batch's mean."),
+    "mean not tracked": ({"MEAN": False}, "Training leaves self.running_mean as it was: move it towards the batch's mean."),
+    "variance not tracked": ({"VAR": False}, "Training leaves self.running_var as it was: move it towards the batch's variance."),
     "turned round": ({"NEW": 0.9}, "Turned round: take 0.9 of the old average and 0.1 of the new statistics."),
     "replaced": ({"NEW": 1.0}, "The new statistics replace the running ones: take 0.9 of the old and 0.1 of the new."),
     "deviation": ({"DEVIATION": True}, "self.running_var averages variances, not their roots."),
     "graph": ({"GRAPH": True}, "The running averages carry a graph: compute them inside `with torch.no_grad():`."),
     "always the batch": ({"ALWAYS_BATCH": True}, "In evaluation mode the output still depends on the batch: self.training is False there, so use the running averages."),
     "tracked in eval": ({"TRACKS_IN_EVAL": True}, "Evaluation changes the running averages: move them in training mode only."),
+    "moved in eval, then used": ({"TRACKS_IN_EVAL": True, "FIRST": True}, "Evaluation moves the running averages and then uses them: move them in training mode only."),
     "constant statistics": ({"CONSTANT": True}, "No gradient flows through the batch's mean and variance: leave them in the graph."),
 }  # fmt: skip
 
@@ -267,7 +258,7 @@ def _norm_trace(answer: Callable) -> dict[str, Any]:
     trace["the running mean after a batch"] = layer.running_mean.detach().clone()
     trace["the running variance after a batch"] = layer.running_var.detach().clone()
     trace["whether the running averages carry a graph"] = layer.running_mean.requires_grad
-    trace["the gradient"] = torch.autograd.grad((out * _noise(8, 3, 6, 6, seed=5)).sum(), x)[0]
+    trace["the gradient"] = grad((out * _noise(8, 3, 6, 6, seed=5)).sum(), x)[0]
     layer.eval()
     trace["the output in evaluation mode"] = layer(x[:2] + 1).detach()
     trace["the running mean after evaluation"] = layer.running_mean.detach().clone()
@@ -293,7 +284,7 @@ def judge_norm(answer: Callable) -> str | None:
                 same = not difference(theirs[part], got[part], 2e-3, 2e-3, nan_equal=True)
                 if same and difference(expected, theirs[part], 2e-3, 2e-3):
                     return hint
-            return f"{part}: {text}"
+            return f"{part.capitalize()}: {text}"
     return None
 
 
@@ -312,8 +303,7 @@ class _OnePass(BatchNorm):  # right: a mean of squares, buffers changed in place
 register(Exercise(
     name="networks.batch_norm", lesson=LESSON, minutes=12, points=2, reference=BatchNorm, methods=("forward",), judge=judge_norm, own=(F.batch_norm, nn.BatchNorm2d),
     wrong=(*(Answer(k, _broken_norm(v), hint) for k, (v, hint) in NORM_MISTAKES.items()),
-           Answer("evaluated by the batch, n - 1", _broken_norm({"ALWAYS_BATCH": True, "CORRECTION": 1}), "self.training is False there"),
-           Answer("shape", _broken_norm({"SHAPE": (-1,)}), "lines up with the width")),
+           Answer("evaluated by the batch, n - 1", _broken_norm({"ALWAYS_BATCH": True, "CORRECTION": 1}), "self.training is False there"), Answer("shape", _broken_norm({"SHAPE": (-1,)}), "lines up with the width")),
     right=(Answer("one pass, in place", _OnePass), Answer("PyTorch's", nn.BatchNorm2d)),
 ))  # fmt: skip
 
@@ -329,22 +319,28 @@ def judge_skip(answer: Callable) -> str | None:
     sizes = (((4, 4), (8, 8), (16, 16)), ((3, 5), (8, 8), (16, 16)), ((4, 4), (7, 5), (13, 9)))
     for channels, small, large in sizes:  # equal channels first: there also sums have a shape
         deep, skip = _noise(2, channels[0], *small), _noise(2, channels[1], *large, seed=1)
-        skip.requires_grad_()
+        deep.requires_grad_(), skip.requires_grad_()
         try:
             out = answer(deep, skip)
         except RuntimeError as error:
             if small == (7, 5):
                 return f"It works for 8 -> 16, not for {small} -> {large}: take skip's own size."
             if channels == (4, 4):
-                return "Tensors of other sizes cannot be joined: before that, `deep` must have the height and width of `skip`."
+                return "Tensors of different sizes cannot be joined: before that, `deep` must have the height and width of `skip`."
             return f"It works with 4 and 4 channels, but not with 3 and 5: {error}"
         if not isinstance(out, Tensor):
             return f"Return a tensor, not {type(out).__name__}. Is `return` missing?"
         if hint := _judge_joined(out, deep, skip):
             return hint
-        if not out.requires_grad:
-            return "No gradient reaches `skip`: leave out detach and no_grad."
+        for name, x in (("skip", skip), ("deep", deep)):
+            if not _reached(out, x):
+                return f"No gradient reaches `{name}`: leave out detach and no_grad."
     return None
+
+
+def _reached(out: Tensor, x: Tensor) -> bool:
+    """Whether a gradient flows from `out` to `x`."""
+    return out.requires_grad and grad(out.sum(), x, None, True, allow_unused=True)[0] is not None
 
 
 def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
@@ -356,7 +352,7 @@ def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
     if out.shape[2:] != skip.shape[2:]:
         return "They are joined along the height or width: channels are the second one, dim=1."
     if out.shape[1] != c1 + c2:
-        if not out.requires_grad:
+        if not _reached(out, skip):
             return "`skip` is missing in the result: concatenate the enlarged `deep` and `skip`."
         return f"{c1} and {c2} channels should become {c1 + c2}, not {out.shape[1]}. Adding them would be a residual connection; here they are concatenated."
     for deep_part, skip_part in ((out[:, :c1], out[:, c1:]), (out[:, c2:], out[:, :c2])):
@@ -375,6 +371,7 @@ register(Exercise(
         Answer("along the pictures", lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:]), s], 0), "further pictures"),
         Answer("along the height", lambda d, s: torch.cat([F.interpolate(d, s.shape[-2:]), s], 2), "height or width"),
         Answer("detached", lambda d, s: join_skip(d, s.detach()), "No gradient reaches `skip`"),
+        Answer("deep detached", lambda d, s: join_skip(d.detach(), s), "No gradient reaches `deep`"),
         Answer("not enlarged", lambda d, s: torch.cat([d, s], 1), "before that, `deep` must have"),
         Answer("skip made small", lambda d, s: torch.cat([d, F.adaptive_avg_pool2d(s, d.shape[-2:])], 1), "has the size of `deep`"),
         Answer("always twice", lambda d, s: torch.cat([_up(d), s], 1), "take skip's own size"),
@@ -416,7 +413,7 @@ class SkipUNet(models.Network):
 def _compute(
     net: nn.Module, x: Tensor, pool: Callable = F.max_pool2d, pool_last: bool = False,
     scale: float = 50.0, end: Callable = lambda x: x, head: bool = True, order: int = -1,
-    kept_input: bool = False, keep_deepest: bool = False, direct: bool = False, turned: bool = False,
+    kept_input: bool = False, keep_deepest: bool = False, direct: bool = False, turned: bool = False, block_first: bool = False,
 ) -> Tensor:  # fmt: skip
     """Down, up and the head; or with one mistake put in."""
     kept = [x if kept_input else net.first(x)]
@@ -426,8 +423,9 @@ def _compute(
     deep = kept[-1] if keep_deepest else kept.pop()
     for up in net.ups:
         skip = kept.pop(order)
+        join = join_skip if direct else net.join
         pair = (skip, deep) if turned else (deep, skip)
-        deep = up(join_skip(*pair) if direct else net.join(*pair))
+        deep = join(up(deep), skip) if block_first else up(join(*pair))
     return end(scale * net.head(deep)) if head else deep
 
 
@@ -436,8 +434,8 @@ UNET_MISTAKES = {  # what is changed, and its hint; the last ones stop with an e
     "mean pooling": ({"pool": F.avg_pool2d}, "The way down takes means: max_pool2d was asked for"),
     "pooled afterwards": ({"pool_last": True}, "Halve first, then convolve"),
     "not scaled": ({"scale": 1.0}, "Multiply by 50 at the end"),
-    "bounded": ({"end": lambda x: 50 * torch.tanh(x / 50)}, "tanh at the end"),
-    "ReLU at the end": ({"end": F.relu}, "ReLU at the end"),
+    "bounded": ({"end": lambda x: 50 * torch.tanh(x / 50)}, "Leave out tanh: it limits ab to ±50"),
+    "ReLU at the end": ({"end": F.relu}, "Leave out the ReLU at the end: a and b may be negative"),
     "no head": ({"head": False}, "The head is missing"),
     "turned round": ({"turned": True}, "The order is self.join(deep, skip): the first is enlarged"),
 }
@@ -445,6 +443,7 @@ UNET_ERRORS = {
     "oldest first": ({"order": 0}, "last in, first out"),
     "input kept": ({"kept_input": True}, "You keep the input"),
     "deepest kept": ({"keep_deepest": True}, "take them out of the list first"),
+    "block before join": ({"block_first": True}, "Join first, then apply the block"),
     "joined directly": ({"direct": True}, "Call self.join"),
 }
 
@@ -481,12 +480,18 @@ def judge_unet(answer: Callable) -> str | None:
 
 
 def _unet_error(error: str, depth: int) -> str:
-    if f"got {2 * 8 * 2**depth} channels" in error:
+    numbers = [int(word) for word in error.split() if word.isdigit()] if "channels" in error else []
+    expected, got = numbers[:2] or (0, 0)
+    if got == 2 * 8 * 2**depth:
         return "The deepest features are joined with themselves: take them out of the list first, for example by kept.pop()."
-    if "got 17 channels" in error:
+    if got == 17:
         return "You keep the input itself: the first features to keep are those of self.first."
-    if "channels" in error:
+    if got == 8 * 2**depth:
+        return "The deepest features reach a block without a skip. Join first, then apply the block: up(self.join(deep, skip))."
+    if got == 8 * 2**depth + 8:
         return "The wrong features meet. What was kept last is needed first: last in, first out."
+    if got:
+        return f"A block got {got} channels and expected {expected}: check what you join, and in which order."
     return f"With depth {depth} it stops: {error}"
 
 
@@ -525,6 +530,5 @@ register(Exercise(
         Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
         *(Answer(f"{name} for {run}", partial(data_clinic.names, **{run: name}), hint)for run, name, hint in CLINIC_MISTAKES),
     ),
-    right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))),
-           Answer("capitals", lambda: data_clinic.names(C="Healthy"))),
+    right=(Answer("in another order", lambda: dict(reversed(data_clinic.names().items()))), Answer("capitals", lambda: data_clinic.names(C="Healthy"))),
 ))  # fmt: skip

@@ -42,8 +42,10 @@ def unet_diagram(width: int, depth: int, size: int) -> Figure:
         ):
             ax.annotate("", (to_x, to_y), (x, y), arrowprops=arrow | {"color": tint})
         ax.text(depth, 0.13 - k, "skip", color=TINTS[1], **text)
-        ax.text(k + 0.05, -k - 0.55, "pool, downs", **text)
-        ax.text(2 * depth - k - 0.1, -k - 0.55, "join, ups", **text)
+        ax.text(k + 0.4, -k - 0.57, "pool,\ndowns", **text | {"ha": "right"})
+        up = width * 2**k
+        label = f"join: {2 * up} + {up} = {3 * up}\nups: {up}"
+        ax.text(2 * depth - k - 0.35, -k - 0.57, label, **text | {"ha": "left"})
     for x, name in ((-0.75, "first"), (2 * depth + 0.75, "50 x head")):
         ax.text(x, 0, name, **text)
     ax.set(xlim=(-1.1, 2 * depth + 1.1), ylim=(-depth - 0.4, 0.5))
@@ -59,7 +61,7 @@ def training(losses: Mapping[str, Sequence[float]], rates: Sequence[float], leve
         axes[0].plot(pd.Series(values).rolling(20, min_periods=1).mean(), color=tint, label=name)
     if level > 0:  # not nan
         axes[0].axhline(level, color="dimgray", ls=":", label="oracle, training pictures")
-    axes[0].set(ylabel="training loss (ab²)", ylim=(0, None))
+    axes[0].set(ylabel="training loss (ab²),\nmean of 20 steps", ylim=(0, None))
     axes[0].legend(fontsize=9)
     axes[1].plot(rates, color="black")
     axes[1].set(xlabel="step", ylabel="learning rate", ylim=(0, None))
@@ -69,10 +71,11 @@ def training(losses: Mapping[str, Sequence[float]], rates: Sequence[float], leve
 def seen_and_unseen(frame: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
     """Error on seen and on unseen pictures over how many were seen; dotted lines for levels."""
     fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-    for label, column, tint in (("unseen", "test", TINTS[1]), ("seen", "seen", TINTS[0])):
-        ax.semilogx(frame.pictures, frame[column], "o", ms=4, color=tint, alpha=0.5)
-        mean = frame.groupby("pictures")[column].mean()
-        ax.semilogx(mean, color=tint, label=f"{label} pictures")
+    for label, tint in (("unseen", TINTS[1]), ("seen", TINTS[0])):
+        ax.semilogx(frame.pictures, frame[label], "o", ms=4, color=tint, alpha=0.5)
+        mean = frame.groupby("pictures")[label].mean()
+        ax.semilogx(mean, color=tint, label=f"{label} pictures, mean of three seeds")
+    ax.plot([], [], "o", ms=4, color="gray", label="one seed")
     for label, level in levels.items():
         ax.axhline(level, color="dimgray", ls=":", lw=1.2)
         ax.text(2000, level, label, fontsize=9, color="dimgray", ha="right", va="bottom")
@@ -85,10 +88,12 @@ def over_steps(groups: Mapping[str, pd.DataFrame], level: float) -> Figure:
     """Errors over the steps, a panel a group: each seed thin, their mean thick."""
     fig, axes = plt.subplots(1, len(groups), figsize=(9, 3.6), sharey=True, layout="constrained")
     for ax, (name, frame) in zip(axes, groups.items(), strict=True):
-        for column, label, tint in (("test", "unseen", TINTS[1]), ("seen", "seen", TINTS[0])):
+        for label, tint in (("unseen", TINTS[1]), ("seen", TINTS[0])):
             for _, run in frame.groupby("seed"):
-                ax.plot(run.step, run[column], color=tint, lw=0.7, alpha=0.6)
-            ax.plot(frame.groupby("step")[column].mean(), color=tint, lw=2, label=label)
+                ax.plot(run.step, run[label], color=tint, lw=0.7, alpha=0.6)
+            mean = frame.groupby("step")[label].mean()
+            ax.plot(mean, color=tint, lw=2, label=f"{label}, mean of three seeds")
+        ax.plot([], [], color="gray", lw=0.7, label="one seed")
         ax.axhline(level, color="dimgray", ls=":", lw=1.2, label="oracle")
         ax.set(title=name, xlabel="step", ylim=(0, 620))
     axes[0].set_ylabel("ab MSE (ab²)")
@@ -97,7 +102,7 @@ def over_steps(groups: Mapping[str, pd.DataFrame], level: float) -> Figure:
 
 
 def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
-    """Rows of colours (M, 2) at L = 66, by their labels; equal titles side by side stand once."""
+    """Rows of colours (M, 2) at L = 66, by their labels; equal neighbours and titles are one."""
     rows = torch.stack(list(ab.values())).movedim(-1, 0)[None].float()  # (1, 2, rows, M)
     rgb = fitted_rgb(torch.full_like(rows[:, :1], 66.0), rows)
     count = rows.shape[-1]
@@ -106,10 +111,12 @@ def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     ax.set_yticks(range(len(ab)), list(ab), fontsize=9)
     ax.set_xticks([])
     ax.hlines([k + 0.5 for k in range(len(ab) - 1)], -0.5, count - 0.5, color="white", lw=3)
-    ax.vlines([k + 0.5 for k in range(count - 1)], -0.5, len(ab) - 0.5, color="white", lw=0.7)
+    differ = (rows[0].diff(dim=-1).abs().amax(0) > 0).tolist()  # from the left neighbour
     for k, title in enumerate(titles):
-        if k == 0 or titles[k - 1] != title:
+        new = k == 0 or titles[k - 1] != title
+        if new:
             ax.text(k - 0.5, -0.62, title, fontsize=9, va="bottom")
-            ax.axvline(k - 0.5, color="white", lw=4)
+        for y in [y for y in range(len(ab)) if k and differ[y][k - 1]]:
+            ax.vlines(k - 0.5, y - 0.5, y + 0.5, color="white", lw=4 if new else 0.7)
     ax.spines[:].set_visible(False)
     return fig

@@ -18,6 +18,8 @@ from colorkit.objects import ObjectColors, object_colors
 from colorkit.worlds import World, orchard
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "generalisation.csv"
+SPREAD = RECORDED.with_name("spread.csv")  # of whole runs of the lesson, by `scripts/spread.py`
+LEADS = ("gray", "skips", "dense", "seed")  # the rows of the lesson's table of differences
 # MSE of ab on the study's 400 test pictures in ab²; a test measures them again.
 LEVELS = {"gray": 572.6, "oracle": 202.5}
 
@@ -60,52 +62,71 @@ def oracle_error(pictures: Pictures, part: str, count: int) -> float:
     return mse_loss(mean, world.ab[: len(mean)]).item()
 
 
-def share_on_fruit(world: World) -> float:
-    """Share of the oracle's squared error that lies on fruit, not on cloth, sky or wall."""
+def irreducible_shares(world: World) -> str:
+    """Which shares of the oracle's squared error lie on fruit, on cloth and on sky."""
     mean = torch.cat([world.oracle_mean(i) for i in range(len(world))])
     error = (world.ab - mean).square().sum(1, keepdim=True)
-    share = (error[world.kind_map < len(world.things)].sum() / error.sum()).item()
-    record("error_on_fruit", share, unit="share of the irreducible error")
-    return share
+    kinds = [kind.name for kind in world.palette.kinds]
+    parts = {"fruit": world.kind_map < len(world.things)}
+    parts |= {kind: world.kind_map == kinds.index(kind) for kind in ("cloth", "sky")}
+    shares = {name: (error[part].sum() / error.sum()).item() for name, part in parts.items()}
+    record("error_on_fruit", shares["fruit"], unit="share of the irreducible error")
+    return "Of the oracle's error, " + ", ".join(f"{v:.0%} lies on {k}" for k, v in shares.items())
 
 
 def apple_colour(objects: ObjectColors, name: str) -> tuple[str, str]:
-    """To which of four answers a model's apples are nearest, and the median distances."""
+    """To which of four answers a model's apples are nearest, the distances, how they vary."""
     rows = objects.table.index[objects.table.kind == "apple"].tolist()
     red = torch.stack([objects.possible[row][0] for row in rows])
     own = objects.ab[name][rows]
     away = {
         "red, the most probable": (own - red).norm(dim=1),
-        "one of the three, another for each apple": objects.nearest(name)[1][rows],
+        "one of the three, at random": objects.nearest(name)[1][rows],
         "a mixture of the three": (own - objects.ab["oracle"][rows]).norm(dim=1),
-        "none, it stays gray": own.norm(dim=1),
+        "gray": own.norm(dim=1),
     }
     median = {answer: float(values.median()) for answer, values in away.items()}
-    texts = [f"{value:.0f} from {answer}" for answer, value in median.items()]
-    return min(median, key=median.get), f"Median distances: {'; '.join(texts)}."
+    model, truth = (objects.ab[k][rows].std(0).norm() for k in (name, "truth"))
+    text = (
+        "Its median distance is {2:.0f} from the mixture, {1:.0f} from the nearest possible "
+        "colour, {0:.0f} from red, {3:.0f} from gray.".format(*median.values())
+        + f" Its apples deviate by {model:.0f} from their mean, the true ones by {truth:.0f}."
+    )
+    few = " Nothing is near: too few steps to tell." if min(median.values()) > 13 else ""
+    return min(median, key=median.get), text + few
 
 
 def recorded() -> pd.DataFrame:
     """The runs of `scripts/generalisation.py`, at several steps; ``attrs["about"]`` says how."""
     frame = pd.read_csv(RECORDED, comment="#", keep_default_na=False)
+    frame = frame.rename(columns={"test": "unseen"})
     with RECORDED.open(encoding="utf-8") as file:
         frame.attrs["about"] = file.readline().lstrip("# ").strip()
     return frame
 
 
 def remedies(runs: pd.DataFrame) -> pd.DataFrame:
-    """Errors after training on 100 pictures, at the end and where validation was lowest."""
-    rows = {}
-    for names, group in runs[runs.pictures == 100].groupby(["batch_norm", "augmentation"]):
+    """Errors (ab²) after training on 100 pictures or more, at the end and at the best step."""
+    rows, keys = {}, ["pictures", "batch_norm", "augmentation"]
+    for names, group in runs[runs.pictures.isin((100, 2000))].groupby(keys):
         best = group.loc[group.groupby("seed").validation.idxmin()]
         last = group[group.step == group.step.max()]
         row = {"seen, end": f"{last.seen.mean():.0f}"}
         for label, part in (("unseen, end", last), ("unseen, best step", best)):
-            row[label] = f"{part.test.mean():.0f} ({part.test.min():.0f} to {part.test.max():.0f})"
-        rows["{} batch norm, augmentation: {}".format(*names)] = row | {
-            "best step": f"{best.step.min()} to {best.step.max()}"
-        }
+            low, high = part.unseen.min(), part.unseen.max()
+            row[label] = f"{part.unseen.mean():.0f} ({low:.0f} to {high:.0f})"
+        row["best step"] = f"{best.step.min()} to {best.step.max()}"
+        name = "{} pictures, {} batch norm, {}".format(*names)
+        rows[name.replace(", none", ", not augmented")] = row
     return pd.DataFrame(rows).T
+
+
+def beside_earlier(leads: pd.DataFrame) -> pd.DataFrame:
+    """The leads of this run, and the least and the largest of each in recorded runs at laptop."""
+    table = pd.read_csv(SPREAD, comment="#", index_col=["lesson", "profile", "number"])
+    earlier = table.loc["03_networks", "laptop"].loc[[f"lead_{name}" for name in LEADS]]
+    columns = [f"{x} of {earlier.runs.iloc[0]} runs" for x in ("least", "largest")]
+    return leads.assign(**dict(zip(columns, earlier[["lowest", "highest"]].values.T, strict=True)))
 
 
 def clinic(seed: int, steps: int) -> tuple[Figure, pd.DataFrame]:
@@ -114,14 +135,12 @@ def clinic(seed: int, steps: int) -> tuple[Figure, pd.DataFrame]:
     return data_clinic.figure(logs), data_clinic.readings(logs).round(1)
 
 
-def record_results(
-    results: pd.DataFrame, leads: pd.DataFrame, objects: ObjectColors | None
-) -> None:
+def record_all(scores: pd.DataFrame, leads: pd.DataFrame, objects: ObjectColors | None) -> None:
     """Record what the lesson's sentences lean on."""
-    record("auc_gray", results.auc["gray"])
-    for name, row in zip(("gray", "skips", "dense", "seed"), leads.itertuples(), strict=True):
+    record("auc_gray", scores.auc["gray"])
+    for name, row in zip(LEADS, leads.itertuples(), strict=True):
         record(f"lead_{name}", row.difference, unit="difference of AuC")
     if objects is not None:
-        record("way_to_oracle", skill_score(results)["U-Net"], unit="from gray to oracle")
+        record("way_to_oracle", skill_score(scores)["U-Net"], unit="from gray to oracle")
         distance = objects.distance("network", "oracle").median()
         record("distance_to_oracle", distance, unit="ab units, median over objects")
