@@ -11,16 +11,16 @@ ROOT = Path(__file__).parents[1]
 
 # Part: its files, the folders among them that are parts of their own, and its limit.
 PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
-    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 3700),
+    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 4600),
     "colorkit/fit.py": ("colorkit/fit.py", (), 260),
     "colorkit/gan.py": ("colorkit/gan.py", (), 260),
     "colorkit/color.py": ("colorkit/color.py", (), 350),
     "colorkit/bins.py": ("colorkit/bins.py", (), 280),
-    "colorkit/data": ("colorkit/data/**/*.py", (), 1750),
+    "colorkit/data": ("colorkit/data/**/*.py", (), 1800),
     "colorkit/worlds": ("colorkit/worlds/**/*.py", (), 2300),
     "colorcourse, the machinery": ("colorcourse/**/*.py", ("colorcourse/lesson",), 1900),
-    "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 4800),
-    "tests": ("tests/**/*.py", (), 8000),
+    "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 5600),
+    "tests": ("tests/**/*.py", (), 9000),
 }
 
 
