@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from colorcourse import record
-from colorcourse.lesson05 import bears, clinic
+from colorcourse.lesson05 import clinic
 from colorkit.data.pictures import Pair, Pictures
 from colorkit.device import seed_everything
 from colorkit.evaluate import paired_difference, score_models, table
@@ -149,7 +149,7 @@ def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     """A row a model, on the test pictures.
 
     Beside the columns of `colorkit.evaluate`: ``l1`` in ab units; ``possible``, the share of
-    objects with a possible colour; and the shares of apples that are ``red``, ``green``, ``yellow``.
+    objects with a possible colour; and of apples that are ``red``, ``green``, ``yellow``.
     """
     frame = table(
         score_models(nets, pictures.batches(), ["auc", "within_10", "colorfulness_ratio"])
@@ -250,12 +250,8 @@ def painted_brown() -> pd.DataFrame:
     """The study of bears: a row a seed, brightness and ground, a column a shape."""
     study = recorded("bears")
     study["model"] = study.brightness + ", " + study.ground
-    return study.pivot(index=["seed", "model"], columns="shape", values="brown").reset_index()
-
-
-def ruler() -> pd.DataFrame:
-    """The ruler of brown, tried on colours that are known, at 64 pixels."""
-    return bears.ruler_table(8, 64, 9)
+    frame = study.pivot(index=["seed", "model"], columns="shape", values="brown").reset_index()
+    return frame[::-1]  # dark ones first
 
 
 def favourite(often: pd.DataFrame) -> str:

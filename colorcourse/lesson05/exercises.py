@@ -308,9 +308,7 @@ def play(G, D, of_G, of_D, batches, lam, adversarial=True) -> list[tuple[float, 
         of_D.zero_grad()
         loss_D.backward()
         of_D.step()
-        loss_G = lam * library.l1(made, ab)
-        if adversarial:
-            loss_G = loss_G + library.generator_loss(D(L, made))
+        loss_G = adversarial * library.generator_loss(D(L, made)) + lam * library.l1(made, ab)
         of_G.zero_grad()
         loss_G.backward()
         of_G.step()

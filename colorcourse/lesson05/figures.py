@@ -1,7 +1,7 @@
 """Figures of lesson 5: a toy game, the instruments of a game, seeds, and chosen colours."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import ipywidgets
 import matplotlib.pyplot as plt
