@@ -475,11 +475,10 @@ comparisons.mean_table(study)
 # The five extras are optional and take about five minutes each.
 
 # %% tags=["extra"]
-possible, given = comparisons.colours_of("apple", nets, pictures)
 show(
-    figures.plane_figure(possible, given),
-    alt="The ab plane with three discs: green at the upper left, yellow near the middle, red at the "
-    "right. The oracle's mean lies between yellow and red; L2, the control and the GAN nearer to yellow.",
+    figures.plane_figure(*comparisons.colours_of("apple", nets, pictures)),
+    alt="The ab plane with discs for green, yellow and red. The oracle's mean lies between yellow "
+    "and red; L2, the control and the GAN lie nearer to yellow.",
 )
 
 # %% [markdown] tags=["extra"]

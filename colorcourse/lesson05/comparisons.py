@@ -222,7 +222,7 @@ def recorded(name: str, models: Sequence[str] = ()) -> pd.DataFrame:
     ``.attrs["about"]`` says how it was made.
     """
     path = RECORDED / f"adversarial_{name}.csv"
-    frame = pd.read_csv(path, comment="#").replace({"model": {"L2, then L1": "control"}})
+    frame = pd.read_csv(path, comment="#")
     if models:
         frame = pd.concat([frame[frame.model == model] for model in models])
     frame.attrs["about"] = path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")

@@ -45,9 +45,8 @@ def toy_slider(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> None
     def draw(step: int) -> Drawing:
         made = snapshots[step].made
         alt = (
-            f"Three moments of the training: its beginning, step {step}, its end. True numbers "
-            f"form two hills. At step {step} the generated ones have mean {made.mean():.1f} and "
-            f"standard deviation {made.std():.1f}; the discriminator's answer is drawn as a curve."
+            f"The beginning, step {step} and the end of a training. True numbers form two hills; at "
+            f"step {step} generated ones have mean {made.mean():.1f}, deviation {made.std():.1f}."
         )
         return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
 
@@ -113,7 +112,6 @@ def plane_figure(possible: Mapping[str, tuple], given: Mapping[str, torch.Tensor
         ax.plot(*at, marker, ms=8, mec="white", label=name)
     ax.set(xlabel="a", ylabel="b", aspect="equal")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    ax.grid(alpha=0.3)
     return fig
 
 
