@@ -477,8 +477,8 @@ comparisons.mean_table(study)
 # %% tags=["extra"]
 show(
     figures.plane_figure(*comparisons.colours_of("apple", nets, pictures)),
-    alt="The ab plane with discs for green, yellow and red. The oracle's mean lies between yellow "
-    "and red; L2, the control and the GAN lie nearer to yellow.",
+    alt="The ab plane with discs for green, yellow and red, and symbols for the mean colours given by "
+    "the oracle, L2, the control and the GAN; the oracle's lies between yellow and red.",
 )
 
 # %% [markdown] tags=["extra"]

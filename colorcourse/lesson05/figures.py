@@ -45,7 +45,7 @@ def toy_slider(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> None
     def draw(step: int) -> Drawing:
         made = snapshots[step].made
         alt = (
-            f"The beginning, step {step} and the end of a training. True numbers form two hills; at "
+            f"Beginning, step {step} and end of a training. True numbers form two hills; at "
             f"step {step} generated ones have mean {made.mean():.1f}, deviation {made.std():.1f}."
         )
         return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
