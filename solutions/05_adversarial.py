@@ -415,7 +415,7 @@ comparisons.by_kind(comparisons.chosen_by(nets | {"oracle": oracle}, pictures)).
 # %% [markdown]
 # Compare the true distribution, left, with the networks; hatched parts are colours that the fruit cannot have. Most of
 # the GAN's apples are yellow, although only one in five is, and with every network most peppers are hatched. The table
-# has all kinds: D does not help each of them, and the oracle gives no apple a possible colour.
+# has all kinds: in the stored solution D helps apples and harms plums. The oracle gives no apple a possible colour.
 #
 # For one L, G has one colour: it can never say that *this* apple is red *or* green. Over many pictures it could still
 # give the right shares, by letting irrelevant details of L decide. But L1 punishes that, and a D that judges patches
@@ -466,8 +466,8 @@ comparisons.mean_table(study)
 # - What D adds is **vividness**: the GAN is nearly as colourful as the true pictures, the control less so.
 # - It costs some accuracy: the GAN's AuC is below that of its control, and its L1 larger by 0.3 to 0.5 *ab* units.
 #
-# L1 from the beginning gives as many possible colours as the GAN, and so do rebalanced classes. But L1 has a higher
-# learning rate there, at which the GAN reaches 0.59 (third Extra), and L1 0.54.
+# L1 from the beginning gives as many possible colours as the GAN, and so do rebalanced classes. But L1 had a higher
+# learning rate, at which the GAN reaches 0.59 (third Extra), and L1 0.54.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: why yellow?
