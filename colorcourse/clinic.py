@@ -16,10 +16,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True, eq=False)
 class Clinic:
-    """Runs, their logs, and what to say of a student's diagnosis.
-
-    A log is any object with ``readings()``: numbers by name, in the order in which one looks.
-    """
+    """Runs, their logs (any object with ``readings()``, numbers by name), hints to a diagnosis."""
 
     runs: Mapping[str, str]  # letter to fault or "healthy", shuffled: a letter says nothing
     symptoms: Mapping[str, str]  # every name that may be given, to where it shows in a log
