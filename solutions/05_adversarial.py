@@ -415,7 +415,7 @@ comparisons.by_kind(comparisons.chosen_by(nets | {"oracle": oracle}, pictures)).
 # %% [markdown]
 # Compare the true distribution, left, with the networks; hatched parts are colours that the fruit cannot have. Most of
 # the GAN's apples are yellow, although only one in five is, and with every network most peppers are hatched. The table
-# has all kinds: in the stored solution D helps apples and harms plums. The oracle gives no apple a possible colour.
+# has all kinds, since an average can hide that D helps one and harms another. The oracle gives no apple a possible colour.
 #
 # For one L, G has one colour: it can never say that *this* apple is red *or* green. Over many pictures it could still
 # give the right shares, by letting irrelevant details of L decide. But L1 punishes that, and a D that judges patches

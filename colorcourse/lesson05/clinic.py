@@ -127,7 +127,7 @@ def draw(axes, log: Log) -> None:
     """How often the discriminator is right, the adversarial losses, the share of the gradient."""
     curves = (  # the range, and the lines: column, colour and style, label
         ((0, 1.05), [("accuracy", "#31688e", "generated"), ("gray", "#777777", "gray")]),
-        ((0.05, 12), [("adversarial", "#b3261e", "G"), ("discriminator_loss", "#31688e", "D")]),
+        ((0.01, 15), [("adversarial", "#b3261e", "G"), ("discriminator_loss", "#31688e", "D")]),
         ((0, 1), [("share", "black", None)]),
     )
     steps = [row["step"] for row in log.rows]
