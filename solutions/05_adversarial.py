@@ -78,7 +78,7 @@ show(
 #
 # $$\mathcal{L}_D = -\tfrac12\, \mathrm{E}[\log D(L, ab)] - \tfrac12\, \mathrm{E}[\log(1 - D(L, G(L)))]$$
 #
-# In the code, `D(L, ab)` returns a **logit** z, as classifiers do; the D of the formulas is its sigmoid.
+# In the code, `D(L, ab)` returns a **logit** z; the D of the formulas is its sigmoid.
 #
 # **Exercise 1** (4 minutes). Write D's loss. Each E is a mean over its own logits, of which there may be
 # different numbers.
