@@ -426,14 +426,14 @@ comparisons.by_kind(comparisons.chosen_by(nets | {"oracle": oracle}, pictures)).
 show(
     colorings(L, {name: net.colorize(L) for name, net in nets.items()} | {"true": ab}, 1.5),
     alt="Six pictures of fruit with apples in five rows: gray, by L2, by the control, by the GAN, true. "
-    "The GAN's colours are the most vivid of the three: the strawberry is red instead of orange, "
-    "plums are magenta, two cloths have pink stains. Its apples are yellow and green-yellow.",
+    "The GAN's colours are the most vivid of the three, its strawberry is the reddest, and there are "
+    "stains of other colours around some fruit. Its apples are yellow to orange.",
 )
 
 # %% [markdown]
 # Compare the third row with the fourth, since their difference is what D added. In the
-# stored solution it reddens the strawberry and the pepper's stripes, makes plums magenta, and stains the cloths of
-# pictures 3 and 6 pink, an artefact typical of GANs. No apple is red.
+# stored solution it reddens the strawberry and the pepper's stripes, makes plums purple, and leaves stains of
+# colour around some fruit, an artefact typical of GANs. No apple is red.
 #
 # ## Five trainings
 #
