@@ -4,7 +4,7 @@ A student reads their logs and names the fault of each.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,10 +16,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True, eq=False)
 class Clinic:
-    """Runs, their logs, and what to say of a student's diagnosis.
-
-    A log is any object with ``readings()``: numbers by name, in the order in which one looks.
-    """
+    """Runs, their logs (any object with ``readings()``, numbers by name), hints to a diagnosis."""
 
     runs: Mapping[str, str]  # letter to fault or "healthy", shuffled: a letter says nothing
     symptoms: Mapping[str, str]  # every name that may be given, to where it shows in a log
@@ -27,6 +24,7 @@ class Clinic:
     diagnosis: Callable[[Any], str]  # the fault that a log shows: a test proves that it can be told
     rows: Mapping[str, float]  # label to height of each row of the figure, in inches
     draw: Callable[[Any, Any], None]  # draw(axes, log) draws a log into a column of the figure
+    signs: Mapping[str, str] = field(default_factory=dict)  # name to what it would have shown
 
     def fault(self, letter: str) -> str:
         """The fault of a run; ValueError where there is none of that letter."""
@@ -74,7 +72,8 @@ class Clinic:
         for letter, right in self.runs.items():
             name = str(names[letter]).strip().lower()  # capitals do not matter
             if name not in map(str.lower, self.symptoms):
-                return f"Run {letter}: {names[letter]!r} is not one of {', '.join(self.symptoms)}."
+                return f"{letter}: {names[letter]!r} is not one of {', '.join(self.symptoms)}."
             if name != right.lower():
-                return f"Run {letter}: not {names[letter]!r}. Look at {self.symptoms[right]}."
+                sign = f", where {self.signs[name]}" if name in self.signs else ""
+                return f"{letter}: not {names[letter]!r}{sign}. Look at {self.symptoms[right]}."
         return None

@@ -38,17 +38,6 @@ from colorkit.worlds import bears as draw_bears
 PROFILE = os.environ.get("STUDY_PROFILE", "laptop")
 
 
-class Mute(nn.Module):
-    """A discriminator that gives one answer, whatever it is shown: the control of a game."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answer = nn.Parameter(torch.zeros(1, 1, 1, 1))
-
-    def forward(self, L, ab):
-        return self.answer + 0 * ab.mean((1, 2, 3), keepdim=True)
-
-
 def untrained(cfg, seed: int) -> models.UNet:
     seed_everything(seed)
     return models.UNet(cfg.width, 3)
@@ -64,9 +53,10 @@ def trained(net: nn.Module, objective, pair: Pair, steps: int, cfg, seed: int) -
 def game(start: nn.Module, pair: Pair, cfg, seed: int, **how) -> tuple[nn.Module, nn.Module, dict]:
     """A copy of the generator after a game, the average of its weights, and the last instruments.
 
-    `how` may give lam, lr of the generator, steps, and a discriminator.
+    `how` may give lam, lr of the generator, steps, a discriminator, and whether it counts.
     """
     how = {"lam": cfg.lam, "lr": cfg.gan_lr, "steps": cfg.steps, "discriminator": None} | how
+    adversarial = how.get("adversarial", True)
     device = pick_device()
     G = copy.deepcopy(start).to(device).train()
     seed_everything(seed)
@@ -84,7 +74,7 @@ def game(start: nn.Module, pair: Pair, cfg, seed: int, **how) -> tuple[nn.Module
     for k in range(rounds):
         of_G.param_groups[0]["lr"] = rates["G"] * rate_share("cosine", k, rounds)
         of_D.param_groups[0]["lr"] = rates["D"] * rate_share("cosine", k, rounds)
-        play(G, D, of_G, of_D, islice(stream, cfg.round), how["lam"])
+        play(G, D, of_G, of_D, islice(stream, cfg.round), how["lam"], adversarial)
         average.update_parameters(G)
     readings = instruments(G, D, pair, how["lam"])
     return G.eval(), average.module.eval(), readings
@@ -122,7 +112,7 @@ def compare_losses(cfg, seed: int) -> pd.DataFrame:
         net = models.Classifier(untrained(cfg, seed), bins, scale=2)
         nets[name] = trained(net, Classification(bins, w), pair, every, cfg, seed)
     nets["classes, drawn"] = Drawn(nets["classes"])
-    nets["L2, then L1"], *_ = game(start, pair, cfg, seed, discriminator=Mute())
+    nets["control"], *_ = game(start, pair, cfg, seed, adversarial=False)
     blind = models.PatchDiscriminator(cfg.discriminator_width, 16, sees="ab")
     nets["GAN, blind to L"], *_ = game(start, pair, cfg, seed, discriminator=blind)
     nets["GAN"], nets["GAN, averaged"], readings = game(start, pair, cfg, seed)

@@ -26,6 +26,13 @@ SYMPTOMS = {
     "though one player's gain should be the other's loss",
     HEALTHY: "all of it again: nothing is wrong with this one",
 }
+SIGNS = {  # what would be seen if the name that was given were right
+    "discriminator has won": "G's adversarial loss would be far above ln 2, and rise",
+    "discriminator is never updated": "D would not know gray, and its loss would stay at ln 2",
+    "lam masks the discriminator": "D would know gray, and only the share would be near 0",
+    "labels swapped for the generator": "both adversarial losses would fall together",
+    HEALTHY: "the share would be between 0 and 1, and neither loss far from ln 2",
+}
 
 
 @dataclass
@@ -120,13 +127,13 @@ def draw(axes, log: Log) -> None:
     """How often the discriminator is right, the adversarial losses, the share of the gradient."""
     curves = (  # the range, and the lines: column, colour and style, label
         ((0, 1.05), [("accuracy", "#31688e", "generated"), ("gray", "#777777", "gray")]),
-        ((0, 9), [("discriminator_loss", "#31688e", "D"), ("adversarial", "#b3261e", "G")]),
+        ((0.01, 15), [("adversarial", "#b3261e", "G"), ("discriminator_loss", "#31688e", "D")]),
         ((0, 1), [("share", "black", None)]),
     )
     steps = [row["step"] for row in log.rows]
     for ax, (limits, lines) in zip(axes, curves, strict=True):
         for column, colour, label in lines:
-            style = "--" if label == "gray" else "-"
+            style = "--" if label in ("gray", "D") else "-"
             values = [row[column] for row in log.rows]
             ax.plot(steps, values, style, color=colour, lw=1.6, label=label)
         ax.set(ylim=limits)
@@ -134,6 +141,7 @@ def draw(axes, log: Log) -> None:
         ax.grid(alpha=0.3)
         if label and ax.get_subplotspec().is_first_col():
             ax.legend(fontsize=8)
+    axes[1].set_yscale("log")
     axes[1].axhline(math.log(2), color="gray", lw=0.8, ls=":")
     axes[-1].set_xlabel("step", fontsize=8)
 
@@ -147,8 +155,9 @@ gan_clinic = Clinic(
         "E": "discriminator has won",
     },
     symptoms=SYMPTOMS,
+    signs=SIGNS,
     run=run,
     diagnosis=diagnosis,
-    rows={"D is right": 1.6, "adversarial losses": 1.6, "share of gradient": 1.6},
+    rows={"D is right": 1.6, "adversarial losses (log)": 1.9, "share of gradient": 1.6},
     draw=draw,
 )

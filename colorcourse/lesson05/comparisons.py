@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from colorcourse import record
-from colorcourse.lesson05 import bears
+from colorcourse.lesson05 import bears, clinic  # noqa: F401 - the lesson takes bears from here
 from colorkit.data.pictures import Pair, Pictures
 from colorkit.device import seed_everything
 from colorkit.evaluate import paired_difference, score_models, table
@@ -86,31 +86,32 @@ def gradient_share(made: Tensor, adversarial: Tensor, pixel: Tensor, lam: float)
 def instruments(G: nn.Module, D: nn.Module, pair: Pair, lam: float) -> dict[str, float]:
     """Three readings of a game, on the first pictures of (L, ab): it changes neither player.
 
-    ``right`` and ``gray`` are the balanced accuracy of the discriminator on true against generated
-    and on true against gray pictures; ``share`` is `gradient_share`.
+    ``right`` and ``gray`` are the balanced accuracy of the discriminator, over patches, on true
+    against generated and on true against gray pictures; ``adversarial`` is the mean of -log D and
+    ``pixel`` L1, of generated ones; ``share`` is `gradient_share`.
     """
     device = next(D.parameters()).device
     L, ab = (plane[:PROBES].to(device) for plane in pair)
     with evaluating(G), evaluating(D):
         made = G(L).detach().requires_grad_()
         answer = D(L, made)
-        share = gradient_share(made, generator_loss(answer), l1(made, ab), lam)
+        adversarial, pixel = generator_loss(answer), l1(made, ab)
+        share = gradient_share(made, adversarial, pixel, lam)
         with torch.no_grad():
             true, gray = D(L, ab), D(L, torch.zeros_like(ab))
-    right = accuracy(true, answer.detach()).item()
-    return {"right": right, "gray": accuracy(true, gray).item(), "share": share}
+    right, know = (accuracy(true, other.detach()).item() for other in (answer, gray))
+    losses = {"adversarial": adversarial.item(), "pixel": pixel.item()}
+    return {"right": right, "gray": know, "share": share} | losses
 
 
-def mean_losses(losses: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """The means of what the student's `play` returned."""
-    return dict(zip(("loss_D", "loss_G"), torch.tensor(losses).mean(0).tolist(), strict=True))
-
-
-def record_game(log: Sequence[Mapping[str, float]]) -> None:
-    """Record the instruments of a game, means of its last third."""
+def state_of(log: Sequence[dict[str, float]]) -> str:
+    """Record the instruments of a game, means of its last third; what the clinic would call it."""
     late = pd.DataFrame(log[2 * len(log) // 3 :]).mean()
     for name in ("right", "gray", "share", "loss_D"):
         record(f"game_{name}", late[name], "mean of the last third")
+    return clinic.diagnosis(
+        clinic.Log([row | {"discriminator_loss": row["loss_D"]} for row in log])
+    )
 
 
 # --- colours --------------------------------------------------------------------------------------
@@ -144,18 +145,11 @@ def chosen(objects: ObjectColors, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby(["kind", "colour"])[list(columns)].mean().fillna(0.0)
 
 
-def frequency_error(frame: pd.DataFrame) -> pd.Series:
-    """Total variation between chosen and true frequencies, mean over kinds, for each model."""
-    off = frame.drop(columns="true").sub(frame.true, axis=0).abs()
-    return off.groupby("kind").sum().mean() / 2
-
-
 def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     """A row a model, on the test pictures.
 
     Beside the columns of `colorkit.evaluate`: ``l1`` in ab units; ``possible``, the share of
-    objects with a possible colour; ``variation``, `frequency_error`; and the shares of apples that
-    are ``red``, ``green``, ``yellow``.
+    objects with a possible colour; and of apples that are ``red``, ``green``, ``yellow``.
     """
     frame = table(
         score_models(nets, pictures.batches(), ["auc", "within_10", "colorfulness_ratio"])
@@ -165,7 +159,6 @@ def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     objects = object_colors(pictures.worlds["test"], nets)
     frame["possible"] = [possible(objects, name).mean().item() for name in nets]
     often = chosen(objects, list(nets))
-    frame["variation"] = frequency_error(often)
     for number, name in enumerate(("red", "green", "yellow")):
         frame[name] = often.loc[("apple", number)]
     return frame
@@ -180,7 +173,7 @@ def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> 
     frame = pd.DataFrame(rows).T
     over_l2, over_control = frame.difference
     record("lead_over_l2", over_l2, "of the objects, in possible colours")
-    record("lead_of_control", over_l2 - over_control, "of the objects, in possible colours")
+    record("lead_of_control", over_l2 - over_control, "of the objects: the control's own, over L2")
     return frame
 
 
@@ -192,9 +185,26 @@ def part_left(leads: pd.DataFrame) -> str:
     return "less than half" if second < first / 2 else "half or more"
 
 
-def chosen_of(nets: Mapping[str, Colorizer], pictures: Pictures, kinds: list[str]) -> pd.DataFrame:
-    """The rows of `chosen` of some kinds."""
-    return chosen(object_colors(pictures.worlds["test"], nets), list(nets)).loc[kinds]
+def chosen_by(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
+    """`chosen` on the test pictures."""
+    return chosen(object_colors(pictures.worlds["test"], nets), list(nets))
+
+
+def by_kind(often: pd.DataFrame) -> pd.DataFrame:
+    """The share of each kind with a possible colour: a row a kind, a column a network."""
+    return 1 - often.drop(columns="true").groupby("kind").last()
+
+
+def colours_of(kind: str, nets: Mapping[str, Colorizer], pictures: Pictures) -> tuple[dict, dict]:
+    """Means over all objects of a kind: name to (probability, ab) of its possible colours, and
+    network to the ab that it gives; the oracle gives the mean of the former."""
+    objects, names = object_colors(pictures.worlds["test"], nets), colour_names(pictures)
+    of = [i for i, own in enumerate(objects.table.kind) if own == kind]
+    possible = torch.stack([objects.possible[i] for i in of]).mean(0)
+    probs = torch.stack([objects.probs[i] for i in of]).mean(0)
+    pairs = zip(probs.tolist(), possible, strict=True)
+    given = {name: objects.ab[name][of].mean(0) for name in ("oracle", *nets)}
+    return {names[kind, k]: pair for k, pair in enumerate(pairs)}, given
 
 
 def colour_names(pictures: Pictures) -> dict[tuple[str, int], str]:
@@ -225,23 +235,26 @@ def mean_table(study: pd.DataFrame) -> pd.DataFrame:
         study.pivot(index="seed", columns="model", values=column)
         for column in ("possible", "colorfulness_ratio", "auc")
     )
-    over = could["GAN"] - could["L2, then L1"]
+    over = could["GAN"] - could["control"]
     record("seeds_lead_over_l2", (could["GAN"] - could["L2"]).min(), "the least of five seeds")
     record("seeds_lead_over_control", over.min(), "the least of five seeds")
     record("seeds_lead_at_most", over.max(), "over the control, the largest of five seeds")
     record("seeds_lead_over_l1", (could["GAN"] - could["L1"]).mean(), "mean of five seeds")
     record("seeds_vivid", vivid["GAN"].min(), "colorfulness, the least of five seeds")
-    record("seeds_auc_cost", (auc["L2, then L1"] - auc["GAN"]).min(), "the least of five seeds")
-    columns = ["auc", "within_10", "colorfulness_ratio", "possible"]
+    record("seeds_auc_cost", (auc["control"] - auc["GAN"]).min(), "the least of five seeds")
+    columns = ["l1", "auc", "within_10", "colorfulness_ratio", "possible"]
     return study.groupby("model", sort=False)[columns].mean().round(3)
 
 
-def ruler() -> pd.DataFrame:
-    """The ruler of brown, tried on colours that are known, at 64 pixels."""
-    return bears.ruler_table(8, 64, 9)
+def painted_brown() -> pd.DataFrame:
+    """The study of bears: a row a seed, brightness and ground, a column a shape."""
+    study = recorded("bears")
+    study["model"] = study.brightness + ", " + study.ground
+    frame = study.pivot(index=["seed", "model"], columns="shape", values="brown").reset_index()
+    return frame[::-1]  # dark ones first
 
 
 def favourite(often: pd.DataFrame) -> str:
-    """The colour that the game gives most apples, in the words of the lesson's question."""
+    """The colour that the GAN gives most apples, in the words of the lesson's question."""
     words = ["red, the most frequent one", "green", "yellow, the one in between"]
     return words[int(often.loc["apple"].GAN.iloc[:3].argmax())]

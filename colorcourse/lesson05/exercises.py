@@ -39,51 +39,42 @@ def _mean_of_halves(true: Tensor, generated: Tensor) -> Tensor:
     return (true + generated) / 2
 
 
-def _discriminator(
-    labels=lambda s: (1 - s, 0.0), half=_cross_entropy, total=_mean_of_halves
-) -> Callable:
+def _discriminator(labels=(1.0, 0.0), half=_cross_entropy, total=_mean_of_halves) -> Callable:
     """The discriminator's loss, of logits; or with one mistake put in."""
 
-    def answer(true, generated, smooth=0.0):
-        one, zero = labels(smooth)
-        return total(half(true, one), half(generated, zero))
+    def answer(true, generated):
+        return total(half(true, labels[0]), half(generated, labels[1]))
 
     return answer
 
 
-def _discriminator_at_once(true, generated, smooth=0.0):
-    labels = torch.cat([torch.full_like(true, 1 - smooth), torch.zeros_like(generated)])
+def _discriminator_at_once(true, generated):
+    labels = torch.cat([torch.ones_like(true), torch.zeros_like(generated)])
     return F.binary_cross_entropy_with_logits(torch.cat([true, generated]), labels)
 
 
-def _discriminator_by_softplus(true, generated, smooth=0.0):
-    fooled = (1 - smooth) * F.softplus(-true) + smooth * F.softplus(true)
-    return 0.5 * (fooled.mean() + F.softplus(generated).mean())
+def _discriminator_by_softplus(true, generated):
+    return 0.5 * (F.softplus(-true).mean() + F.softplus(generated).mean())
 
 
-def _logits(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor]:
+def _logits(seed: int, scale: float = 2.0, generated: int = 3) -> tuple[Tensor, Tensor]:
     pair = _noise(2, 3, 1, 4, 5, seed=seed, scale=scale)
-    return tuple(x.clone().requires_grad_() for x in pair)
+    return tuple(x.clone().requires_grad_() for x in (pair[0], pair[1, :generated]))
 
 
 register(Exercise(
-    name="adversarial.discriminator_loss", lesson=LESSON, minutes=6,
+    name="adversarial.discriminator_loss", lesson=LESSON, minutes=4,
     reference=_discriminator(), own=OWN_LOSSES, form=with_gradients,
     cases=(
         Case("a few logits", lambda: _logits(1)),
-        Case("smoothed labels (both terms of the cross-entropy count)", lambda: (*_logits(2), 0.1)),
-        Case("a very sure discriminator (from logits, without sigmoid, log, epsilon)", lambda: (*_logits(3, 30.0), 0.2)),
+        Case("three true pictures, one generated (each half has its own mean)", lambda: _logits(2, generated=1)),
+        Case("a very sure discriminator (from logits, without sigmoid, log, epsilon)", lambda: _logits(3, 30.0)),
     ),
     atol=1e-5, rtol=1e-3,
     wrong=(
-        Answer("labels swapped", _discriminator(lambda s: (0.0, 1 - s)), "The labels have changed places: true pictures are 1, generated ones 0."),
-        Answer("labels swapped, the ones smoothed", _discriminator(lambda s: (s, 1.0)), "The labels have changed places: true pictures are 1 - smooth, generated ones 0."),
-        Answer("labels swapped, not smoothed", _discriminator(lambda s: (0.0, 1.0)), "The labels have changed places, and `smooth` is not used: true pictures are 1 - smooth, generated ones 0."),
-        Answer("second term of smoothing", _discriminator(half=lambda x, y: -(y * F.logsigmoid(x)).mean() if y else F.softplus(x).mean()), "With smoothed labels a true picture has two terms, (1 - smooth) times -log D and smooth times -log(1 - D). The second is missing."),
-        Answer("both smoothed", _discriminator(lambda s: (1 - s, s)), "Both sides were smoothed. Only the label of true pictures is lowered; generated ones stay at 0."),
-        Answer("generated smoothed", _discriminator(lambda s: (1.0, s)), "The label of generated pictures was raised. Lower that of the true ones instead."),
-        Answer("label is smooth", _discriminator(lambda s: (s, 0.0)), "The label of true pictures is `smooth` itself. It should be just below 1."),
-        Answer("not smoothed", _discriminator(lambda s: (1.0, 0.0)), "Right without smoothing, but `smooth` is not used."),
+        Answer("labels swapped", _discriminator((0.0, 1.0)), "The labels have changed places: true pictures are 1, generated ones 0."),
+        Answer("sign", _discriminator(total=lambda a, b: -(a + b) / 2), "The sign is wrong: this is the mean of log D and log(1 - D), which grows as D learns."),
+        Answer("all at once", _discriminator_at_once, "All logits were averaged together. If there are more true pictures than generated ones, they count more: take the mean of each half first."),
         Answer("true half only", _discriminator(total=lambda a, b: a / 2), "Only true pictures count: a discriminator that always says yes would be perfect."),
         Answer("generated half only", _discriminator(total=lambda a, b: b / 2), "Only generated pictures count: a discriminator that always says no would be perfect."),
         Answer("true half, not halved", _discriminator(total=lambda a, b: a), "Only true pictures count: the half of the generated ones is missing, and the mean of both."),
@@ -95,14 +86,13 @@ register(Exercise(
         Answer("sigmoid twice", _discriminator(half=lambda x, y: _cross_entropy(x.sigmoid(), y)), "The sigmoid is applied twice: a loss that takes logits has it inside."),
         Answer("no logarithm", _discriminator(half=lambda x, y: (x.sigmoid() - y).abs().mean()), "These are means of probabilities. Cross-entropy has their logarithm."),
         Answer("squares", _discriminator(half=lambda x, y: (x - y).square().mean()), "This is least squares on the logits, another GAN's loss. Cross-entropy was asked for."),
-        Answer("hinge", lambda true, fake, s=0.0: (F.relu(1 - true).mean() + F.relu(1 + fake).mean()) / 2, "This is the hinge loss, another GAN's. Cross-entropy was asked for here."),
+        Answer("hinge", lambda true, fake: (F.relu(1 - true).mean() + F.relu(1 + fake).mean()) / 2, "This is the hinge loss, another GAN's. Cross-entropy was asked for here."),
         Answer("log of the sigmoid", _discriminator(half=_log_of_sigmoid), "Where the discriminator is very sure, the probability is 0 or 1 in float32 and its logarithm is lost. Start from logits."),
         Answer("cross-entropy of the sigmoid", _discriminator(half=lambda x, y: F.binary_cross_entropy(x.sigmoid(), torch.full_like(x, y))), "Where the discriminator is very sure, this loss is cut off at 100. A loss that takes logits loses nothing."),
-        Answer("logits detached", lambda true, fake, s=0.0: _discriminator()(true, fake.detach(), s), "The discriminator learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the discriminator sees it."),
+        Answer("logits detached", lambda true, fake: _discriminator()(true, fake.detach()), "The discriminator learns nothing from generated pictures: their logits were detached. It is the picture that must be, before the discriminator sees it."),
         Answer("a number", lambda *args: _discriminator()(*args).item(), "The loss has no gradient: return the tensor itself, not a number made of it."),
     ),
-    right=(Answer("with logits", _discriminator()), Answer("both at once", _discriminator_at_once),
-           Answer("softplus", _discriminator_by_softplus)),
+    right=(Answer("with logits", _discriminator()), Answer("softplus", _discriminator_by_softplus)),
 ))  # fmt: skip
 
 # --- the generator's loss -------------------------------------------------------------------------
@@ -160,7 +150,6 @@ register(Exercise(
         Answer("always 100", _generator(total=lambda f, p, lam: f + 100 * p), "lam is not used: 100 stands where it should. pix2pix has 100, for ab divided by 110."),
         Answer("mean of the logits first", _generator(lambda x: _cross_entropy(x.mean(), 1.0)), "The logits were averaged before the loss: a fooled patch then hides one that is not. Average the losses."),
         Answer("epsilon", _generator(lambda x: _log_of_sigmoid(x, 1.0, 1e-7)), "An epsilon in the logarithm caps the loss, and its gradient is lost just where it is needed. Start from logits."),
-        Answer("smoothed", _generator(lambda x: _cross_entropy(x, 0.9)), "The generator's label was smoothed too. Smoothing is for the discriminator; here the label is 1."),
         Answer("sigmoid twice", _generator(lambda x: _cross_entropy(x.sigmoid(), 1.0)), "The sigmoid is applied twice: a loss that takes logits has it inside."),
         Answer("log of the sigmoid", _generator(lambda x: -x.sigmoid().log().mean()), "Where the discriminator is very sure, D is 0 in float32, and the gradient is lost just where it is needed. Start from logits."),
         Answer("mean logit", _generator(lambda x: -x.mean()), "This is minus the mean logit, as in the hinge game. Cross-entropy was asked for."),
@@ -240,7 +229,7 @@ def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
             return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
         both, middle = (discriminator(x) + discriminator(y)) / 2, discriminator((x + y) / 2)
     if (both - middle).abs().max() < 1e-3 * both.abs().max():
-        return "It is linear: three layers are no more than one. What bends it?"
+        return "It is linear: without an activation between them, all convolutions are no more than one."
     if any("activation" in type(m).__module__ for m in list(discriminator.modules())[-1:]):
         return "An activation is the last layer. Nothing follows the last convolution."
     return None
@@ -295,7 +284,9 @@ register(Exercise(
     reference=gan_clinic.names, judge=lambda answer: gan_clinic.hint(answer()), own=(gan_clinic.diagnosis,),
     wrong=(
         Answer("nothing named", lambda: {}, "Still to be named: run A, B"),
-        Answer("won for masked", lambda: gan_clinic.names(A="discriminator has won"), "Look at the adversarial share"),
+        Answer("won for masked", lambda: gan_clinic.names(A="discriminator has won"), "far above ln 2, and rise. Look at the adversarial share"),
+        Answer("dead for masked", lambda: gan_clinic.names(A="discriminator is never updated"), "A: not 'discriminator is never updated', where D would not know gray"),
+        Answer("masked for dead", lambda: gan_clinic.names(C="lam masks the discriminator"), "where D would know gray"),
         Answer("healthy for swapped", lambda: gan_clinic.names(B="healthy"), "they are small together"),
         Answer("won for dead", lambda: gan_clinic.names(C="discriminator has won"), "true from gray, and ln 2"),
         Answer("a fault for healthy", lambda: gan_clinic.names(D="lam masks the discriminator"), "nothing is wrong with"),
@@ -308,7 +299,7 @@ register(Exercise(
 # --- the game -------------------------------------------------------------------------------------
 
 
-def play(G, D, of_G, of_D, batches, lam) -> list[tuple[float, float]]:
+def play(G, D, of_G, of_D, batches, lam, adversarial=True) -> list[tuple[float, float]]:
     """The reference of the exercise: a step of D and a step of G on each batch; their losses."""
     losses = []
     for L, ab in batches:
@@ -317,7 +308,7 @@ def play(G, D, of_G, of_D, batches, lam) -> list[tuple[float, float]]:
         of_D.zero_grad()
         loss_D.backward()
         of_D.step()
-        loss_G = library.generator_loss(D(L, made)) + lam * library.l1(made, ab)
+        loss_G = adversarial * library.generator_loss(D(L, made)) + lam * library.l1(made, ab)
         of_G.zero_grad()
         loss_G.backward()
         of_G.step()
@@ -336,13 +327,13 @@ class _Pairs(nn.Module):
         return self.layers(torch.cat([L, ab], 1))
 
 
-def _players(seed: int, lam: float) -> tuple:
+def _players(seed: int, lam: float, *adversarial: bool) -> tuple:
     """Small players, their optimizers, three batches and lambda."""
     torch.manual_seed(seed)
     G, D = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Tanh()), _Pairs()
     of_G, of_D = (torch.optim.SGD(net.parameters(), rate) for net, rate in ((G, 0.5), (D, 0.3)))
     batches = [(_noise(2, 1, 9, 9, seed=i), _noise(2, 2, 9, 9, seed=i + 9)) for i in range(3)]
-    return G, D, of_G, of_D, batches, lam
+    return G, D, of_G, of_D, batches, lam, *adversarial
 
 
 def _what_it_did(value: Any, args: tuple) -> dict[str, Any]:
@@ -362,10 +353,10 @@ def _what_it_did(value: Any, args: tuple) -> dict[str, Any]:
 def _game(order="DG", clear="each", shown=Tensor.detach, swap=False,
           fooled=lambda D, L, ab, made: library.generator_loss(D(L, made)),
           lam_of=lambda lam: lam, keep=False, first=False, steps=("D", "G"), again=False,
-          late=False, smooth=0.0, result=lambda losses: losses) -> Callable:  # fmt: skip
+          late=False, result=lambda losses: losses, control="L1") -> Callable:  # fmt: skip
     """The game on batches; or with one mistake put in."""
 
-    def answer(G, D, of_G, of_D, batches, lam):
+    def answer(G, D, of_G, of_D, batches, lam, adversarial=True):
         losses, of = [], {"D": of_D, "G": of_G}
         for L, ab in batches:
             made, loss = G(L), {}
@@ -374,13 +365,18 @@ def _game(order="DG", clear="each", shown=Tensor.detach, swap=False,
                     of_D.zero_grad(), of_G.zero_grad()
                 if player == "D":
                     pair = D(L, ab), D(L, shown(made))
-                    loss["D"] = library.discriminator_loss(*pair[:: -1 if swap else 1], smooth)
+                    loss["D"] = library.discriminator_loss(*pair[:: -1 if swap else 1])
                 else:
-                    loss["G"] = fooled(D, L, ab, made) + lam_of(lam) * _absolute(made, ab)
+                    loss["G"] = lam_of(lam) * _absolute(made, ab)
+                    if adversarial or control == "ignored":
+                        loss["G"] = fooled(D, L, ab, made) + loss["G"]
+                    elif control == "without lam":
+                        loss["G"] = _absolute(made, ab)
                 if clear in ("each", player):
                     of[player].zero_grad()
                 loss[player].backward(retain_graph=keep)
-                if not late and (mover := of.get(steps["DG".index(player)])):
+                still = control == "D rests" and player == "D" and not adversarial
+                if not still and not late and (mover := of.get(steps["DG".index(player)])):
                     mover.step()
                 if clear == "after":
                     of[player].zero_grad()
@@ -394,32 +390,32 @@ def _game(order="DG", clear="each", shown=Tensor.detach, swap=False,
     return answer
 
 
-def _old_answer(G, D, of_G, of_D, batches, lam):
+def _old_answer(G, D, of_G, of_D, batches, lam, adversarial=True):
     losses = []
     for L, ab in batches:
         made = G(L)
         answer = D(L, made)
         loss_D = library.discriminator_loss(D(L, ab), D(L, made.detach()))
         of_D.zero_grad(), loss_D.backward(), of_D.step()
-        loss_G = library.generator_loss(answer) + lam * _absolute(made, ab)
+        loss_G = adversarial * library.generator_loss(answer) + lam * _absolute(made, ab)
         of_G.zero_grad(), loss_G.backward(), of_G.step()
         losses.append((loss_D.item(), loss_G.item()))
     return losses
 
 
-def _one_sum(G, D, of_G, of_D, batches, lam):
+def _one_sum(G, D, of_G, of_D, batches, lam, adversarial=True):
     losses = []
     for L, ab in batches:
         made = G(L)
         loss_D = library.discriminator_loss(D(L, ab), D(L, made))
-        loss_G = library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
+        loss_G = adversarial * library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
         of_D.zero_grad(), of_G.zero_grad(), (loss_D + loss_G).backward()
         of_D.step(), of_G.step()
         losses.append((loss_D.item(), loss_G.item()))
     return losses
 
 
-def _tensors(G, D, of_G, of_D, batches, lam):
+def _tensors(G, D, of_G, of_D, batches, lam, adversarial=True):
     losses = []
     for L, ab in batches:
         with torch.no_grad():
@@ -428,7 +424,7 @@ def _tensors(G, D, of_G, of_D, batches, lam):
         of_D.zero_grad(), loss_D.backward(), of_D.step()
         D.requires_grad_(False)
         made = G(L)
-        loss_G = library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
+        loss_G = adversarial * library.generator_loss(D(L, made)) + lam * _absolute(made, ab)
         of_G.zero_grad(), loss_G.backward(), of_G.step()
         D.requires_grad_(True)
         losses.append((loss_D.detach(), loss_G.detach()))
@@ -436,9 +432,10 @@ def _tensors(G, D, of_G, of_D, batches, lam):
 
 
 register(Exercise(
-    name="adversarial.play", lesson=LESSON, minutes=15, points=2,
+    name="adversarial.play", lesson=LESSON, minutes=18, points=2,
     reference=play, form=_what_it_did, own=(fit_gan,), atol=1e-5, rtol=1e-3,
-    cases=(Case("three batches", lambda: _players(0, 0.9)), Case("lam = 0.1", lambda: _players(1, 0.1))),
+    cases=(Case("three batches", lambda: _players(0, 0.9)), Case("lam = 0.1", lambda: _players(1, 0.1)),
+           Case("the control, adversarial=False", lambda: _players(2, 0.5, False))),
     wrong=(
         Answer("not detached", _game(shown=lambda x: x), "The discriminator's loss went back into the generator, whose graph is then gone. Detach the generated colours where D learns."),
         Answer("not detached, graph kept", _game(shown=lambda x: x, keep=True, clear="at the start"), "The generator was also moved by the discriminator's loss, which wants it caught. Detach the generated colours where D learns."),
@@ -458,7 +455,9 @@ register(Exercise(
         Answer("minus D's loss", _game(fooled=lambda D, L, ab, made: -library.discriminator_loss(D(L, ab), D(L, made))), "G minimises minus D's loss here, which saturates where D is sure. Use your generator_loss."),
         Answer("D never steps", _game(steps=("", "G")), "D stands still: of_D never takes a step."),
         Answer("G never steps", _game(steps=("D", "")), "G stands still: of_G takes no step, or `detach` in both halves left it no gradient."),
-        Answer("smoothed", _game(smooth=0.1), "D's labels were smoothed. Leave `smooth` at 0 here."),
+        Answer("no control", _game(control="ignored"), "`adversarial` is not used: in the control -log D must not count in G's loss."),
+        Answer("D rests in the control", _game(control="D rests"), "D must learn in the control too: only -log D is left out, of G's loss."),
+        Answer("control without lam", _game(control="without lam"), "In the control L1 keeps its factor lam."),
         Answer("D steps twice", _game(again=True), "After G's `backward` D took a step too, towards being fooled. Only of_G steps on G's loss."),
         Answer("lam not used", _game(lam_of=lambda lam: 0.9), "lam is not used: hand it on to the generator's loss."),
         Answer("no pixel loss", _game(lam_of=lambda lam: 0.0), "The generator's loss has no L1 part: nothing ties its colours to the true ones."),

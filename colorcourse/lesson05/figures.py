@@ -8,10 +8,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
 from colorcourse.lesson04.figures import side_by_side
 from colorcourse.lesson05.clinic import gan_clinic  # noqa: F401 - the lesson takes it from here
-from colorcourse.lesson05.comparisons import TOY_GRID, ToySnapshot
+from colorcourse.lesson05.comparisons import POSSIBLE, TOY_GRID, ToySnapshot
 from colorkit.widgets import Drawing, explore
 
 TRUE, MADE = "#31688e", "#b3261e"  # of the discriminator's curves and of the generator's
@@ -44,25 +45,25 @@ def toy_slider(snapshots: Mapping[int, ToySnapshot], true: torch.Tensor) -> None
     def draw(step: int) -> Drawing:
         made = snapshots[step].made
         alt = (
-            f"Three moments of the training: its beginning, step {step}, its end. True numbers "
-            f"form two hills. At step {step} the generated ones have mean {made.mean():.1f} and "
-            f"standard deviation {made.std():.1f}; the discriminator's answer is drawn as a curve."
+            f"Beginning, step {step} and end of a training. True numbers form two hills; at "
+            f"step {step} generated ones have mean {made.mean():.1f}, deviation {made.std():.1f}."
         )
         return toy_figure({n: snapshots[n] for n in sorted({first, step, last})}, true), alt
 
     steps = sorted(snapshots)
     slider = ipywidgets.SelectionSlider(
-        options=steps, value=steps[len(steps) // 4], description="step", layout={"width": "32em"}
+        options=steps, value=steps[1], description="step", layout={"width": "32em"}
     )
     explore(draw, step=slider)
 
 
-def game_curves(log: Sequence[Mapping[str, float]]) -> Figure:
-    """Both losses of a game and its three instruments, over the steps."""
+def game_curves(log: Sequence[Mapping[str, float]], lam: float) -> Figure:
+    """The losses of a game and its three instruments, over the steps."""
     frame = pd.DataFrame(log).set_index("step")
     fig, (losses, right, share) = side_by_side(3, 3.3, 2.8)
-    losses.plot(frame.loss_D, color=TRUE, label="discriminator's")
-    losses.plot(frame.loss_G, color=MADE, label="generator's, with lambda x L1")
+    losses.plot(frame.loss_D, color=TRUE, label="D's loss")
+    losses.plot(frame.adversarial, color=MADE, label="-log D, of G")
+    losses.plot(lam * frame.pixel, ":", color="black", label="lambda x L1, of G")
     losses.axhline(math.log(2), color="gray", lw=0.8, ls=":")
     losses.set(title="losses", ylim=(0, None))
     right.plot(frame.right, color=TRUE, label="true or generated")
@@ -78,19 +79,39 @@ def game_curves(log: Sequence[Mapping[str, float]]) -> Figure:
     return fig
 
 
-def seeds_figure(frame: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
-    """A dot a seed and a line at their mean: a row a model, a panel a column with its title."""
-    models = list(dict.fromkeys(frame.model.astype(str)))
+def seeds_figure(frame: pd.DataFrame, columns: Mapping[str, str], label: str = "") -> Figure:
+    """A dot a seed and a line at their mean: a row a model, a panel a column with its title.
+
+    Dots of one seed are joined; `label` says what the models differ in.
+    """
+    frame = frame.assign(model=frame.model.astype(str))
+    models = list(dict.fromkeys(frame.model))
     height = 0.33 * len(models) + 1.0
     fig, axes = side_by_side(len(columns), 7.6 / len(columns) + 0.6, height, sharey=True)
     for ax, (column, title) in zip(axes, columns.items(), strict=True):
+        for _, own in frame.groupby("seed"):
+            ax.plot(own[column], own.model.map(models.index), color="#999999", lw=0.7, zorder=1)
         for y, model in enumerate(models):
-            values = frame[frame.model.astype(str) == model][column]
+            values = frame[frame.model == model][column]
             ax.plot(values, [y] * len(values), "o", color=TRUE, ms=5, alpha=0.6)
             ax.plot([values.mean()] * 2, [y - 0.3, y + 0.3], color=MADE, lw=2)
         ax.set(title=title, ylim=(len(models) - 0.5, -0.5))
         ax.set_yticks(range(len(models)), models)
         ax.grid(alpha=0.3)
+    axes[0].set_ylabel(label)
+    return fig
+
+
+def plane_figure(possible: Mapping[str, tuple], given: Mapping[str, torch.Tensor]) -> Figure:
+    """The ab plane: what `comparisons.colours_of` found, possible colours as discs."""
+    fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for name, (p, at) in possible.items():
+        ax.add_patch(Circle(at.tolist(), POSSIBLE, color=PAINT[name], alpha=0.45))
+        ax.text(*at.tolist(), f"{name}\n{p:.0%}", ha="center", va="center", fontsize=9)
+    for (name, at), marker in zip(given.items(), "X^sD", strict=True):
+        ax.plot(*at, marker, ms=8, mec="white", label=name)
+    ax.set(xlabel="a", ylabel="b", aspect="equal")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
 
@@ -119,20 +140,8 @@ def frequency_figure(frame: pd.DataFrame, names: Mapping[tuple[str, int], str]) 
     return fig
 
 
-def bears_figure(frame: pd.DataFrame) -> Figure:
-    """The share painted brown: a panel a shape, a row a brightness and ground, a dot a seed."""
-    frame = frame.assign(model=frame.brightness + ", " + frame.ground)
-    shapes = list(dict.fromkeys(frame["shape"]))
-    fig, axes = plt.subplots(
-        1, len(shapes), figsize=(8.4, 2.4), sharey=True, sharex=True, layout="constrained"
-    )
-    rows = list(dict.fromkeys(frame.model))
-    for ax, shape in zip(axes, shapes, strict=True):
-        for y, row in enumerate(rows):
-            values = frame[(frame["shape"] == shape) & (frame.model == row)].brown
-            ax.plot(values, [y] * len(values), "o", color=TRUE, ms=6, alpha=0.5)
-        ax.set(title=shape, xlim=(-0.05, 1.05), xlabel="share painted brown")
-        ax.set_yticks(range(len(rows)), rows)
-        ax.invert_yaxis() if ax is axes[0] else None
-        ax.grid(alpha=0.3)
-    return fig
+def shares_alt(often: pd.DataFrame, names: Mapping[tuple[str, int], str]) -> str:
+    """What the last bars show: written in the cell, it would answer the question before."""
+    shares = ", ".join(f"{kind} {share:.0%} {names.get((kind, number), 'none of them')}"
+                       for (kind, number), share in often.iloc[:, -1].items())  # fmt: skip
+    return f"Stacked bars: the true shares of colours, and those of each network. GAN: {shares}."
