@@ -19,10 +19,11 @@
 #
 # - turn colours into classes with soft targets, and write the loss that trains a network on them;
 # - decode a predicted distribution to its mean, its mode, or a random draw;
-# - read whether predicted probabilities are calibrated;
+# - measure how far predicted probabilities are from the true ones;
 # - give rare classes more weight, and read who gains and who pays.
 #
-# **It takes** 60 to 90 minutes, with five exercises. **It needs** lesson 3.
+# **It takes** 60 to 90 minutes, with five exercises. **It needs** lesson 3. The text describes the
+# profile "laptop".
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -56,18 +57,21 @@ show(figures.one_apple(world), alt)
 
 # %% [markdown]
 # The lightness of this apple does not tell its colour: our world draws red with probability 0.5,
-# green with 0.3 and yellow with 0.2. The mean of the three is the colour of no apple.
+# green with 0.3 and yellow with 0.2. Their mean is the colour of no apple.
 #
 # ## Softmax and cross-entropy
 #
 # A classifier gives each class a number, its **logit**. **Softmax** turns logits into probabilities
-# q: it divides the exponential of each by their sum. **Cross-entropy** is −log q of the true class.
-# For a target that is itself a distribution *z* it is −Σ z log q, which is smallest at q = z. This
-# is why a classifier learns *probabilities*: if half of all apples that look alike are red, 0.5
-# gives the lowest loss.
+# q: it divides the exponential of each logit by the sum of all exponentials. **Cross-entropy** is
+# −log q of the true class. For a distribution z as target it is
+#
+# $$-\sum_i z_i\log q_i = -\sum_i z_i\log z_i + \sum_i z_i\log(z_i/q_i).$$
+#
+# The last sum, the KL divergence, is least, 0, at q = z. So a classifier learns *probabilities*: if
+# half of all apples that look alike are red, 0.5 gives the lowest loss.
 #
 # An untrained network gives each of Q classes about the same probability, so its loss is about ln Q
-# **nats**.
+# **nats** (the unit of natural logarithms).
 
 # %%
 logits = torch.tensor([2.0, 1.0, -1.0])
@@ -92,11 +96,13 @@ show(
     "Two maps of the ab plane with a grid of dots. Training pictures form rays from gray, the "
     "photographs a cloud of browns and oranges with an arm to violet.",
 )
+frequent = (prior.counts / prior.counts.sum()).topk(10).values.sum()
+print(f"the ten most frequent bins hold {frequent:.0%} of the training pixels")
 
 # %% [markdown]
-# Look at the centre first: dull colours are by far the most frequent. Then look at the rays on the
-# left: an object has one hue, which light and shade make more or less vivid. The mean of a red and
-# a green ray falls between rays, where hardly any pixel is. Photographs form a cloud.
+# Look at the rays on the left: an object has one hue, which light and shade make more or less
+# vivid. The mean of a red and a green ray falls between rays, where hardly any pixel is.
+# Photographs form a cloud. Most bins hold no pixel.
 #
 # ### From a distribution to one colour
 #
@@ -123,23 +129,23 @@ def annealed_mean(logits, bins, temperature=0.38):
 check("classes.annealed_mean")
 
 # %%
-apple = torch.full((1, len(bins), 1, 1), -30.0)  # logits of one pixel: nearly 0 everywhere, but
+apple = torch.full((1, len(bins), 1, 1), -30.0)  # logits of one pixel: probability about 0
 for colour, share in (([50.0, 30.0], 0.5), ([-40.0, 40.0], 0.3), ([0.0, 60.0], 0.2)):
     apple[0, (bins - torch.tensor(colour)).norm(dim=1).argmin()] = math.log(share)
 swatches = torch.cat([annealed_mean(apple, bins, T) for T in cfg.temperatures])
 L, titles = torch.full_like(swatches[:, :1], 60.0), [f"T = {T:g}" for T in cfg.temperatures]
-alt = "Seven swatches, gray and below it decoded at falling T: from brown over orange to red."
+alt = "Seven swatches decoded at falling T: from brown over orange to red. Above, their gray."
 show(colorings(L, {"decoded": swatches}, 0.9, titles=titles), alt)
 
 # %% [markdown]
-# The swatches decode one pixel of a vivid apple: at T = 1 you see the mean, and as T falls, the
-# most probable colour prevails.
+# The swatches decode one pixel of an apple: at T = 1 you see the mean, and as T falls, the most
+# probable colour prevails.
 #
 # ## Soft targets
 #
 # A **hard** target puts a pixel into the nearest bin. As a colour between two bins belongs to both,
-# a **soft** target shares the pixel among its K nearest bins. Their weights *z* are proportional to
-# exp(−d² / (2 sigma²)) and add up to 1, where d is the Euclidean distance in the *ab* plane and
+# a **soft** target shares the pixel among its K nearest bins. Their weights z are proportional to
+# $\exp(-d^2/(2\sigma^2))$ and add up to 1, where d is the Euclidean distance in the *ab* plane and
 # sigma = 5.
 #
 # **Exercise 2** (9 minutes). Nearly all 313 weights are 0, so return only the other K, as two
@@ -169,19 +175,22 @@ show(
     figures.on_bins(dense, bins, log=False, around=colour[0]),
     "The bins around one colour. Hard: one square has all the weight. Soft: ten squares share it.",
 )
-print({name: (z @ bins).round(decimals=1).tolist() for name, z in dense.items()})
+print({name: [round(x) for x in (z @ bins).tolist()] for name, z in dense.items()})
 
 # %% [markdown]
-# The red cross marks the colour (43, 26). By its printed mean, the soft target nearly gives the colour
-# back, the hard one only the centre of a bin.
+# The red cross marks the colour (43, 26). The mean of the soft target gives it back, that of the
+# hard one is the centre of a bin.
 #
 # ## Weights for rare colours
 #
-# Most pixels are dull, so a network can reach a low loss while it neglects vivid colours. Let p be
-# the **prior**, the (smoothed) distribution of the training pixels over the bins. The paper
-# multiplies a pixel's loss by the weight w of its most probable bin, proportional to 1 / ((1 −
-# lambda) p + lambda / Q). The second term keeps the weights of empty bins finite. At lambda = 1 all
-# weights are equal; the paper takes 0.5. They are scaled such that the sum of p w is 1.
+# A few bins hold most pixels, so a network can reach a low loss while it neglects other colours.
+# Let p be the **prior**, the distribution of the training pixels over the bins, smoothed by a
+# Gaussian. The paper multiplies a pixel's loss by the weight w of its most probable bin,
+#
+# $$w\propto\frac{1}{(1-\lambda)\,p+\lambda/Q},\qquad\sum_i p_i w_i=1.$$
+#
+# The second term keeps the weights of empty bins finite. At lambda = 1 all weights are equal; the
+# paper takes 0.5.
 #
 # **Exercise 3** (5 minutes). Compute the weights of the bins.
 
@@ -205,12 +214,15 @@ maps = {"counted": prior.counts / prior.counts.sum(), "smoothed: p": p, "weights
 show(
     figures.on_bins(maps, bins),
     "Three maps. Counted: about a hundred bins around gray, the others empty. Smoothed: all have "
-    "something. Weights: the reverse, low around gray and equally high far from it.",
+    "something. Weights: low in a few bins around gray, and equally high far from it.",
 )
-print(f"gray has weight {w[bins.norm(dim=1).argmin()]:.2f}, a bin without pixels {w.max():.2f}")
+for number in p.topk(3).indices:
+    print(f"bin {bins[number].tolist()}: p {p[number]:.3f}, weight {w[number]:.2f}")
+print(f"bins without pixels: weight up to {w.max():.2f}")
 
 # %% [markdown]
-# Compare the second map with the third: gray, the most frequent colour, has the smallest weight.
+# Compare the second map with the third: the weights are smallest where p is largest, for the blue
+# of skies, the green of grass, and gray.
 #
 # ## The loss
 #
@@ -218,8 +230,8 @@ print(f"gray has weight {w[bins.norm(dim=1).argmin()]:.2f}, a bin without pixels
 # the largest z. The loss of a batch is the sum over its pixels, divided by their number (not by the
 # sum of the weights).
 #
-# **Exercise 4** (10 minutes). Write it for targets of K bins in any order. Use `log_softmax`: the
-# logarithm of a softmax that is rounded to 0 is infinite, and its gradient is not a number.
+# **Exercise 4** (10 minutes). Write it for K bins in any order. Use `log_softmax`: the logarithm of
+# a softmax that is rounded to 0 is infinite, and its gradient is not a number.
 
 
 # %%
@@ -240,9 +252,8 @@ check("classes.cross_entropy")
 # %% [markdown]
 # **Exercise 5** (12 minutes). Assemble the loss of a batch. The logits have half the height and
 # width of the picture, because the eye resolves colour coarsely. Take one pixel of each 2 × 2 cell,
-# the lower right one: the mean of a cell would mix the colours that meet at an edge. Call your
-# `soft_encode`, which wants rows (M, 2), give its results the shape (N, K, h, w), and call your
-# `soft_cross_entropy`.
+# the lower right one: a mean would mix the colours that meet at an edge. Call your `soft_encode`,
+# which wants rows (M, 2), and your `soft_cross_entropy`.
 
 
 # %%
@@ -273,17 +284,18 @@ def small_net():
 comparisons.beside_the_library(class_loss, small_net(), pictures.train, bins, w).round(4)
 
 # %% [markdown]
-# In the first column your loss and colorkit's `Classification` agree up to rounding. The second
-# shows why colorkit has its own: it is faster, because it looks soft targets up in a table and
-# makes the gradient, w (q − z), together with the loss. Without weights, the loss of this untrained
-# network is about ln 313.
+# In the first column your loss and colorkit's `Classification` agree up to rounding. Colorkit's has
+# a reason: it is faster, because it looks soft targets up in a table and makes the gradient, w (q −
+# z), together with the loss. Without weights, the loss of this untrained network is about ln 313.
+# With them it is lower: the smoothed p has a part in bins without pixels, so the mean weight of a
+# pixel is about 0.8.
 #
 # ## Train with your loss, and find a bug
 #
-# Your loss now trains a small U-Net. A second one has a bug from a student project: one line makes
-# its weights wrong, yet nothing fails. Which of A and B is it? The table shows the share of pixels
-# within 10 *ab* units of the truth; "rare" are the rarest bins that together hold a tenth of p.
-# Networks *without* rebalancing, trained for longer, reach 0.01 (rare) and 0.54 (common).
+# Your loss now trains a small U-Net. Another has a bug from a student project: for dense targets z,
+# (N, 313, h, w), `z.reshape(-1, 313)` is to give a row for each pixel. (What does a row hold?) Its
+# weights are wrong, yet nothing fails. Is it A or B? The table shows the share of pixels within 10
+# units of the truth; "rare" are the rarest bins that together hold a tenth of p.
 
 
 # %%
@@ -326,15 +338,17 @@ reveal(
 
 # %%
 painted = {"true": ab} | {name: net.colorize(L) for name, net in small.items()}
-alt = "Six pictures: gray, true, and by A and B. B's colours are more vivid."
+alt = "Six pictures: gray, true, and by A and B. A has blue skies, green grass and pale fruit. B's "
+alt += (
+    "fruit are vivid, often in a wrong colour such as an orange pepper, and its skies are grayish."
+)
 show(colorings(L, painted, 1.5), alt)
 
 # %% [markdown]
-# B's weights follow the objects, A's are nearly constant. A's line is `z.reshape(-1, 313)`, for
-# dense targets z of shape (N, 313, h, w). (Yours have K bins a pixel, so your loss cannot have this
-# bug.) A row then holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all
-# 0, and the `argmax` of zeros is 0, so nearly every pixel gets the weight of bin 0. Equal weights
-# rebalance nothing, whatever their size: A has hardly any rare pixel right.
+# A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0, and
+# the `argmax` of zeros is 0, so nearly every pixel gets the weight of bin 0. Equal weights
+# rebalance nothing (and Adam divides by the size of the gradients): A has hardly any rare pixel
+# right. B's skies and grass pay for its fruit.
 #
 # A recorded study trained such networks longer, from five seeds for each lambda.
 
@@ -347,15 +361,15 @@ print(study.attrs["about"])
 
 # %% [markdown]
 # Each dot is one network. With lambda = 0.5 every network has far more rare pixels right than any
-# without rebalancing, and fewer common ones. From 0.5 to 0.1 the rare gain is smaller than the
-# differences between seeds, and the common share falls from 0.44 to 0.35.
+# without rebalancing, and fewer common ones. At 0.1 the rare gain is smaller than the differences
+# between seeds.
 #
 # ## Three larger networks
 #
 # Compare **regression** with L2, **classes**, and **classes rebalanced**. All start from one
 # **pretrained** encoder, which has learned to name the objects of gray pictures; it is **frozen**,
-# that is, keeps its weights, while a new decoder learns. Over so many steps (some minutes)
-# colorkit's faster loss replaces yours.
+# that is, keeps its weights, while a new decoder learns. The classifiers end at half the side
+# length and have one more layer. Now colorkit's faster loss replaces yours.
 
 
 # %%
@@ -369,7 +383,7 @@ def start():
 
 
 def classifier():
-    """The same, with a head over the bins."""
+    """The same encoder, with a decoder to half the side length and a head over the bins."""
     return models.Classifier(start(), bins, scale=2, hidden=cfg.hidden)
 
 
@@ -387,16 +401,16 @@ if memory:
     memory.clear()
 
 # %% [markdown]
-# Move the slider to decode six test pictures. In the table, `within_10` is the share of pixels
-# within 10 units of the truth, AuC the mean of that share over limits from 0 to 150, and a
-# `colorfulness_ratio` of 1 is that of the truth.
+# Move the slider to decode six test pictures. In the table, AuC is the mean of the share of pixels
+# within 0 to 150 units of the truth, and a `colorfulness_ratio` of 1 is that of the truth.
 
 # %%
 figures.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
 comparisons.over_temperature(nets["classes"], pictures, annealed_mean, cfg.temperatures).round(3)
 
 # %% [markdown]
-# AuC hardly depends on T. Colorfulness rises as T falls, to that of the true pictures near T = 0.1.
+# AuC hardly depends on T: it moves by about 0.01. Colorfulness rises as T falls, to that of the
+# true pictures near T = 0.1.
 
 
 # %%
@@ -411,31 +425,33 @@ show(
 )
 
 # %% [markdown]
-# In **rebalanced AuC** each bin of true colours counts alike. L2 is about as colourful as the
-# oracle, lesson 3's best answer under squared error. Rebalanced leads classes in rebalanced AuC and
-# pays with some AuC. Intervals are over pictures, for one run of each network: they say nothing
-# about a training from another seed.
+# In **rebalanced AuC** each bin of true colours counts alike. L2 is a little duller than the
+# oracle, lesson 3's best answer under squared error. The first three differences are what classes
+# gain over L2. Rebalanced leads classes in rebalanced AuC and loses a little AuC. The intervals are
+# over pictures, not over trainings.
 #
 # ## Are the probabilities true?
 #
-# A predictor whose probabilities agree with the frequencies is **calibrated**. For each object, add
-# up what a network predicts within 25 units of each possible colour (a soft target alone reaches
-# about 18); the rest is "other". The **total variation**, half of the summed absolute differences
-# to the known probabilities, is the amount of probability in the wrong place.
+# A predictor is **calibrated** if, of the pixels to which it gives red the probability 0.3, 30% are
+# red. Predicting p for every pixel is calibrated too, and useless. Here we can ask for more, since
+# the distribution of each object is known. Average the predictions over an object's pixels, and
+# count each bin for the nearest of the object's possible colours within 25 units, else for "other".
+# The **total variation**, half of the summed absolute differences to the known probabilities, is
+# the amount of probability in the wrong place.
 
 
 # %%
 predict(
     "classes.calibration",
     "Whose probabilities are closest? (L2 is sure of its one colour; the prior predicts p always.)",
-    ["prior", "L2", "classes", "rebalanced"],
+    ["prior", "L2", "classes"],
 )
 
 # %%
 off, fruits, said = comparisons.calibration(world, nets, p, w)
 why = "See the last line. No network was told that half of the apples are red. L2 does well on "
 why += "bananas only, because one of their colours is nearly certain."
-reveal("classes.calibration", off.loc["all objects"][:-1].idxmin(), why)
+reveal("classes.calibration", off.loc["all objects", ["prior", "L2", "classes"]].idxmin(), why)
 off.round(2)
 
 # %%
@@ -444,25 +460,24 @@ show(
     figures.object_by_models(world, fruits, largest, nets, said),
     "The apple in truth and by three networks, above bars for red, green, yellow and other. Frames "
     "show the known probabilities, dotted frames what rebalanced should predict. L2 has a single "
-    "brown bar. The bars of classes nearly fill the frames; rebalanced gives more to red.",
+    "brown bar. The bars of classes come near their frames; rebalanced gives more to red.",
 )
 
 # %% [markdown]
-# The figure shows the first apple again, with the known probabilities as frames. In the table, on
-# average less than a quarter of the probability of classes is in the wrong place, and more than
-# half of L2's and of the prior's.
+# In the figure the known probabilities are frames. In the table, on average less than a sixth of
+# the probability of `classes` is in the wrong place, and more than half of L2's and of the prior's:
+# L2's mean is mostly "other".
 #
-# The rebalanced network answers another question: how probable would each colour be if rare colours
-# occurred w times as often? If r are the true probabilities, the answer is proportional to r w, the
-# dotted frames. By the last two columns, rebalanced predictions lie on average somewhat nearer r w
-# than r. They are wrong *on purpose*.
+# If r are the true probabilities, the weighted loss is smallest at q proportional to r w, the
+# dotted frames: as if each colour occurred w times as often. By the last two columns, rebalanced
+# predictions lie on average somewhat nearer r w than r: a part of their error is intended.
 #
 # ## One draw for each picture
 #
-# The apple by classes is blotched: neighbouring pixels decode to red or to green. So **draw** a
-# colour. Sort the bins by hue, add up the probabilities, and take the bin at which the sum passes a
-# random number u, uniform between 0 and 1. If all pixels of a picture share one u, pixels with
-# similar distributions take similar colours.
+# The apple of `classes` is still mostly brown, with patches of other colours. So **draw** a colour.
+# Sort the bins by hue, add up the probabilities, and take the bin at which the sum passes a random
+# number u, uniform between 0 and 1. If all pixels of a picture share one u, pixels with similar
+# distributions take similar colours.
 
 
 # %%
@@ -487,7 +502,7 @@ net, (L, ab) = nets["classes"], pictures.test
 seed_everything(cfg.seed)
 planes = {"T = 0.38": torch.cat([net.colorize(part) for part in L.split(50)])}
 planes |= {f"draw {k}": colour_by_draws(net, L) for k in (1, 2, 3)}
-planes["a draw a pixel"] = colour_by_draws(net, L, (L.shape[2] // 2, L.shape[3] // 2))
+planes["one draw per pixel"] = colour_by_draws(net, L, (L.shape[2] // 2, L.shape[3] // 2))
 
 # %%
 apples = fruits.table[fruits.table.kind == "apple"].sort_values("pixels", ascending=False)
@@ -498,40 +513,42 @@ alt += "others are blotched; some skies and cloths have patches. One draw for ea
 show(colorings(L[chosen], rows, 1.2), alt)
 
 # %%
-ways = {"annealed mean": ["T = 0.38"], "one draw a picture": ["draw 1", "draw 2", "draw 3"]}
-ways["one draw a pixel"] = ["a draw a pixel"]
+ways = {"annealed mean": ["T = 0.38"], "one draw per picture": ["draw 1", "draw 2", "draw 3"]}
+ways["one draw per pixel"] = ["one draw per pixel"]
 ways = {name: [planes[row] for row in rows] for name, rows in ways.items()}
-comparisons.frequencies(world, ways).round(2)
+comparisons.frequencies(world, ways, said["classes"]).round(2)
 
 # %% [markdown]
-# Compare the draws: an apple is red in one and green in another. Some skies and cloths show a
-# limit: where distributions differ a little, the same u falls into different bins, and patches
-# appear.
+# Compare the draws: an apple is red in one and green in another. Some skies and cloths have
+# patches: where distributions differ a little, the same u falls into different bins.
 #
 # In the table "none of these" is farther than 10 units from each possible colour. At T = 0.38
 # nearly all apples are, although that network's probabilities are good. Of the apples drawn with
 # one u for each picture, fewer than half are; with one u for each pixel, nearly all are again. Red
-# is drawn less often than in the world, perhaps because patches spoil an apple's mean.
+# is drawn less often than in the world, in part because it is predicted less often (second row).
 #
 # ## Who pays? Hair and skin
 #
-# Does rebalancing *colours* help rare *groups* of people? In the next training set nine of ten
-# drawn faces have tone 2 of skin and one has tone 5. Two networks with your weights are judged on
-# new faces, half of each tone. Hair or skin *keeps its colour* if, of all colours possible at that
-# brightness, the true one is nearest to the mean painted.
+# Does rebalancing *colours* help rare *groups* of people? Our drawn faces have six tones of skin, 1
+# the lightest. In the next training set nine of ten faces have tone 2 and one has tone 5. Two
+# networks with your weights are judged on new faces, half of each tone. Hair or skin *keeps its
+# colour* if, of all colours possible at that brightness, the true one is nearest to the mean
+# painted.
 
 
 # %%
+common, rare = cfg.tones
+looks = {"size": cfg.size, "spread": cfg.spread}
+seen = portraits(cfg.faces, seed=cfg.seed + 8, tones={common: 0.9, rare: 0.1}, **looks)
+judged = portraits(cfg.faces_held_out, seed=cfg.seed + 7, tones={common: 0.5, rare: 0.5}, **looks)
+L, ab = (x[comparisons.heads(judged, common, rare, count=3)] for x in (judged.L, judged.ab))
+alt = f"Three drawn heads with {common} of skin, a light brown, and three with {rare}, a dark one."
+show(colorings(L, {"true": ab}, 1.4, titles=[common] * 3 + [rare] * 3), alt)
 predict(
     "classes.groups",
     "With rebalancing, do more or fewer heads with black hair keep its colour?",
     ["more", "about as many", "fewer"],
 )
-
-common, rare = cfg.tones
-looks = {"size": cfg.size, "spread": cfg.spread}
-seen = portraits(cfg.faces, seed=cfg.seed + 8, tones={common: 0.9, rare: 0.1}, **looks)
-judged = portraits(cfg.faces_held_out, seed=cfg.seed + 7, tones={common: 0.5, rare: 0.5}, **looks)
 
 # %%
 p_faces, faces = estimate_prior([(seen.L, seen.ab)], bins).p, {"no colour": models.Gray()}
@@ -559,32 +576,32 @@ alt += "a gray bar for pictures without colour: it is high for black and gray ha
 show(dots, alt)
 
 # %% [markdown]
-# Gray bars mark what a picture without colour "keeps": black and gray hair and tone 2, the dullest
-# groups. The other rows tell what was learned. Of the brown hair in 90/10, on average 0.42 keeps
-# its colour without rebalancing and 0.95 with it. Black hair pays: about half of it stays black
-# without rebalancing; with rebalancing none does, in any of ten networks, and by the table it is
-# not gray either. Red hair is lost in both.
+# Gray bars mark what a picture without colour "keeps", mostly the dullest groups. Of the brown hair
+# in 90/10, on average 0.42 keeps its colour without rebalancing and 0.95 with it. Black hair pays:
+# about half of it stays black without rebalancing; with rebalancing none does, in any of ten
+# networks, and by the table it is not gray either.
 #
 # Then look at tone 5 in 90/10, where rebalancing hardly helps (0.03 instead of 0.00). With 50/50
-# data alone, 0.91 of tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and
-# 0.95.
+# data alone, 0.92 of tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and
+# 0.95. So the answer is no: weights follow colours, not people. In 50/50 they exchanged one group
+# for the other.
 #
 # ## Recap
 #
-# - A classifier over bins predicts a *distribution*. Its mean is dull, its mode may be blotched, and
-#   one draw for each picture often keeps an object's colour together.
-# - Rebalancing predicts r w instead of r: rare colours gain, and frequent ones pay.
+# - A classifier over bins predicts a *distribution*. Its mean is dull, its mode may be blotched;
+#   one draw for each picture often keeps an object in one colour.
+# - Rebalancing moves predictions from r towards r w. In the small networks rare colours gained and
+#   frequent ones paid.
 #
 # **Open questions**
 #
-# - All objects of a picture share one u. How would you draw an apple and the sky behind it
-#   independently, each in one piece?
+# - How would you draw apple and sky independently, each in one piece?
 # - For photographs the true probabilities are unknown. How would you test calibration?
 #
-# **Further reading**: [Guo and others (2017)](https://arxiv.org/abs/1706.04599) on calibration without
-# known probabilities; [Kumar and others (2021)](https://arxiv.org/abs/2102.04432), who draw pixel after
-# pixel; [Buolamwini and Gebru (2018)](https://proceedings.mlr.press/v81/buolamwini18a.html), who
-# counted accuracy by group.
+# **Further reading**: [Guo and others (2017)](https://arxiv.org/abs/1706.04599) on calibration
+# without known probabilities; [Kumar and others (2021)](https://arxiv.org/abs/2102.04432), who draw
+# pixel after pixel; [Buolamwini and Gebru
+# (2018)](https://proceedings.mlr.press/v81/buolamwini18a.html), who counted accuracy by group.
 #
 # The recorded numbers:
 

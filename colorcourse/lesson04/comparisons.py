@@ -1,7 +1,7 @@
 """What lesson 4 measures: losses, temperatures, probabilities, and groups of colours and people."""
 
 import timeit
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,11 +144,15 @@ def kept_by_two(faces: World, colorizers: Mapping[str, Colorizer]) -> tuple[pd.D
 
 
 def heads(faces: World, *names: str, count: int) -> list[int]:
-    """The first pictures with hair of each of these colours."""
+    """The first pictures with each of these colours of hair or tones of skin."""
     looks = object_colors(faces, {}).table
-    hair = looks[looks.kind == "hair"]
-    found = (hair.picture[hair.drawn == list(HAIR).index(name)].tolist() for name in names)
-    return [number for numbers in found for number in numbers[:count]]
+    kinds = {"hair": list(HAIR), "skin": list(TONES)}
+    found = []
+    for name in names:
+        kind = "hair" if name in HAIR else "skin"
+        drawn = looks.kind.eq(kind) & looks.drawn.eq(kinds[kind].index(name))
+        found += looks.picture[drawn].tolist()[:count]
+    return found
 
 
 def over_temperature(
@@ -184,7 +188,7 @@ def scored(
     frame, leads = table(scores), {}
     for a, b in (("classes", "L2"), ("rebalanced", "classes")):
         for metric in ("within_10", "auc_rebalanced", "auc"):
-            leads[f"{a} less {b}: {metric}"] = compare(scores, a, b).loc[metric]
+            leads[f"{a} − {b}: {metric}"] = compare(scores, a, b).loc[metric]
     leads = pd.DataFrame(leads).T
     vivid = frame.colorfulness_ratio
     record("colorfulness_l2", vivid["L2"] - vivid["oracle"], unit="ratio, less the oracle's")
@@ -220,17 +224,19 @@ def calibration(
 
 
 def frequencies(
-    world: World, colourings: Mapping[str, Iterable[Tensor]], kind: str = "apple"
+    world: World, colourings: Mapping[str, Iterable[Tensor]], predicted: Sequence[Tensor]
 ) -> pd.DataFrame:
-    """How often objects of a kind have each of their colours: a row a way of colouring.
+    """How often apples have each of their colours: a row a way of colouring.
 
-    A way is some colourings ab (N, 2, H, W) of all pictures. "none of these": the object's mean is
-    farther than 10 ab units from all that it can have.
+    A way is some colourings ab (N, 2, H, W) of all pictures. "none of these": the apple's mean is
+    farther than 10 ab units from all that it can have. The row "predicted" is the mean of what a
+    network predicts, (K + 1,) for each object.
     """
     looks = object_colors(world, {})
-    modes = world.palette.kinds[world.palette.number(kind)].modes
-    chosen = [i for i, row in enumerate(looks.table.itertuples()) if row.kind == kind]
+    modes = world.palette.kinds[world.palette.number("apple")].modes
+    chosen = looks.table.kind.eq("apple").to_numpy().nonzero()[0].tolist()
     rows = {"the world": [*looks.probs[chosen[0]].tolist(), 0.0]}
+    rows["predicted"] = torch.stack([predicted[i] for i in chosen]).nanmean(0).tolist()
     for name, drawings in colourings.items():
         counts = torch.zeros(len(modes) + 1)
         for ab in drawings:
@@ -242,8 +248,7 @@ def frequencies(
     columns = [*(mode.name for mode in modes), "none of these"]
     for name in colourings:
         record(f"none_{name.replace(' ', '_')}", rows[name][-1], unit="of the apples")
-    if "one draw a picture" in rows:
-        record("red_drawn", rows["one draw a picture"][0], unit=f"of the apples are {columns[0]}")
+    record("red_drawn", rows["one draw per picture"][0], unit=f"of the apples are {columns[0]}")
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 

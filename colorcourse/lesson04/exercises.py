@@ -125,6 +125,11 @@ def _cut_afterwards(ab, bins, neighbours=10, sigma=5.0):
     return indices, z
 
 
+def _encode_by_city_blocks(ab, bins, neighbours=10, sigma=5.0):
+    near, indices = torch.cdist(ab, bins, p=1.0).topk(neighbours, dim=1, largest=False)
+    return indices, _normalise(_gauss(near, sigma))
+
+
 def _encode_in_loops(ab, bins, neighbours=10, sigma=5.0):
     rows = []
     for colour in ab:
@@ -167,6 +172,8 @@ register(Exercise(
         Answer("normalised over the pixels", _encode(total=lambda weights: weights / weights.sum(0)),
                "The columns add up to 1. It is the weights of one pixel, a row, that must."),
         Answer("normalised, then cut", _cut_afterwards, "The weights were normalised over all bins and then cut, so they miss a part. Choose the neighbours first."),
+        Answer("equal weights", _encode(lambda d, sigma: torch.ones_like(d)), "All K bins get the same weight. A nearer bin gets more: apply the Gaussian to the distances."),
+        Answer("city-block distance", _encode_by_city_blocks, "These distances add |a| and |b|. The Euclidean one is the root of the sum of squares."),
         Answer("farthest", _encode(farthest=True), "These are the farthest bins. topk takes the largest values unless told otherwise."),
         Answer("one-hot", _encode(count=lambda k, q: 1), "This is a hard encoding: the nearest bin gets everything. Share it among the neighbours."),
         Answer("all bins", _encode(count=lambda k, q: q), "Every bin gets a weight. Only the nearest neighbours may."),
@@ -204,7 +211,7 @@ register(Exercise(
     ),
     wrong=(
         Answer("1/p", _weigh(lambda p, lam: p), "This is 1/p: infinite where a bin is empty. Mix in some of the uniform distribution first."),
-        Answer("sum of w is 1", _weigh(scaled=lambda p, w: w / w.sum()), "The weights add up to 1. The sum of p w should: the mean weight of a pixel."),
+        Answer("sum of w is 1", _weigh(scaled=lambda p, w: w / w.sum()), "The weights add up to 1. The sum of p w should."),
         Answer("mean of w is 1", _weigh(scaled=lambda p, w: w / w.mean()), "The mean over the bins is 1. Over the pixels it should be: frequent bins count more."),
         Answer("not scaled", _weigh(scaled=lambda p, w: w), "The proportions are right, the scale is missing: a loss would be far larger."),
         Answer("lam without 1/Q", _weigh(lambda p, lam: (1 - lam) * p + lam), "Nearly all weights are alike: each bin of the uniform distribution has 1/Q, not 1."),
@@ -316,6 +323,13 @@ register(Exercise(
         Answer("hard labels", _hard_labels, "Only the bin with the largest share counts: that is cross-entropy with hard labels."),
         Answer("KL divergence", _divergence, "This is the KL divergence: the entropy of z was taken off. Its gradient is the same, its value is not."),
         Answer("one a pixel", _loss(total=lambda loss, w: w * loss), "This is a loss for each pixel. Return one number: their mean."),
+        Answer("softmax over the K bins", lambda x, i, z, w: (_top_weight(w, x, i, z) * -(z * _log_softmax(x.gather(1, i))).sum(1)).mean(),
+               "The softmax runs over the K gathered logits only. Take log_softmax over all Q bins first, then gather."),
+        Answer("no logarithm", _loss(lambda x: x.softmax(1)), "These are probabilities. The cross-entropy needs their logarithms, log_softmax."),
+        Answer("divided by N", lambda *args: _loss()(*args) * args[2][0, 0].numel(),
+               "Divided by the number of pictures. Divide by that of all pixels, N h w: take the mean."),
+        Answer("clamped", _loss(lambda x: x.softmax(1).clamp_min(1e-8).log()),
+               "q was clamped before its logarithm: below that limit the gradient is 0. log_softmax needs no clamp."),
         Answer("z not used", lambda x, i, z, w: -(_top_weight(w, x, i, z) * _log_softmax(x).gather(1, i).sum(1)).mean(),
                "All K bins count alike: multiply each log q by its z."),
         Answer("a sum over pixels", _loss(total=lambda loss, w: (w * loss).sum()),

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,6 +52,7 @@ def histograms_with_bins(histogram: Tensor, bins: Tensor, size: int) -> Figure:
         )  # fmt: skip
         ax.plot(*bins.T.tolist(), ".", ms=2, color="#b3261e")
         ax.set(title=title, xlabel="a: green to red", ylabel="b: blue to yellow")
+        ax.set_ylim(-115, LIMIT)  # the lowest bins lie at -110
     fig.colorbar(drawn, ax=axes, label="share of pixels", shrink=0.8)
     return fig
 
@@ -85,7 +87,9 @@ def on_bins(
         )  # fmt: skip
         if around is not None:
             ax.plot(*middle, "+", ms=14, mew=2, color="#b3261e")
-        fig.colorbar(drawn, ax=ax, shrink=0.75)
+        few = log and some.max() < 100 * lowest  # else the decades are enough
+        ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "{x:g}"} if few else {}
+        fig.colorbar(drawn, ax=ax, shrink=0.75, **ticks).minorticks_off()
     return fig
 
 
@@ -104,7 +108,8 @@ def weight_maps(L: Tensor, ab: Tensor, bins: Tensor, weights: Tensor) -> Figure:
             ax.axis("off")
         text = f"{label}\nmean {planes.mean():.2f}"
         row[0].text(-0.06, 0.5, text, va="center", ha="right", transform=row[0].transAxes)
-    fig.colorbar(drawn, ax=axes[1:], label="weight of the pixel")
+    ticks = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "{x:g}"}
+    fig.colorbar(drawn, ax=axes[1:], label="weight of the pixel", **ticks).minorticks_off()
     return fig
 
 
@@ -184,6 +189,7 @@ def over_seeds(
     sets = list(frame[frame.measure.isin(measures)].groupby("data", sort=False))
     size = (7.6 / len(sets), 0.55 * len(measures) + 1.4)
     fig, axes = side_by_side(len(sets), *size, sharey=True)
+    right = 1.03 if gray is not None else 1.1 * max(own.value.max() for _, own in sets)
     for ax, (title, own) in zip(axes, sets, strict=True):
         for k, (lam, part) in enumerate(own.groupby("lambda", sort=True)):
             label = "lambda 1: not rebalanced" if lam == 1 else f"lambda {lam:g}"
@@ -192,8 +198,8 @@ def over_seeds(
             ax.plot(part.value, y, mark, ms=5, alpha=0.8, color=tint, label=label, mec="none")
         if gray is not None:
             x, y = [gray[name] for name in measures], range(len(measures))
-            ax.plot(x, y, "|", ms=13, mew=2.5, color="0.45", label="no colour", zorder=1)
-        ax.set(title=f"trained on {title}", xlabel=xlabel, xlim=(-0.03, 1.03))
+            ax.plot(x, y, "|", ms=19, mew=2.5, color="0.45", label="no colour", zorder=1)
+        ax.set(title=f"trained on {title}", xlabel=xlabel, xlim=(-0.03, right))
         ax.set_yticks(range(len(measures)), measures)
         ax.set_ylim(len(measures) - 0.4, -0.6)
         ax.grid(alpha=0.3)
