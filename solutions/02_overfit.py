@@ -12,8 +12,9 @@
 # # Lesson 2. Overfit one photograph
 #
 # Before you train a network on a million photographs, train it on one. A network with forty
-# thousand weights must be able to learn the colours of a single picture by heart; if it cannot, it
-# has a bug. Here you build everything this cheap test needs.
+# thousand weights should be able to learn the colours of a single picture by heart; if it cannot,
+# look for a bug before you look for more data. The test is cheap but one-sided: some bugs pass it,
+# as the clinic will show.
 #
 # **After this lesson you can**
 #
@@ -22,8 +23,9 @@
 # - judge an error against baselines, and choose a learning rate from loss curves;
 # - recognise seven common bugs by their symptoms.
 #
-# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90 minutes,
-# longer if this is your first network, and the extras at the end another 30.
+# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90
+# minutes, 72 of them exercises; allow two hours if this is your first network. The extras take
+# another 30.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -58,8 +60,8 @@ show(
 )
 
 # %% [markdown]
-# This is the task: from the picture on the left, find the one in the middle, two numbers *a* and
-# *b* for each pixel. *L* is never changed.
+# This is the task: from the left picture, find the middle one, *a* and *b* for each pixel. *L* is
+# never changed.
 #
 # ## An error needs baselines
 #
@@ -69,9 +71,9 @@ show(
 #
 # - **Gray**: ab = 0 everywhere.
 # - **Mean colour**: the mean ab of the photograph, everywhere.
-# - **Coarse colour**: the true ab at a quarter of the side length, enlarged again. It knows the
-#   answer, so it is no rival; it is one way to look right while being wrong by this much, since the
-#   eye hardly notices blurred colour.
+# - **Coarse colour**: the true ab at a quarter of the side length, enlarged again. Made from the
+#   answer, it is no rival but a yardstick: with this error a picture can still look right, since
+#   the eye hardly notices blurred colour.
 
 
 # %%
@@ -102,7 +104,7 @@ show(
 )
 
 # %% [markdown]
-# Compare gray with the mean colour in each row. One brown nearly suffices for a ginger cat; on the
+# One brown nearly suffices for a ginger cat; on the
 # astronaut, whose suit and flag differ, most of the error stays. The same error can be a success on
 # one photograph and worthless on another, so report it beside its baselines.
 #
@@ -119,8 +121,8 @@ show(
 
 # %% [markdown]
 # Along a row, the picture is plainly wrong at 400; at 10 you need the truth beside it to find the
-# mistake. Down a column, three pictures with the *same* MSE look very different: it measures how
-# large errors are, not how they look.
+# mistake. Down the column of 400, three pictures with the *same* MSE look very different: nearly
+# gray, green, speckled. MSE measures how large errors are, not how they look.
 #
 # ## A convolution by hand
 #
@@ -135,12 +137,11 @@ show(
 # 6  7  8
 # ```
 #
-# Work out the other three numbers on paper; the cell below the exercise prints them. As a formula:
+# Work out the other three on paper; the cell below the exercise prints them. As a formula:
 #
 # $$\text{out}[y, x] = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} K[i, j] \cdot X[y + i,\, x + j]$$
 #
-# Strictly this is a *cross-correlation*. Deep learning calls it convolution, although mathematics
-# would mirror the kernel first.
+# Mathematics calls this a *cross-correlation*; its convolution mirrors the kernel first.
 #
 # **Exercise 1** (10 minutes). Write it for a picture (H, W) and a kernel (k, k), without torch's
 # own convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions.
@@ -178,25 +179,33 @@ show(
 
 # %% [markdown]
 # This kernel subtracts the pixels on its left from those on its right. Its response is positive at
-# the left edge of the square, where the picture becomes brighter, negative at the right edge, and 0
-# where both sides are equal. The last grid shows what the **ReLU**, max(0, x), keeps of it. Without
-# a ReLU between them, convolutions in a row are only one larger convolution.
+# the square's left edge, negative at its right edge, and 0 where both sides are equal. The last
+# grid shows what the **ReLU**, max(0, x), keeps of it. Without a ReLU between them, convolutions in
+# a row are only one larger convolution.
 #
 # ## The arithmetic of convolutions
 #
-# A layer has many kernels. Each output channel is a sum: every input channel is convolved with a
-# kernel of its own, the responses are added, and so is one number, the **bias**. With 3 channels in
-# and 8 out there are 24 kernels and 8 biases. The layer's shape follows from six integers: channels
-# in, channels out, kernel *k*, stride *s* (by how many pixels the kernel moves), padding *p* (rows of
-# zeros added on each side) and dilation *d* (a kernel's weights lie *d* pixels apart).
+# Each output channel of a layer is a sum: every input channel is convolved with a kernel of its
+# own; the responses and one number, the **bias**, are added. With 3 channels in and 8 out there are
+# 24 kernels and 8 biases. The layer's shape follows from six integers: channels in, channels out,
+# kernel *k*, stride *s* (by how many pixels the kernel moves), padding *p* (rows of zeros added on
+# each side) and dilation *d* (a kernel's weights lie *d* pixels apart).
 #
-# - **Size.** The kernel must fit into the padded picture. Count its positions.
+# - **Size.** Count the kernel's positions in the padded picture.
 # - **Parameters.** The weights of all kernels, shared by all pixels, and the biases.
 # - **Receptive field.** How many input pixels, along a side, one output pixel depends on. It starts
 #   at 1. After a layer of stride 2, neighbouring pixels lie 2 input pixels apart.
 #
-# **Exercise 2** (12 minutes). `conv.kernel` and so on are the integers, named `channels_in,
-# channels_out, kernel, stride, padding, dilation`.
+# ```
+# 8 pixels, k = 3, p = 1, d = 2    the kernel spans 5 pixels, the padded picture has 10
+#                         s = 1    10 - 5 + 1 = 6 positions
+#                         s = 2    every other one: 3
+# receptive field                  grows from 1 to 5; a further 3 x 3 layer (d = 1) adds 2
+#                                  if s was 1, and 4 if s was 2: earlier strides multiply
+# ```
+#
+# **Exercise 2** (12 minutes). The integers are `conv.channels_in`, `channels_out`, `kernel`,
+# `stride`, `padding`, `dilation`.
 
 
 # %%
@@ -219,11 +228,10 @@ def arithmetic(size, layers):
 check("overfit.arithmetic")
 
 # %% [markdown]
-# Now we design. Each layer is to keep the size, and each output pixel should see a patch of about 33
-# pixels, as wide as an eye of the cat. A plain 3 × 3 layer widens the field by 2; doubling the
-# dilation doubles this growth at the same number of weights ([Yu and Koltun
-# 2016](https://arxiv.org/abs/1511.07122)). A dilated kernel skips pixels, so the last 3 × 3 layer has
-# dilation 1 again, to smooth the grid that this leaves.
+# Each layer is to keep the size, and each output pixel should see 33 × 33 pixels, as wide as the
+# cat's eye. A plain 3 × 3 layer widens the field by 2; doubling the dilation doubles this growth with
+# no more weights ([Yu and Koltun 2016](https://arxiv.org/abs/1511.07122)). A dilated kernel skips
+# pixels, so the last 3 × 3 layer has dilation 1 again, to smooth the grid that this leaves.
 
 # %%
 channels = cfg.channels
@@ -236,21 +244,21 @@ for depth in range(1, 7):
 print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan[1:]]))
 
 # %% [markdown]
-# The last line gives the first layer stride 2: the field nearly doubles, but the output is half as
-# wide, so our network does without.
+# With stride 2 first, the field nearly doubles, but the output is half as wide.
 #
 # ## The network
 #
 # **Exercise 3** (14 minutes). Write the network of that plan.
 #
-# - Five blocks in a Sequential called `self.groups`. Each block is itself a Sequential: an
-#   `nn.Conv2d` of 3 × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the
-#   size; then `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation**
-#   brings each channel of each picture to mean 0 and unit variance, by the same shift and scale at
-#   all pixels, so that the values of every layer have a similar scale. Then it applies a learned
-#   scale and shift ([Ulyanov et al. 2016](https://arxiv.org/abs/1607.08022)), which the plan did not
-#   count: 10 × `channels` numbers.
-# - An `nn.Conv2d` of 1 × 1 to two channels. Should an activation follow?
+# - Five blocks in a Sequential called `self.groups`, each itself a Sequential: an `nn.Conv2d` of 3
+#   × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the size; then
+#   `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation** brings each
+#   channel of each picture to mean 0 and unit variance, so that the values of every layer have a
+#   similar scale. Then it applies a learned scale and shift ([Ulyanov et al.
+#   2016](https://arxiv.org/abs/1607.08022)), which the plan did not count: 10 × `channels` numbers.
+#   Strictly, each output now depends on the whole picture, through mean and variance; but these are
+#   shared by all pixels, so only the 33 × 33 around a pixel can tell it from another.
+# - An `nn.Conv2d` of 1 × 1 to two channels. Should a ReLU follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
 
@@ -289,11 +297,11 @@ check("overfit.net")
 #
 # **Initialisation.** Weights start as random numbers, since identical kernels receive identical
 # gradients and stay identical. PyTorch draws them between ±1/√n, where n is the number of products
-# summed into one output pixel: channels in × k², with 32 channels 9, 288 and 32. By itself this makes
-# values shrink from layer to layer ([He et al. 2015](https://arxiv.org/abs/1502.01852) use ±√(6/n)
-# before a ReLU). Compare the table's last two columns, the standard deviation of each convolution's
-# output: with normalisation it keeps its size. The first loss should be of gray's order, often
-# larger, because the random output adds a variance of its own. A first loss of a million is a bug.
+# summed into one output pixel: channels in × k². By itself this makes values shrink over the 3 × 3
+# layers ([He et al. 2015](https://arxiv.org/abs/1502.01852) use variance 2/n before a ReLU, six
+# times that of this range). Compare the table's last two columns, the standard deviation of each
+# convolution's output: with normalisation it keeps its size. The first loss should be of gray's
+# order, often larger, because random output adds its own variance; a million is a bug.
 
 # %%
 torch.manual_seed(cfg.seed)
@@ -313,18 +321,18 @@ overfit.scales(fresh, L)
 loss = F.mse_loss(fresh(L), ab)
 loss.backward()
 norm = torch.cat([p.grad.flatten() for p in fresh.parameters()]).norm()
-print(f"loss {loss:.0f}, that of gray {blind['chelsea']['gray']:.0f}; norm {norm:.0f}")
+print(f"loss {loss:.1f}, that of gray {blind['chelsea']['gray']:.1f}; norm {norm:.1f}")
 overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 
 # %% [markdown]
-# The smallest step keeps its promise; the largest overshoots, and the loss rises. A promised loss
-# below 0 cannot come true: a slope holds only near the place where it was measured. Which rates are
-# small enough depends on the size of the gradient.
+# The smallest step keeps its promise; the largest overshoots, and the loss rises: a slope holds
+# only near where it was measured. Which rates are small enough depends on the size of the gradient.
 #
-# **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) removes this dependence: it divides
-# a running average of each weight's gradient by the root of a running average of its square. In the
-# first step every weight then moves by lr, so one rate suits many networks. The table shows how far
-# single weights move in it, at a rate too high for gradient descent.
+# **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) removes this dependence: it
+# divides a running average of each weight's gradient by the root of a running average of its
+# square. In the first step both averages hold one gradient, so the quotient is g/√g² = ±1 and
+# nearly every weight moves by lr: one rate suits many networks. The table shows it, at a rate too
+# high for gradient descent.
 
 # %%
 overfit.step_sizes(fresh, cfg.lr)
@@ -333,19 +341,18 @@ overfit.step_sizes(fresh, cfg.lr)
 # ## The training loop
 #
 # **Exercise 4** (14 minutes). One step predicts, measures the mean squared error, and keeps it as a
-# float, `loss.item()`. It also needs these five calls, here in alphabetical order. Which order is
-# right?
+# float, `loss.item()`. It also needs these five calls. Find an order that works; which call could
+# stand elsewhere?
 #
 # - `after(step)`, with the number of steps done: 1, 2, ...
 # - `L, ab = batch()`, anew in each step.
-# - `loss.backward()`, which computes the derivative of the loss for every weight and *adds* it to
-#   `weight.grad`.
+# - `loss.backward()`, which *adds* the derivative of the loss for every weight to its `weight.grad`.
 # - `optimizer.step()`, which moves the weights.
 # - `optimizer.zero_grad()`, which empties `weight.grad`.
 #
 # The optimizer is `torch.optim.Adam(net.parameters(), lr=lr)`; it remembers past gradients, so it
 # is made once. Return the list of losses. Then we train a network for each photograph, with the
-# whole picture as the batch, for a minute or two.
+# whole picture as batch.
 
 
 # %%
@@ -427,18 +434,20 @@ overfit.error_table(guesses, ab, coarse_astronaut="coarse colour", mse_astronaut
 
 # %% [markdown]
 # In the lower row, the first colours stray over their edges; the last are hard to tell from the
-# truth. Move the slider: at which step would you have said that it works?
+# truth. Move the slider: when does it work?
 #
 # ## The learning rate
 #
 # To compare settings quickly, we train small networks on a small astronaut, at six rates, each ten
-# times the one before.
+# times the one before. The table gives the step at which each curve beats gray, its highest value
+# over its first, the mean of its last 20 losses, and whether that is over 5% below that of the 20
+# before.
 
 
 # %%
 predict(
     "overfit.rate",
-    "Which learning rate ends with the lowest loss?",
+    "Which is the largest rate whose loss never leaps above its first value?",
     ["lr 2e-05", "lr 0.0002", "lr 0.002", "lr 0.02", "lr 0.2", "lr 2"],
 )
 
@@ -459,22 +468,23 @@ show(
     "dotted. Some fall smoothly; some leap up first. The table below gives their readings.",
 )
 table = overfit.rates_table(rates, tiny[1])
-reveal("overfit.rate", table["mean of last 20"].iloc[:-1].idxmin(), "See its row of the table.")
+leaps = table["highest / first"].iloc[:-1]
+reveal("overfit.rate", leaps[leaps < 1.2].index[-1], "See 'highest / first' in the table.")
 table
 
 # %% [markdown]
 # The smallest and the largest rate both end high, for opposite reasons. *Too small*: the loss never
 # rises above its first value, but needs about ten times as many steps to beat gray as the next
-# rate. *Too large*: the loss leaps above its first value at once, and training may never recover:
-# compare the last two rates with the row of the mean colour, which knows nothing of *L*.
+# rate. *Too large*: the loss leaps above its first value at once. At 0.2 it then stays near the
+# error of the mean colour for dozens of steps. At 2 it ends exactly there: the network gives every
+# pixel one colour, whatever *L* says, and no longer learns.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
-# "Still falling" does not separate good rates from bad ones; it says that more steps would help.
 #
 # ## The clinic
 #
-# These seven programs were all meant to be what you wrote today, in small, on the astronaut at
-# 32 × 32 pixels. In each, one line is broken, and none stops with an error.
+# These seven programs were meant to do in small, at 32 × 32 pixels, what yours does. In each, one
+# line is broken, and none stops with an error.
 
 # %%
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
@@ -487,11 +497,11 @@ show(
 clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
-# Behind the 60 steps of each run stand the healthy curves, in gray. The dotted line is the error of
-# gray, measured against this program's target. Compare each run with the healthy one, in this order.
-# Is the **batch** what you meant? Do the **weights** change? Is the first **loss** sensible, and
-# what does it do then? Does the **gradient norm** shrink as the loss does? What range does the
-# **prediction** have? The faults, in no order:
+# The thick pale line behind each run is the healthy program; the dotted line is the error of
+# predicting ab = 0 on this run's own target. In the table, *last ten* and *first ten* are steps.
+# Compare each run with the healthy one, in this order. Is the **batch** what you meant? Do the
+# **weights** change? Is the first **loss** sensible, and what does it do then? Does the **gradient
+# norm** shrink as the loss does? What range does the **prediction** have? The faults, in no order:
 #
 # - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`,
 #   `"zero_grad not called"`,
@@ -499,10 +509,10 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 # - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels
 #   first.
 #
-# **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides: `"batch"`,
-# `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`. Given the right name, the next cell prints
-# the program; write its broken line as it should be. `DilatedCNN` is the network of
-# exercise 3; `look(...)` writes the log and is never at fault.
+# **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides:
+# `"batch"`, `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`; where two tell it, either
+# counts. Given the right name, the next cell prints the program; write its broken line as it should
+# be. `DilatedCNN` is the network of exercise 3; `look(...)` writes the log and is never at fault.
 
 # %%
 clinic.print_program("A", named="the fault that you see in its log")  # then "B", "C", ... "G"
@@ -536,10 +546,10 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # - A convolution slides one small set of weights over the picture; six integers fix its size,
 #   weights and receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
-# - Judge an error beside baselines.
 # - Too high a learning rate makes the loss leap; too low a rate takes long.
-# - Overfit one picture first: **a network that cannot has a bug**. Then look at the batch, the
-#   weights, the loss, the gradient norm and the prediction.
+# - **Overfit one picture first.** A network that cannot has a bug, a bad learning rate, or an input
+#   that does not determine the answer. One that can may still be wrong, as run D was: look at all
+#   readings.
 #
 # **Open questions**
 #
@@ -551,8 +561,7 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # networks](https://karpathy.github.io/2019/04/25/recipe/) (Karpathy); [A guide to convolution
 # arithmetic](https://arxiv.org/abs/1603.07285) (Dumoulin and Visin); [Deep image
 # prior](https://arxiv.org/abs/1711.10925) (Ulyanov et al.).
-#
-# Lesson 3 colours photographs that the network has not seen.
+
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch
 #
@@ -593,7 +602,8 @@ table.round(0)
 # equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter
 # to a machine that works on a batch in parallel, equal crops to one that pays for each crop
 # ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
-# tuned for each size, the gaps may shrink.
+# tuned for each size, the gaps may shrink. Each number in the table is the mean of three
+# measurements, the last up to that point of 40 that are evenly spaced over the run.
 #
 # The next table repeats this with five seeds and the laptop's settings (`scripts/crops.py`; means,
 # and ranges in brackets):
@@ -634,15 +644,15 @@ overfit.error_table(guesses, ab, **names)
 # %% [markdown] tags=["extra"]
 # The one brown beats gray, because both photographs are warm, so beating gray proves nothing here.
 # The network's error is about that of the one brown: it has learned one photograph, as we asked it
-# to, and knows hardly more of this one than the cat's average colour does. Colours that hold for
+# to, and on this one that helps about as much as the cat's average colour. Colours that hold for
 # *other* photographs are the subject of the lessons to come.
 #
 # ## Extra: what the layers see
 #
 # Each block turns the picture into new pictures, its **activations**. Below is the channel of
 # largest variance of each block, for two networks looking at chelsea. One is trained; the other has
-# random weights of another seed, a control that [Adebayo et al. 2018](https://arxiv.org/abs/1810.03292)
-# used for saliency maps.
+# random weights of another seed, a control that [Adebayo et al.
+# 2018](https://arxiv.org/abs/1810.03292) used for saliency maps.
 
 # %% tags=["extra"]
 cat = labs["chelsea"][:, :1]
@@ -658,7 +668,8 @@ predict("overfit.untrained", "Which network is trained?", ["network 1", "network
 # %% tags=["extra"]
 errors = [F.mse_loss(net(cat), labs["chelsea"][:, 1:]).item() for net in pair.values()]
 print("errors on chelsea: {:.0f} and {:.1f}".format(*errors))
-reveal("overfit.untrained", "network 2", "Random kernels show edges in the first blocks too.")
+lesson = "Edges come from the picture: an untrained network shows them too."
+reveal("overfit.untrained", "network 2", lesson)
 
 # %% [markdown]
 # ## Your numbers

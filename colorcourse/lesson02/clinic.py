@@ -5,7 +5,7 @@ then run and read in the same way, so that any line that cures is right.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -50,14 +50,24 @@ BROKEN = {  # fault: its line's number, from 1; that line; readings that show it
     "ReLU on the output": (6, "prediction = net(L).relu()", ("prediction",),
         "the lowest value of its prediction"),
 }  # fmt: skip
-WHY = """\
+
+
+def numbered(lines: Iterable[str]) -> str:
+    """Lines of a program behind their numbers, from 1."""
+    return "\n".join(f"{number:2d}  {line}" for number, line in enumerate(lines, 1))
+
+
+WHY = f"""\
 A, C  The gradient norm grows in both, since C's zero_grad() empties the gradients of another
       network. But none of C's weights changed. (Its first loss is another random draw.)
 B     The loss is low, but the prediction is nearly gray, and gray itself would score less. Losses
       in different units cannot be compared.
 D, F  The batch: its colours are wrong in D, whose loss looks healthy; in F it is no photograph.
 E     The loss leaps far above its first value, and the gradient norm with it.
-G     No prediction is below 0. On a ginger cat, mostly of positive a and b, that might pass."""
+G     No prediction is below 0. On a ginger cat, mostly of positive a and b, that might pass.
+
+The program as it should be:
+{numbered(PROGRAM)}"""
 solved = False  # whether the latest diagnosis that was checked was right
 
 
@@ -81,8 +91,7 @@ def print_program(letter: str, named: str) -> None:
     if hint := training_clinic.hint(training_clinic.names(**{letter: named})):
         print(hint)
         return
-    for number, line in enumerate(program(training_clinic.fault(letter)), 1):
-        print(f"{number:2d}  {line}")
+    print(numbered(program(training_clinic.fault(letter))))
 
 
 @dataclass
