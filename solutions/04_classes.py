@@ -582,7 +582,7 @@ show(dots, alt)
 # networks, and by the table it is not gray either.
 #
 # Then look at tone 5 in 90/10, where rebalancing hardly helps (0.03 instead of 0.00). With 50/50
-# data alone, 0.92 of tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and
+# data alone, 0.91 of tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and
 # 0.95. So the answer is no: weights follow colours, not people. In 50/50 they exchanged one group
 # for the other.
 #

@@ -7,6 +7,7 @@ from colorcourse.lesson04 import comparisons, figures
 from colorcourse.lesson04.exercises import class_loss
 from colorkit import models
 from colorkit.bins import ab_bins, pixel_weights, rebalancing_weights, soft_encode
+from colorkit.objects import object_colors
 from colorkit.worlds import orchard
 from colorkit.worlds.portrait_scenes import portraits
 
@@ -69,7 +70,10 @@ def test_heads_keep_their_colour_in_truth_and_gray_ones_without_colour():
 
 def test_frequencies_of_the_truth_are_about_those_of_the_world(world):
     rivals = {"truth": [world.ab], "gray": [0 * world.ab]}
-    frame = comparisons.frequencies(world, rivals)
+    rivals["one draw per picture"] = rivals["truth"]
+    predicted = [torch.tensor([0.5, 0.3, 0.1, 0.1])] * len(object_colors(world, {}).table)
+    frame = comparisons.frequencies(world, rivals, predicted)
+    assert frame.loc["predicted"].tolist() == pytest.approx([0.5, 0.3, 0.1, 0.1])
     assert frame.loc["the world"].tolist() == pytest.approx([0.5, 0.3, 0.2, 0])
     assert frame.loc["truth", "none of these"] == 0
     assert frame.loc["truth", "red"] == pytest.approx(0.5, abs=0.25)
