@@ -25,7 +25,7 @@ AB_SCALE = 50.0
 class Colorizer(ABC):
     """Gives colours to lightness. Subclasses write `predict`."""
 
-    side = 224  # pixels of the longer side at which photographs are coloured, as most encoders saw
+    side = 192  # pixels of the longer side at which photographs are coloured: docs/colorizer.md
 
     @abstractmethod
     def predict(self, L: Tensor, **options: Any) -> Tensor:
