@@ -232,7 +232,7 @@ def test_what_a_model_cannot_do_is_refused(gray, net, options, message):
 
 
 def test_hints_are_where_they_were_given(tmp_path, monkeypatch):
-    """On 512 x 300 pixels, of which the model sees 224 x 131."""
+    """On 512 x 300 pixels, of which the model sees at most 192 x 113."""
     monkeypatch.setattr(photo, "load_colorizer", lambda name: Hinted())
     Image.new("L", (512, 300), 128).save(tmp_path / "x.png")
     hints = [
