@@ -81,6 +81,7 @@ def test_the_script_trains_and_judges_a_run_and_flips_and_crops_keep_colours_in_
 def test_skips_and_dense_layers_change_more_than_a_seed_in_all_runs_of_lesson_3():
     table = read_table().set_index(["lesson", "profile", "number"]).loc["03_networks", "laptop"]
     assert table.runs["lead_skips"] == 7  # the lesson says so
+    assert table.lowest["lead_seed"] < 0 < table.highest["lead_seed"]
     seed = table.loc["lead_seed", ["lowest", "highest"]].abs().max()
     assert table.lowest["lead_skips"] > seed
     assert table.highest["lead_dense"] < -seed

@@ -35,17 +35,21 @@ def unet_diagram(width: int, depth: int, size: int) -> Figure:
         ax.text(x, -level, label, bbox=box, **text)
     arrow = {"arrowstyle": "->", "lw": 1.6, "shrinkA": 16, "shrinkB": 16}
     for k in range(depth):
-        for (x, y, to_x, to_y), tint in (
-            ((k, -k, k + 1, -k - 1), "black"),
-            ((2 * depth - k - 1, -k - 1, 2 * depth - k, -k), "black"),
-            ((k + 0.3, -k, 2 * depth - k - 0.3, -k), TINTS[1]),
+        join = 2 * depth - k - 0.8  # left of the box that the block makes of what is joined here
+        for (x, y, to_x, to_y), tint, end in (
+            ((k, -k, k + 1, -k - 1), "black", 16),
+            ((2 * depth - k - 1, -k - 1, join, -k), "black", 5),
+            ((k + 0.3, -k, join, -k), TINTS[1], 5),
+            ((join, -k, 2 * depth - k - 0.4, -k), "black", 0),
         ):
-            ax.annotate("", (to_x, to_y), (x, y), arrowprops=arrow | {"color": tint})
-        ax.text(depth, 0.13 - k, "skip", color=TINTS[1], **text)
+            ways = arrow | {"color": tint, "shrinkB": end}
+            ax.annotate("", (to_x, to_y), (x, y), arrowprops=ways | {"shrinkA": end and 16})
+        ax.plot(join, -k, "o", color="black", ms=7)
+        ax.text(depth - 0.3, 0.13 - k, "skip", color=TINTS[1], **text)
         ax.text(k + 0.4, -k - 0.57, "pool,\ndowns", **text | {"ha": "right"})
         up = width * 2**k
         label = f"join: {2 * up} + {up} = {3 * up}\nups: {up}"
-        ax.text(2 * depth - k - 0.35, -k - 0.57, label, **text | {"ha": "left"})
+        ax.text(2 * depth - k - 0.7, -k - 0.5, label, **text | {"ha": "left"})
     for x, name in ((-0.75, "first"), (2 * depth + 0.75, "50 x head")):
         ax.text(x, 0, name, **text)
     ax.set(xlim=(-1.1, 2 * depth + 1.1), ylim=(-depth - 0.4, 0.5))
