@@ -2,6 +2,7 @@
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -79,6 +80,14 @@ def test_the_truth_chooses_as_the_colours_occur_and_the_oracle_does_not():
     assert often.groupby("kind").sum().to_numpy() == pytest.approx(1.0, abs=1e-5)
     assert comparisons.by_kind(often).oracle["apple"] == 0
     assert comparisons.colour_names(pictures)["apple", 2] == "yellow"
+
+
+@pytest.mark.parametrize(
+    ("low", "left"),
+    [((0.3, 0, 0.1), "nothing"), ((0.3, 0.1, 0.1), "a part"), ((0.3, 0.1, 0), "prac")],
+)
+def test_what_is_left_over_the_control_is_told_by_the_intervals(low, left):
+    assert comparisons.part_left(pd.DataFrame({"low": low})).startswith(left)
 
 
 def test_the_toy_plays_with_the_losses_that_it_is_given(capsys):

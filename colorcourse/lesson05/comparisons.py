@@ -165,24 +165,26 @@ def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
 
 
 def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> pd.DataFrame:
-    """In possible colours: one network's lead over each other, with its 95% interval."""
+    """In possible colours, with 95% intervals: one network's lead over the start and the control
+    (the first two others), and the control's own over the start."""
     objects = object_colors(pictures.worlds["test"], nets)
     could = {net: possible(objects, net) for net in nets}
-    rows = {f"{name} - {net}": paired_difference(could[name], could[net])._asdict()
-            for net in nets if net != name}  # fmt: skip
+    start, control = [net for net in nets if net != name][:2]
+    pairs = ((name, start), (name, control), (control, start))
+    rows = {f"{a} - {b}": paired_difference(could[a], could[b])._asdict() for a, b in pairs}
     frame = pd.DataFrame(rows).T
-    over_l2, over_control = frame.difference
+    over_l2, _, of_control = frame.difference
     record("lead_over_l2", over_l2, "of the objects, in possible colours")
-    record("lead_of_control", over_l2 - over_control, "of the objects: the control's own, over L2")
+    record("lead_of_control", of_control, "of the objects: the control's own, over L2")
     return frame
 
 
 def part_left(leads: pd.DataFrame) -> str:
     """How much of the first lead the second one is, in the words of the lesson's question."""
-    first, second = leads.difference
-    if leads.low.iloc[1] <= 0:
+    _, left, of_control = leads.low
+    if left <= 0:
         return "nothing that can be told from chance"
-    return "less than half" if second < first / 2 else "half or more"
+    return "a part of it" if of_control > 0 else "practically all of it"
 
 
 def chosen_by(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
