@@ -396,7 +396,7 @@ studies.augmentation_table(old)
 studies.recogniser_table(studies.recorded("recogniser"))
 
 # %% [markdown]
-# A random picture's colours mislead the recogniser; ours help it for a part of the way.
+# A random picture's colours do not help the recogniser; ours take it more than half of the way.
 #
 # A third judge is a person who sees the true and the coloured picture in random order, and says
 # which is real: a **blind two-alternative choice**. Few pairs prove nothing, so the first extra computes how many

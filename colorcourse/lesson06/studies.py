@@ -57,10 +57,13 @@ def recorded(study: str) -> pd.DataFrame:
 
 
 def score_photographs(nets: Mapping[str, Colorizer], pair: Pair) -> pd.DataFrame:
-    """A row a network, the first gray's; recorded is the squared error of the others."""
+    """A row a network, one of them "gray"; recorded is how the squared errors compare."""
     frame = table(score_models(nets, [pair], ["mse", "within_10", "colorfulness_ratio"]))
-    for name in list(nets)[1:]:
-        record(f"{name}_over_gray", frame.mse[name] / frame.mse["gray"], "of gray's MSE")
+    off = frame.mse / frame.mse["gray"]
+    for name in off.index.difference(["gray", "scratch"]):
+        record(f"{name}_over_gray", off[name], "of gray's MSE")
+    if "scratch" in off:
+        record("borrowed_lead", off["scratch"] - off["borrowed"], "of gray's MSE")
     return frame
 
 
