@@ -53,8 +53,8 @@ hopper = photograph("grace_hopper")
 gray = color.rgb_to_lab(hopper)[:, :1]
 show(
     figures.rows_of({"": {"gray": gray, "coloured": colorize(hopper), "true": hopper}}, 2.8),
-    alt="Grace Hopper in uniform before a flag, three times: gray; with a blue backdrop and coloured skin, the "
-    "flag's stripes still gray; in true colours, with red stripes.",
+    alt="Grace Hopper in uniform before a flag, three times: gray; coloured, with a blue backdrop, living skin "
+    "and some red in the stripes; in true colours.",
 )
 
 # %% [markdown]
@@ -81,15 +81,16 @@ L, ab = studies.planes(cfg.shown, cfg.photo_size)
 rows = {name: net.colorize(L) for name, net in nets.items()}
 show(
     plots.colorings(L, rows | {"true": ab}, 1.5),
-    alt="An officer, a cat, a coffee and a meadow in four rows: gray; greenish everywhere by the network of the "
-    "orchard; plausible but dull by ours; true.",
+    alt="An officer, a cat, a coffee and a meadow in four rows: gray; by the orchard's network, with green stars and "
+    "a blue cup; by ours, with a blue backdrop, but a greenish cat; true.",
 )
 table = studies.score_photographs({"gray": models.Gray()} | nets, photos)
 table.round(3)
 
 # %% [markdown]
-# Read the first column, the squared error over fifteen photographs: the orchard's network is worse than no colour at
-# all. The row below is better than gray, but far from 0. Why does the orchard's network fail? Part of it can be measured.
+# Read the first column, the squared error over fifteen photographs: the orchard's network is hardly better than no
+# colour at all, and fewer of its pixels are within 10 of the true colour. Ours is better than gray, but far from 0. Why
+# does the orchard's network fail? Part of it can be measured.
 
 # %%
 studies.what_differs({"orchard": pictures.train, "photographs": photos}).round(3)
@@ -160,9 +161,9 @@ reveal(
 )
 
 # %% [markdown]
-# Each dot is one training, lines join the means, and all runs have equally many steps. Start at the dot of 100
-# portraits on the blue line and go to the right: the other line does not come down to it. The blue line falls too:
-# the encoder knows objects, but only photographs tell their colours.
+# Each dot is one training, lines join the means, and all runs have equally many steps. Start at the
+# dot of 100 portraits on the line of borrowed eyes and go to the right: the other line does not come down to it. The
+# line of borrowed eyes falls too: the encoder knows objects, but only photographs tell their colours.
 #
 # ## 3. Any size
 #
@@ -318,8 +319,9 @@ show(
 studies.settle(clicked, hint_planes, pictures.worlds["test"])
 
 # %% [markdown]
-# L is the same in all five. Without a hint the network has to guess; one click, of 3 x 3 pixels, settles the colour of
-# the whole apple. The numbers are the shares of all objects with several possible colours that came within 10.
+# L is the same in all five. Without a hint the network has to guess; a click, of 3 x 3 pixels, tells. After so short a
+# training it colours its neighbourhood rather than the whole apple, and of all objects with several possible
+# colours only a few more come within 10: to spread a hint to the edge of its object takes longer to learn.
 #
 # In a photograph one click says less. The hint network that comes along was trained on the same photographs as the
 # colorizer. Here it gets simulated clicks on our fifteen:
@@ -371,8 +373,9 @@ rgb = studies.squares(studies.PHOTOGRAPHS, cfg.photo_size)
 studies.damage_table(ours, orthochromatic, rgb, cfg.seed).round(1)
 
 # %% [markdown]
-# The column *moved* says how far the colours are, in *ab* units, from those of the undamaged picture. Soft focus moves
-# them most: without texture the encoder recognises little. Film moves them too, though it looks harmless.
+# The column *moved* says how far the colours are, in *ab* units, from those of the undamaged picture. A blur, grain and a
+# bad JPEG move them most: they destroy the texture by which the encoder recognises objects. Film moves them too,
+# though it looks harmless.
 #
 # The remedy is **augmentation**: damage half of each training batch, and keep its true colours as the target. With your
 # function this is one line, `L = torch.where(half, orthochromatic(rgb), L)`. A recorded study trained a
