@@ -59,8 +59,8 @@ show(
 
 # %% [markdown]
 # The network in the middle comes with the course. It was trained on official portraits, fruit and groceries, and has
-# never seen this photograph. At the end of this lesson you will have coloured photographs of your own, with several
-# answers for each.
+# never seen this photograph. At the end you will have coloured photographs of your own, with several answers for
+# each.
 #
 # ## 1. Leaving the orchard
 #
@@ -299,8 +299,8 @@ def hint_planes(ab, patches):
 check("photographs.hints")
 
 # %% [markdown]
-# Your function trains a U-Net that sees L and the hints, back in the orchard, where we know which colours
-# an apple can have. The number of patches is random, seven on average.
+# Your function trains a U-Net that sees L and the hints, seven patches a picture on average. We take the one that comes
+# along to the orchard, where we know which colours an apple can have.
 
 
 # %%
@@ -309,22 +309,21 @@ def with_hints(model, batch):
     return losses.l1(model(L, hint_planes(ab, studies.random_patches(ab))), ab)
 
 
-seed_everything(cfg.seed)
-clicked = models.HintUNet(cfg.width, 3)
+clicked = models.HintUNet.trained().train()
 fit(clicked, with_hints, fruit, cfg.hint_steps, lr=0.004, seed=cfg.seed, callbacks=())
 show(
     figures.settled(clicked, hint_planes, pictures.worlds["test"]),
-    alt="One apple, five times: gray, coloured without a hint, and after one click with red, green and yellow.",
+    alt="One apple, five times: gray; brown without a hint; red all over after a red click; with a green spot after a "
+    "green one; ochre after a yellow one.",
 )
 studies.settle(clicked, hint_planes, pictures.worlds["test"])
 
 # %% [markdown]
-# L is the same in all five. Without a hint the network has to guess; a click, of 3 x 3 pixels, tells. After so short a
-# training it colours its neighbourhood rather than the whole apple, and of all objects with several possible
-# colours only a few more come within 10: to spread a hint to the edge of its object takes longer to learn.
+# L is the same in all five. Without a hint the network has to guess. One red click colours the whole apple; a green one
+# only its neighbourhood, after so short a training. Of all objects with several possible colours, more come within 10
+# of the true one than without a click.
 #
-# In a photograph one click says less. The hint network that comes along was trained on the same photographs as the
-# colorizer. Here it gets simulated clicks on our fifteen:
+# Before the orchard it was trained on the same photographs as the colorizer. Here it gets clicks on our fifteen:
 
 # %%
 curve = studies.hint_curve(models.HintUNet.trained(), hint_planes, cfg.clicks, cfg.seed)
@@ -479,8 +478,7 @@ show(
 )
 
 # %% [markdown]
-# Each row is a photograph, each column one u: three answers of the same network. With a lower temperature they come
-# closer to each other.
+# Each column is one u. With a lower temperature the answers come closer to each other.
 #
 # ### The project
 #
@@ -580,8 +578,8 @@ show(
 # - A network knows the colours of what it has seen. An encoder that has learnt to name objects needs fewer photographs.
 # - Predict colour small, keep L at full size, and fit the gamut after enlarging.
 # - One draw with one u a picture is a coherent answer; independent pixels are noise. Hints settle what L leaves open.
-# - Old photographs are other inputs: simulate the damage, augment, and measure before and after.
-# - No single judge suffices. Audit by group and by colour, and say what the model is not for.
+# - Simulate what age does to L, augment, and measure before and after.
+# - No single judge suffices. Audit by group and colour, and say what the model is not for.
 #
 # **Open questions**
 #
