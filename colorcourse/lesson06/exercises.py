@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from colorcourse.exercises import Answer, Case, Exercise, register
 from colorkit import bins as library
 from colorkit.color import delinearize, fit_gamut, join_lab, lab_to_rgb, linearize, rgb_to_lab
+from colorkit.models import Colorizer
 from colorkit.models.hints import simulate_hints
 
 LESSON = "06_photographs"
-SIDE = 256  # pixels of the longer side at which the colorizer sees a photograph
+SIDE = Colorizer.side  # pixels of the longer side, as `colorkit.colorize` shows it to a network
 
 
 def _noise(*shape: int, seed: int = 0) -> Tensor:
@@ -243,7 +244,7 @@ register(Exercise(
 
 
 def small_view(L: Tensor) -> Tensor:
-    """L (1, 1, H, W) at most 256 pixels a side, as the colorizer sees a photograph."""
+    """L (1, 1, H, W) at most SIDE pixels a side."""
     scale = min(1.0, SIDE / max(L.shape[2:]))
     size = [max(1, round(side * scale)) for side in L.shape[2:]]
     return F.interpolate(L, size, mode="bilinear", antialias=True)

@@ -26,7 +26,6 @@ from colorkit.worlds import World
 RECORDED = Path(__file__).parents[1] / "recorded"
 HELD_OUT = ("astronaut", "chelsea", "coffee", "picosdeeuropa")
 TRAIN = tuple(name for name in PHOTOGRAPHS if name not in HELD_OUT)
-DRAWS = 8
 PANELS = {name: f"{name}: share within 10" for name in ("L2", "classes", "rebalanced")}
 
 
@@ -120,7 +119,7 @@ def ways_to_draw(net: Classifier, draw: Callable, pair: Pair, T: float, seed: in
     generator, rows = torch.Generator().manual_seed(seed), {}
     for name, places in (("one u a pixel", p.shape[2:]), ("one u a picture", (1, 1))):
         found = []
-        for _ in range(DRAWS):
+        for _ in range(8):
             u = torch.rand(len(L), 1, *places, generator=generator)
             drawn = net.bins[order][draw(p[:, order], u)].movedim(-1, 1)
             found.append(fit_gamut(L, net.enlarge(drawn, L)))
