@@ -313,15 +313,15 @@ clicked = models.HintUNet.trained().train()
 fit(clicked, with_hints, fruit, cfg.hint_steps, lr=0.004, seed=cfg.seed, callbacks=())
 show(
     figures.settled(clicked, hint_planes, pictures.worlds["test"]),
-    alt="One apple, five times: gray; brown without a hint; red all over after a red click; with a green spot after a "
-    "green one; ochre after a yellow one.",
+    alt="One apple, five times: gray; brownish without a hint; reddish after a red click, greenish after a green "
+    "one, ochre after a yellow one. The cloth changes too.",
 )
 studies.settle(clicked, hint_planes, pictures.worlds["test"])
 
 # %% [markdown]
-# L is the same in all five. Without a hint the network has to guess. One red click colours the whole apple; a green one
-# only its neighbourhood, after so short a training. Of all objects with several possible colours, more come within 10
-# of the true one than without a click.
+# L is the same in all five. Without a hint the network has to guess. A click of 3 x 3 pixels changes the whole apple, and
+# some of the cloth too: so short a training has not learnt where an object ends. Of all objects with several possible
+# colours, more come within 10 of the true one than without a click.
 #
 # Before the orchard it was trained on the same photographs as the colorizer. Here it gets clicks on our fifteen:
 
