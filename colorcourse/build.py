@@ -106,8 +106,9 @@ def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
     for cell in cells:
         tags = list(cell.metadata.get("tags", []))
         metadata, source = {"tags": tags} if tags else {}, cell.source
-        if "bootstrap" in tags:  # folded, so that a lesson does not open with an installation
-            source, metadata["jupyter"] = BOOTSTRAP.format(url=url), {"source_hidden": True}
+        source = BOOTSTRAP.format(url=url) if "bootstrap" in tags else source
+        if {"bootstrap", "imports"} & {*tags}:  # folded, so that a lesson opens with its picture
+            metadata["jupyter"] = {"source_hidden": True}
         if cell.cell_type == "code" and (nbgrader := _nbgrader(source, graded)):
             metadata["nbgrader"] = nbgrader
         digest = hashlib.sha256(f"{cell.cell_type}\n{source}".encode()).hexdigest()[:12]

@@ -29,7 +29,7 @@
 profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "laptop"
 photo = None  # the path of a photograph of your own, for instance "~/holiday.jpg"
 
-# %%
+# %% tags=["imports"]
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F

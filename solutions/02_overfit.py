@@ -34,7 +34,7 @@
 profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "laptop"
 photo = None  # the path of a photograph of your own, in place of chelsea
 
-# %%
+# %% tags=["imports"]
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -32,7 +32,7 @@ profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "la
 source = "orchard"  # a made world, or the folder of a store made by `colorkit data prepare`
 size = None  # side of photographs in pixels; None: the profile's
 
-# %%
+# %% tags=["imports"]
 from itertools import pairwise
 
 import pandas as pd

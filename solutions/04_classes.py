@@ -31,7 +31,7 @@
 # %% tags=["parameters"]
 profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "laptop"
 
-# %%
+# %% tags=["imports"]
 import math
 
 import torch
