@@ -12,8 +12,7 @@
 # # Lesson 4. A probability for each colour
 #
 # In lesson 3 the networks painted apples brown, because squared error asks for the mean of red,
-# green and yellow, which is brown. In this lesson you predict how probable *each* colour is, and
-# check the probabilities.
+# green and yellow. Here you predict how probable *each* colour is, and check the probabilities.
 #
 # **After this lesson you can**
 #
@@ -22,8 +21,8 @@
 # - measure how far predicted probabilities are from the true ones;
 # - give rare classes more weight, and read who gains and who pays.
 #
-# **It takes** 60 to 90 minutes, with five exercises. **It needs** lesson 3. The text describes the
-# profile "laptop".
+# **It takes** 60 to 90 minutes, of which the profile "laptop", described here, computes about nine,
+# with five exercises. **It needs** lesson 3.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -176,13 +175,13 @@ show(
 print({name: [round(x) for x in (z @ bins).tolist()] for name, z in dense.items()})
 
 # %% [markdown]
-# The red cross marks the colour (43, 26). Only the mean of the soft target gives it back.
+# The red cross marks the colour (43, 26). Only the mean of the soft target, rounded, gives it back.
 #
 # ## Weights for rare colours
 #
-# A few bins hold most pixels, so a network can reach a low loss while it neglects other colours.
-# Let p be the **prior**, the distribution of the training pixels over the bins, smoothed by a
-# Gaussian. The paper multiplies a pixel's loss by the weight w of its most probable bin,
+# A few bins hold most pixels, so a network can reach a low loss while neglecting other colours. Let
+# p be the **prior**, the distribution of the training pixels over the bins, smoothed by a Gaussian.
+# The paper weights a pixel's loss by the w of its most probable bin,
 #
 # $$w\propto\frac{1}{(1-\lambda)\,p+\lambda/Q},\qquad\sum_i p_i w_i=1.$$
 #
@@ -217,8 +216,8 @@ for number in p.topk(3).indices:
 print(f"bins without pixels: weight up to {w.max():.2f}")
 
 # %% [markdown]
-# Compare the second map with the third: the weights are smallest where p is largest, for the blue
-# of skies, the green of grass, and gray.
+# Compare the last two maps: the weights are smallest where p is largest, for the blue of skies, the
+# green of grass, and gray.
 #
 # ## The loss
 #
@@ -246,9 +245,9 @@ check("classes.cross_entropy")
 
 # %% [markdown]
 # **Exercise 5** (12 minutes). Assemble the loss of a batch. The logits have half the height and
-# width of the picture, because the eye resolves colour coarsely. Take one pixel of each 2 × 2 cell,
-# the lower right one: a mean would mix the colours that meet at an edge. Call your `soft_encode`,
-# which wants rows (M, 2), and your `soft_cross_entropy`.
+# width of the picture, because the eye resolves colour coarsely. Take the lower right pixel of each
+# 2 × 2 cell: a mean would mix the colours that meet at an edge. Call your `soft_encode`, which
+# wants rows (M, 2), and your `soft_cross_entropy`.
 
 
 # %%
@@ -281,8 +280,8 @@ comparisons.beside_the_library(class_loss, small_net(), pictures.train, bins, w)
 # %% [markdown]
 # In the first column your loss and colorkit's `Classification` agree up to rounding. Colorkit's has
 # a reason: it is faster, because it looks soft targets up in a table. Without weights, the loss of
-# this untrained network is about ln 313. With them it is lower: the smoothed p has a part in bins
-# without pixels.
+# this untrained network is about ln 313. With them it is lower: a part of p lies in bins without
+# pixels, so pixels' weights average less than 1.
 #
 # ## Train with your loss, and find a bug
 #
@@ -340,9 +339,8 @@ show(colorings(L, painted, 1.5), alt)
 
 # %% [markdown]
 # A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0, so
-# nearly every pixel gets the weight of bin 0. Equal weights rebalance nothing (and Adam divides by
-# the size of the gradients): A has hardly any rare pixel right. B's skies and grass pay for its
-# fruit.
+# nearly every pixel gets the weight of bin 0. Equal weights rebalance nothing: A has hardly any
+# rare pixel right. B's skies and grass pay for its fruit.
 #
 # A recorded study trained such networks longer, with five seeds.
 
@@ -362,8 +360,8 @@ print(study.attrs["about"])
 #
 # Compare **regression** with L2, **classes**, and **classes rebalanced**. All start from one
 # **pretrained** encoder, which has learned to name the objects of gray pictures; it is **frozen**:
-# it keeps its weights while a new decoder learns. The classifiers end at half the side length. Now
-# colorkit's faster loss replaces yours; the next cell takes some minutes and prints nothing.
+# it keeps its weights while a new decoder learns. Colorkit's faster loss replaces yours; training
+# takes some minutes.
 
 
 # %%
@@ -421,8 +419,9 @@ show(
 # %% [markdown]
 # In **rebalanced AuC** each bin of true colours counts alike. L2 is a little duller than the
 # oracle, lesson 3's best answer under squared error. The first three differences are what classes
-# gain over L2. Rebalanced leads classes in rebalanced AuC and loses a little AuC.  The intervals
-# are over pictures, not over trainings.
+# gain over L2. Rebalanced leads classes in rebalanced AuC and loses a little AuC; within_10, which
+# mixes rare and common pixels, can go either way. `random` copies a training picture's colours. The
+# intervals are over pictures, not over trainings.
 #
 # ## Are the probabilities true?
 #
@@ -461,7 +460,8 @@ show(
 # In the figure the known probabilities are frames. In the table, on average less than a sixth of
 # the probability of `classes` is in the wrong place, and more than half of L2's and of the prior's.
 # L2 puts everything on one colour. The brown of an apple lies within 25 units of yellow, so it
-# counts as yellow, and is wrong by 0.8. So those of `classes` are near the truth, but not true.
+# counts as yellow, and is wrong by 0.8. So the probabilities of `classes` are near the truth, but
+# not true.
 #
 # If r are the true probabilities, the weighted loss is smallest at q proportional to r w, the
 # dotted frames: as if each colour occurred w times as often. By the last two columns, rebalanced
@@ -469,10 +469,10 @@ show(
 #
 # ## One draw for each picture
 #
-# The apple of `classes` is still mostly brown, with patches of other colours. So **draw** a colour.
-# Sort the bins by hue, add up the probabilities, and take the bin at which the sum passes a random
-# number u, uniform between 0 and 1. If all pixels of a picture share one u, pixels with similar
-# distributions take similar colours.
+# The apple of `classes` is mostly brown, with patches. So **draw** a colour. Sort the bins by hue,
+# add up the probabilities, and take the bin at which the sum passes a random number u, uniform
+# between 0 and 1. If all pixels of a picture share one u, pixels with similar distributions take
+# similar colours.
 
 
 # %%
@@ -525,10 +525,10 @@ comparisons.frequencies(world, ways, said["classes"]).round(2)
 # ## Who pays? Hair and skin
 #
 # Does rebalancing *colours* help rare *groups* of people? Our drawn faces have six tones of skin, 1
-# the lightest. In the next training set nine of ten faces have tone 2 and one has tone 5. Two small
-# networks, one with your weights and one with equal ones, are judged on new faces, half of each
-# tone. Hair or skin *keeps its colour* if, of all colours possible at that brightness, the true one
-# is nearest to the mean painted.
+# the lightest. In the next training set nine of ten faces have tone 2 and one has tone 5; many of
+# both look alike in gray. Two small networks, one with your weights and one with equal ones, are
+# judged on new faces, half of each tone. Hair or skin *keeps its colour* if, of all colours
+# possible at that brightness, the true one is nearest to the mean painted.
 
 
 # %%
@@ -579,12 +579,13 @@ show(dots, alt)
 #
 # In 90/10, rebalancing hardly helps tone 5 (0.03 instead of 0.00). With 50/50 data alone, 0.91 of
 # tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and 0.95. So the answer is
-# no: weights follow colours, not people. In 50/50 they exchanged one for the other.
+# no: in 50/50 the weights exchanged one group for the other.
 #
 # ## Recap
 #
 # - A classifier over bins predicts a *distribution*. Its mean is dull, its annealed mean may be
 #   blotched; one draw for each picture often keeps an object in one colour.
+# - Where the truth is known, probabilities can be checked: those of `classes` came near.
 # - Rebalancing moves predictions from r towards r w. Weights follow colours, not people.
 #
 # **Open questions**
