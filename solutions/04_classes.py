@@ -302,9 +302,10 @@ def objective(weights):
 
 
 def train(net, loss, pair, steps, batch=cfg.batch, **options):
-    """Train on the pair (L, ab), quietly; return the network."""
+    """Train on the pair (L, ab), print one line at the end, and return the network."""
     options = {"lr": cfg.lr, "schedule": "one-cycle", "callbacks": ()} | options
     fit(net, loss, Batches(pair, batch, seed=cfg.seed), steps, seed=cfg.seed, **options)
+    print(f"trained: {steps} steps")
     return net
 
 
@@ -348,13 +349,14 @@ show(colorings(L, painted, 1.5), alt)
 # %%
 study = comparisons.recorded()
 dots = figures.over_seeds(study, ["rare", "common"], "share of pixels within 10 ab units")
-show(dots, "Rare and common colours in two rows, with five dots for each of three lambdas.")
+alt = "Rare and common colours in two rows, five dots for each of three lambdas, a line for each seed."
+show(dots, alt)
 print(study.attrs["about"])
 
 # %% [markdown]
-# Each dot is one network. With lambda = 0.5 every network has far more rare pixels right than any
-# without rebalancing, and fewer common ones. Going on to 0.1 gains 0.05 of the rare pixels and
-# costs 0.09 of the common ones on average, with the same signs for each seed.
+# Each dot is one network, each line one seed. With lambda = 0.5 every network has far more rare
+# pixels right than any without rebalancing, and fewer common ones. Going on to 0.1 gains 0.05 of
+# the rare pixels and costs 0.09 of the common ones on average, with the same signs for each seed.
 #
 # ## Three larger networks
 #
@@ -402,7 +404,7 @@ comparisons.over_temperature(nets["classes"], pictures, annealed_mean, cfg.tempe
 
 # %% [markdown]
 # AuC hardly depends on T: it moves by about 0.01. Colorfulness rises as T falls, to that of the
-# true pictures near T = 0.1. Neither shows the blotches that the slider shows.
+# true pictures near T = 0.1. Neither sees the blotches above.
 
 
 # %%
@@ -412,8 +414,8 @@ scores.round(3)
 # %%
 show(
     intervals(leads, "difference, with its 95% interval over pictures"),
-    "Six differences beside the line of zero. Rebalanced leads classes in rebalanced AuC and falls "
-    "behind in AuC.",
+    "Six differences beside the line of zero. Rebalanced leads classes in rebalanced AuC, differs "
+    f"by {leads.difference.iloc[3]:+.3f} in within_10, and falls behind in AuC.",
 )
 
 # %% [markdown]
@@ -443,7 +445,8 @@ predict(
 # %%
 off, fruits, said = comparisons.calibration(world, nets, p, w)
 why = "See the last line. No network was told that half of the apples are red. L2 does well on "
-why += "bananas only, because one of their colours is nearly certain."
+why += "bananas only: 85% of them are yellow. Its mean for grapes often lies near neither of their "
+why += "colours, and is then wrong by 1."
 reveal("classes.calibration", off.loc["all objects", ["prior", "L2", "classes"]].idxmin(), why)
 off.round(2)
 
@@ -453,7 +456,7 @@ show(
     figures.object_by_models(world, fruits, largest, nets, said),
     "The apple in truth and by three networks, above bars for red, green, yellow and other. Frames "
     "show the known probabilities, dotted frames what rebalanced should predict. L2 has a single "
-    "brown bar. The bars of classes come near their frames; rebalanced gives more to red.",
+    "brown bar, at yellow. The bars of classes come near their frames; rebalanced gives more to red.",
 )
 
 # %% [markdown]
@@ -548,7 +551,8 @@ predict(
 # %%
 p_faces, faces = estimate_prior([(seen.L, seen.ab)], bins).p, {"no colour": models.Gray()}
 for name, lam in (("not rebalanced", 1.0), ("rebalanced", cfg.lam)):
-    loss = losses.Classification(bins, rebalance(p_faces, lam))
+    w_faces = rebalance(p_faces, lam)
+    loss = losses.Classification(bins, w_faces)
     faces[name] = train(small_net(), loss, (seen.L, seen.ab), cfg.face_steps, batch=cfg.face_batch)
 
 # %%
@@ -561,13 +565,15 @@ show(colorings(L, {"true": ab} | painted, 1.6), alt)
 why = "See the line of black hair. Black and gray lie closer together than two bins, so another "
 why += "line counts them as one colour. Gray's bin has the smallest weight, a likely reason."
 reveal("classes.groups", answer, why)
+least = bins[w_faces.argmin()].tolist()
+print(f"smallest weight: bin {least}, {w_faces.min():.2f}; largest: {w_faces.max():.2f}")
 kept.round(2)
 
 # %%
 groups = ["brown hair", "blond hair", "red hair", "black hair", "gray hair", common, rare]
 dots = figures.over_seeds(study, groups, "share that keeps its colour", kept["no colour"])
-alt = "Seven groups, trained on 90/10 and on 50/50 of two tones: five dots for each lambda, "
-alt += "a gray bar for pictures without colour: it is high for black and gray hair and for tone 2."
+alt = "Seven groups, trained on 90/10 and on 50/50 of two tones: five dots for each lambda, a line for "
+alt += "each seed, a gray bar for pictures without colour: it is high for black and gray hair and for tone 2."
 show(dots, alt)
 
 # %% [markdown]

@@ -208,9 +208,9 @@ def calibration(
     fruits, net = object_colors(world, nets), nets["rebalanced"]
     everywhere = p.view(1, -1, 1, 1).expand(-1, -1, *(-(-x // 2) for x in world.L.shape[2:]))
     constant = SimpleNamespace(scale=2, bins=net.bins, distribution=lambda L: everywhere)
-    said = {k: probabilities.predicted(world, fruits, nets[k]) for k in ("classes", "rebalanced")}
-    rivals = {"prior": probabilities.predicted(world, fruits, constant)}
-    rivals |= {"L2": probabilities.of_one_colour(fruits, "L2")} | said
+    said = {"L2": probabilities.of_one_colour(fruits, "L2")}
+    said |= {k: probabilities.predicted(world, fruits, nets[k]) for k in ("classes", "rebalanced")}
+    rivals = {"prior": probabilities.predicted(world, fruits, constant)} | said
     off = pd.DataFrame({k: probabilities.total_variation(fruits, q) for k, q in rivals.items()})
     said["r w"] = probabilities.rebalanced(world, fruits, net, weights)
     wrong_by = probabilities.total_variation(fruits, said["rebalanced"], said["r w"])

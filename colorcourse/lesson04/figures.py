@@ -139,7 +139,8 @@ def object_by_models(
 ) -> Figure:
     """One object, true and by networks; below, distributions, the known one as frames.
 
-    Dotted frames: "r w" of the distributions, over what the network "rebalanced" predicts.
+    Dotted frames: "r w" of the distributions, over what the network "rebalanced" predicts. The bar
+    of "L2" stands where its one colour counts, and has that colour.
     """
     at, outline = int(objects.table.picture[number]), objects.visible[number]
     L = world.L[at : at + 1]
@@ -163,13 +164,9 @@ def object_by_models(
         top.contour(outline[0, rows, columns].float(), [0.5], colors="white", linewidths=1)
         below.spines[["top", "right"]].set_visible(False)
         below.set(ylim=(0, 1.05))
-        if title != "truth" and title not in distributions:
-            own = ab[0][:, outline[0]].mean(1)
-            below.bar(["its one colour"], [1], width=0.3, color=[tint(own)])
-            below.set_xlim(-1, 1)
-            continue
         shares = distributions[title][number] if title in distributions else F.pad(known, (0, 1))
-        below.bar([*names, "other"], shares.tolist(), color=tints)
+        own = tint(objects.ab["L2"][number]) if title == "L2" else tints
+        below.bar([*names, "other"], shares.tolist(), color=own)
         frame = [*known.tolist(), 0]
         below.bar([*names, "other"], frame, fill=False, edgecolor="black", lw=1.2)
         if title == "rebalanced":
@@ -182,7 +179,7 @@ def object_by_models(
 def over_seeds(
     frame: pd.DataFrame, measures: Sequence[str], xlabel: str, gray: pd.Series | None = None
 ) -> Figure:
-    """The recorded study: a panel a training set, a row a measure, a dot a network.
+    """The recorded study: a panel a training set, a row a measure, a dot a network, a line a seed.
 
     `gray`: what pictures without colour get in each measure, as a bar across its row.
     """
@@ -191,11 +188,14 @@ def over_seeds(
     fig, axes = side_by_side(len(sets), *size, sharey=True)
     right = 1.03 if gray is not None else 1.1 * max(own.value.max() for _, own in sets)
     for ax, (title, own) in zip(axes, sets, strict=True):
-        for k, (lam, part) in enumerate(own.groupby("lambda", sort=True)):
+        own = own.assign(y=own.measure.map(measures.index)).sort_values("lambda")
+        own.y += 0.2 * (own["lambda"].rank(method="dense") - 1.5)
+        for _, part in own.groupby(["measure", "seed"]):
+            ax.plot(part.value, part.y, color="0.75", lw=0.7, zorder=1)
+        for lam, part in own.groupby("lambda", sort=True):
             label = "lambda 1: not rebalanced" if lam == 1 else f"lambda {lam:g}"
             tint, mark = STYLES[lam]
-            y = [measures.index(name) + 0.2 * (k - 0.5) for name in part.measure]
-            ax.plot(part.value, y, mark, ms=5, alpha=0.8, color=tint, label=label, mec="none")
+            ax.plot(part.value, part.y, mark, ms=5, alpha=0.8, color=tint, label=label, mec="none")
         if gray is not None:
             x, y = [gray[name] for name in measures], range(len(measures))
             ax.plot(x, y, "|", ms=19, mew=2.5, color="0.45", label="no colour", zorder=1)
