@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorkit import notebook
-from colorkit.color import fit_gamut, join_lab, lab_to_rgb, out_of_gamut
+from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 
-REACH = 128
-"""The ab plane is drawn from -REACH to REACH; sRGB has |a|, |b| below 108."""
 DPI = 110  # a figure 9 inches wide fills a notebook's column on an ordinary screen
 
 
@@ -96,19 +94,6 @@ def picture_grid(rows: Sequence[Mapping[str, Tensor]], height: float = 2.3) -> F
 def fitted_rgb(L: Tensor, ab: Tensor) -> Tensor:
     """RGB of L (N, 1, H, W) and ab (N, 2, H, W), brought inside the gamut."""
     return lab_to_rgb(join_lab(L, fit_gamut(L, ab.to(L))))
-
-
-def gamut_plane(L: float, size: int = 192, reach: float = REACH) -> tuple[Tensor, Tensor]:
-    """What sRGB can show at one L on the ab plane from -reach to reach, the rest in gray.
-
-    Returns RGB (1, 3, size, size), in which a rises by column and b falls by row, and the mask of
-    what is inside (1, 1, size, size).
-    """
-    axis = torch.linspace(-reach, reach, size)
-    b, a = torch.meshgrid(-axis, axis, indexing="ij")
-    L, ab = torch.full((1, 1, size, size), float(L)), torch.stack([a, b])[None]
-    inside = ~out_of_gamut(L, ab)
-    return torch.where(inside, lab_to_rgb(join_lab(L, ab)), 0.75), inside
 
 
 def colour_alone(L: Tensor, ab: Tensor) -> Tensor:

@@ -5,16 +5,11 @@ A drawing function takes plain values and returns a figure and its alt text. Whe
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from colorkit.color import check_tensor
-from colorkit.data.pictures import photograph
-from colorkit.models.hints import HintUNet
 from colorkit.notebook import STAND_INS, Feedback, in_notebook
 from colorkit.plots import figure_html, show, stamp
 
@@ -51,28 +46,11 @@ def explore(draw: Callable[..., Drawing], **controls: Any) -> None:
     picture = ipywidgets.HTML(drawn())
     for control in controls.values():
         control.observe(redraw, names="value")
-    _display(ipywidgets.VBox([*controls.values(), picture]), picture.value)
+    display_widget(ipywidgets.VBox([*controls.values(), picture]), picture.value)
 
 
-def hint_painter(picture: str | Path | Tensor, model: HintUNet | None = None) -> None:
-    """Colour a picture together with a network: click a place, choose a colour, see it spread.
-
-    The picture is what `colorkit.data.pictures.photograph` takes, or RGB (1, 3, H, W) uint8; the
-    network is one that was trained with hints, by default the one that comes along. Colours are
-    chosen on the ab plane, among those that sRGB can show at that lightness; Save writes the
-    picture at its full size. The widget needs anywidget: ``pip install 'colorkit[lab]'``.
-    """
-    from colorkit.painter import Painter
-
-    rgb = picture if isinstance(picture, Tensor) else photograph(picture)
-    check_tensor(rgb, "RGB", 3)
-    painter = Painter(rgb, HintUNet.trained() if model is None else model)
-    if in_notebook():
-        _display(painter, painter.canvas.html() + painter.plane.html())
-
-
-def _display(widget: Any, stored: str) -> None:
-    """Show a widget, and as HTML what a stored notebook shows, where no kernel runs."""
+def display_widget(widget: Any, stored: str) -> None:
+    """Show an ipywidget, and as HTML what a stored notebook shows, where no kernel runs."""
     from IPython.display import display
 
     bundle = dict(widget._repr_mimebundle_())

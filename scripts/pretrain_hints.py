@@ -29,12 +29,14 @@ from colorkit.fit import fit
 from colorkit.losses import l1
 from colorkit.metrics import auc, share_within
 from colorkit.models import Gray
-from colorkit.models.hints import HintUNet, hinted, simulate_hints
+from colorkit.models.hints import HintUNet
 
 CONFIG = {"width": 11, "depth": 4}  # below 2 MB in half precision
 CLICKS = (0, 1, 2, 5, 10, 20)
 METRICS = {"auc": auc, "within_10": share_within}
 BATCH, SEED = 16, 0
+STOP = 1 / 8  # the chance that a simulated user stops before the next hint
+LARGEST = 9  # pixels, the side of the largest simulated patch
 RECORDED = Path(colorcourse.__file__).parent / "recorded" / "hints.csv"
 
 
@@ -42,6 +44,33 @@ def pictures(stores: Sequence[Path], split: str) -> Tensor:
     """All pictures of a split, RGB (N, 3, H, W) uint8."""
     opened = [Store(path) for path in stores]
     return torch.cat([torch.from_numpy(s.pictures(s.rows(split))) for s in opened])
+
+
+def simulate_hints(
+    ab: Tensor, count: int | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """Hints (N, 3, H, W) that a user could give who knows the true ab (N, 2, H, W).
+
+    As in the paper: each picture has `count` of them, or a number from the geometric distribution
+    0, 1, 2, ... that stops with probability 1/8 before each, 7 on average. A hint is a square of 1
+    to 9 pixels a side, with the mean of its ab; squares lie around the middle of the picture, with
+    a standard deviation of a quarter of its sides, and never outside. Later ones cover earlier
+    ones. The generator is one of the CPU, by default torch's own.
+    """
+    hints = ab.new_zeros(len(ab), 3, *ab.shape[2:])
+    counts = torch.empty(len(ab)).geometric_(STOP, generator=generator).int() - 1
+    room = torch.tensor(ab.shape[2:])
+    for colors, hint, drawn in zip(ab, hints, counts.tolist(), strict=True):
+        number = drawn if count is None else count
+        sides = torch.randint(1, min(LARGEST, *room.tolist()) + 1, (number, 1), generator=generator)
+        free = room - sides
+        corners = free / 2 + torch.randn(number, 2, generator=generator) * free / 4
+        corners = torch.minimum(corners.round().int().clamp_min(0), free)
+        for (side,), (top, left) in zip(sides.tolist(), corners.tolist(), strict=True):
+            rows, columns = slice(top, top + side), slice(left, left + side)
+            hint[:2, rows, columns] = colors[:, rows, columns].mean((1, 2), keepdim=True)
+            hint[2, rows, columns] = 1
+    return hints
 
 
 def curve(net: HintUNet, stores: Sequence[Path]) -> Iterator[dict]:
@@ -66,6 +95,12 @@ def curve(net: HintUNet, stores: Sequence[Path]) -> Iterator[dict]:
                 yield {**where, "metric": metric, **row}
 
 
+def objective(net: HintUNet, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """L1 of a batch with simulated hints."""
+    L, ab = batch
+    return l1(net(L, simulate_hints(ab)), ab)
+
+
 @click.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("stores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
@@ -78,7 +113,7 @@ def main(out: Path, stores: tuple[Path, ...], steps: int, device: str | None, ta
     net, device = HintUNet(**CONFIG), pick_device(device)
     data = Batches(pictures(stores, "train"), BATCH, seed=SEED)
     options = {"lr": 3e-3, "schedule": "one-cycle", "seed": SEED, "device": device}
-    run = fit(net, hinted(l1), data, steps, **options)
+    run = fit(net, objective, data, steps, **options)
     if run.stopped != "finished":
         raise click.ClickException(f"stopped at step {run.step} of {steps}: {out} was not written")
     state = {k: v.half() if v.is_floating_point() else v for k, v in net.cpu().state_dict().items()}

@@ -45,7 +45,6 @@ from colorkit.data.pictures import lesson_pictures, photograph
 from colorkit.device import seed_everything
 from colorkit.fit import fit
 from colorkit.plots import show
-from colorkit.widgets import hint_painter
 
 # %%
 cfg = settings("06_photographs", profile)
@@ -58,8 +57,8 @@ show(
 )
 
 # %% [markdown]
-# The network in the middle comes with the course. It was trained on official portraits, fruit and groceries, and has
-# never seen this photograph. At the end you will have coloured photographs of your own, with several answers for
+# The network in the middle comes with the course. It learnt colours from official portraits, fruit and groceries, not
+# from this photograph. At the end you will have coloured photographs of your own, with several answers for
 # each.
 #
 # ## 1. Leaving the orchard
@@ -118,7 +117,9 @@ studies.named(["coffee", "chelsea", "rocket"])
 # %%
 def network(borrowed):
     seed_everything(cfg.seed)
-    return models.Lite0Colorizer(pretrained=borrowed, frozen=borrowed, width=cfg.decoder_width)
+    if borrowed:
+        return models.pretrained(frozen=True, width=cfg.decoder_width)
+    return models.Lite0Colorizer(pretrained=False, width=cfg.decoder_width)
 
 
 crops = studies.crops(studies.TRAIN, cfg.crops, cfg.crop, cfg.seed)
@@ -338,7 +339,7 @@ show(
 # picture, choose a colour, and the network colours it anew.
 
 # %%
-hint_painter(photograph("astronaut"))
+figures.hint_painter(photograph("astronaut"), models.HintUNet.trained())
 
 # %% [markdown]
 # ## 6. Old photographs

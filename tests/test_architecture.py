@@ -41,7 +41,6 @@ def test_importing_the_library_has_no_side_effect_and_no_name_hides_a_module():
     """No course, no hook in IPython, no other number of threads, no seed set."""
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in LIBRARY]
     names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
-    names.remove("colorkit.painter")  # a widget, which a notebook's kernel imports
     packages = ("colorkit", "colorkit.worlds", "colorkit.models", "colorkit.data", "colorcourse")
     done = python(
         "-c",

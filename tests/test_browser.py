@@ -190,7 +190,12 @@ slider.observe(draw, "value")
 draw()
 ipywidgets.VBox([slider, picture])
 """
-PAINTER = 'from colorkit.widgets import hint_painter\nhint_painter("coffee")'
+PAINTER = """
+from colorcourse.lesson06.figures import hint_painter
+from colorkit.data.pictures import photograph
+from colorkit.models import HintUNet
+hint_painter(photograph("coffee"), HintUNet.trained())
+"""
 NO_ALT = "from IPython.display import HTML\nHTML('<img src=\"data:,\">')"
 FAR = "print('a cell far below the window')"
 

@@ -11,9 +11,9 @@ from colorkit.data.pictures import photograph
 from colorkit.fit import fit
 from colorkit.losses import l1
 from colorkit.models import HintUNet, hints, load_colorizer
-from colorkit.models.hints import hinted, simulate_hints
 from colorkit.photo import hint_planes
 from scripts import pretrain_hints
+from scripts.pretrain_hints import simulate_hints
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def cat():
 
 
 def test_simulated_counts_are_geometric(monkeypatch):
-    monkeypatch.setattr(hints, "LARGEST", 1)  # single pixels, which rarely meet
+    monkeypatch.setattr(pretrain_hints, "LARGEST", 1)  # single pixels, which rarely meet
     given = simulate_hints(torch.zeros(1000, 2, 64, 64), generator=torch.Generator().manual_seed(0))
     counts = given[:, 2].sum((1, 2))
     assert counts.mean().item() == pytest.approx(7, abs=0.7)  # (1 - 1/8) / (1/8)
@@ -65,7 +65,15 @@ def test_hints_teach_what_lightness_cannot_tell():
     colors = (60 * torch.rand(64, 2, 1, 1) - 30).expand(-1, -1, 16, 16).contiguous()
     L = torch.full((64, 1, 16, 16), 60.0)
     net = HintUNet(4, 2)
-    fit(net, hinted(l1), Batches((L, colors), 16), 200, lr=1e-2, callbacks=(), device="cpu")
+    fit(
+        net,
+        pretrain_hints.objective,
+        Batches((L, colors), 16),
+        200,
+        lr=1e-2,
+        callbacks=(),
+        device="cpu",
+    )
     given = simulate_hints(colors, 3, torch.Generator().manual_seed(5))
     assert l1(net.colorize(L, hints=given), colors) < l1(net.colorize(L), colors) / 2
 

@@ -11,16 +11,20 @@ import pytest
 import torch
 from PIL import Image
 
+from colorcourse.lesson06 import figures
+from colorcourse.lesson06.painter import Painter
 from colorkit import notebook, widgets
 from colorkit.color import fit_gamut, out_of_gamut, rgb_to_lab
-from colorkit.painter import Painter
+from colorkit.data.pictures import photograph
+from colorkit.models import HintUNet
 
 
 @pytest.fixture
 def displayed(monkeypatch):
     """Pretend to be a notebook; return what is displayed there."""
     bundles = []
-    monkeypatch.setattr(widgets, "in_notebook", lambda: True)
+    for module in (widgets, figures):
+        monkeypatch.setattr(module, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
     return bundles
 
@@ -164,15 +168,15 @@ def test_save_keeps_size_and_lightness_and_never_overwrites(painter, tmp_path):
 
 def test_a_stored_notebook_shows_what_the_painter_showed_first(monkeypatch, displayed):
     gray = torch.full((1, 3, 90, 120), 119, dtype=torch.uint8)
-    widgets.hint_painter(gray, Flood())
+    figures.hint_painter(gray, Flood())
     (bundle,) = displayed
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/html"].count("<img alt=") == 2
     assert "hints: 0" in bundle["text/html"]
-    widgets.hint_painter("coffee")  # with the network that comes along
+    figures.hint_painter(photograph("coffee"), HintUNet.trained())
     assert displayed[1]["text/html"] != bundle["text/html"]
-    monkeypatch.setattr(widgets, "in_notebook", lambda: False)
-    widgets.hint_painter(gray, Flood())
+    monkeypatch.setattr(figures, "in_notebook", lambda: False)
+    figures.hint_painter(gray, Flood())
     assert len(displayed) == 2
     with pytest.raises(ValueError, match=r"RGB must be \(N, 3, H, W\)"):
-        widgets.hint_painter(gray[:, :1], Flood())
+        figures.hint_painter(gray[:, :1], Flood())

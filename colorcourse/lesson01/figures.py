@@ -10,10 +10,24 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorkit import color
-from colorkit.plots import REACH, draw_picture, fitted_rgb, gamut_plane, picture_grid
+from colorkit.plots import draw_picture, fitted_rgb, picture_grid
 from colorkit.widgets import Drawing, explore
 
+REACH = 128  # the ab plane is drawn from -REACH to REACH; sRGB has |a|, |b| below 108
 _WIDE = {"layout": {"width": "28em"}, "style": {"description_width": "7em"}}
+
+
+def gamut_plane(L: float, size: int = 192, reach: float = REACH) -> tuple[Tensor, Tensor]:
+    """What sRGB can show at one L on the ab plane from -reach to reach, the rest in gray.
+
+    Returns RGB (1, 3, size, size), in which a rises by column and b falls by row, and the mask of
+    what is inside (1, 1, size, size).
+    """
+    axis = torch.linspace(-reach, reach, size)
+    b, a = torch.meshgrid(-axis, axis, indexing="ij")
+    lab = torch.stack([torch.full_like(a, float(L)), a, b])[None]
+    inside = ~color.out_of_gamut(*color.split_lab(lab))
+    return torch.where(inside, color.lab_to_rgb(lab), 0.75), inside
 
 
 def taken_apart(rgb: Tensor, lab: Tensor) -> Figure:

@@ -13,7 +13,6 @@ from colorcourse.exercises import Answer, Case, Exercise, register
 from colorkit import bins as library
 from colorkit.color import delinearize, fit_gamut, join_lab, lab_to_rgb, linearize, rgb_to_lab
 from colorkit.models import Colorizer
-from colorkit.models.hints import simulate_hints
 
 LESSON = "06_photographs"
 SIDE = Colorizer.side  # pixels of the longer side, as `colorkit.colorize` shows it to a network
@@ -161,7 +160,7 @@ def _turned(ab: Tensor, patches: list) -> Tensor:
 
 
 register(Exercise(
-    name="photographs.hints", lesson=LESSON, minutes=7, reference=_hints(), own=(simulate_hints,),
+    name="photographs.hints", lesson=LESSON, minutes=7, reference=_hints(),
     cases=(
         Case("three patches in two pictures", lambda: (80 * _noise(2, 2, 12, 12, seed=1) - 40, [(0, 1, 2, 3), (1, 8, 4, 4), (0, 7, 6, 1)])),
         Case("patches that overlap", lambda: (80 * _noise(1, 2, 10, 10, seed=2) - 40, [(0, 1, 1, 5), (0, 3, 4, 4)])),

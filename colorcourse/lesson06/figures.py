@@ -12,9 +12,11 @@ from colorcourse.lesson04.figures import TINTS, side_by_side
 from colorcourse.lesson05.figures import seeds_figure  # noqa: F401 - the lesson takes it from here
 from colorcourse.lesson06.studies import damages, middle, planes
 from colorkit.metrics import ab_error
-from colorkit.models import Colorizer
+from colorkit.models import Colorizer, HintUNet
+from colorkit.notebook import in_notebook
 from colorkit.objects import object_colors
 from colorkit.plots import colorings, draw_picture, fitted_rgb
+from colorkit.widgets import display_widget
 from colorkit.worlds import World
 
 MARKS = ("o", "s", "^", "D")
@@ -85,3 +87,16 @@ def seed_curves(
     ax.grid(alpha=0.3)
     ax.legend(fontsize=9)
     return fig
+
+
+def hint_painter(picture: Tensor, net: HintUNet) -> None:
+    """Colour RGB (1, 3, H, W) uint8 with a network: click a place, choose a colour, see it spread.
+
+    Colours are chosen on the ab plane, among those that sRGB can show at that lightness; Save
+    writes the picture at its full size. It needs anywidget: ``pip install 'colorkit[lab]'``.
+    """
+    from colorcourse.lesson06.painter import Painter
+
+    painter = Painter(picture, net)
+    if in_notebook():
+        display_widget(painter, painter.canvas.html() + painter.plane.html())

@@ -77,9 +77,16 @@ def what_differs(sets: Mapping[str, Pair]) -> pd.DataFrame:
 
 
 def named(names: Sequence[str]) -> pd.DataFrame:
-    """What EfficientNet-Lite0 sees in gray photographs: the three most probable classes of each."""
+    """What EfficientNet-Lite0 sees in gray photographs: the three most probable classes of each.
+
+    Where its package is not installed the frame is empty, and the reason is printed.
+    """
     words, rows = ResNet18_Weights.IMAGENET1K_V1.meta["categories"], {}
-    net = EfficientNetLite0(1, 1000, pretrained=True).eval()
+    try:
+        net = EfficientNetLite0(1, 1000, pretrained=True).eval()
+    except ModuleNotFoundError as error:
+        print(error)
+        return pd.DataFrame()
     for name in names:
         gray = gray_of(photograph(name, 224))[:, :1] / 255
         with torch.no_grad():

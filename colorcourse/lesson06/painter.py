@@ -1,4 +1,4 @@
-"""The widget behind `colorkit.widgets.hint_painter`; it needs ipywidgets and anywidget."""
+"""The widget of `figures.hint_painter`; it needs ipywidgets and anywidget."""
 
 import base64
 import html
@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, to_pil_image
 
+from colorcourse.lesson01.figures import REACH, gamut_plane
 from colorkit.color import fit_gamut, max_chroma, rgb_to_lab
 from colorkit.files import write_whole
 from colorkit.notebook import Feedback, State
 from colorkit.photo import at_full_size, hint_planes, small_view
-from colorkit.plots import REACH, gamut_plane
 
 SHOWN, PLANE = 480, 256
 """Pixels: the longer side of the picture that is shown, and the side of the ab plane."""
