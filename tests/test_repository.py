@@ -41,6 +41,7 @@ def test_files_are_small():
     weights = {".pt", ".pth", ".safetensors", ".ckpt", ".npz", ".npy", ".onnx"}
     most = {path: 1e7 if path.suffix in weights else 1e6 for path in sizes}
     assert {path: size for path, size in sizes.items() if size > most[path]} == {}
+    assert sum(size for path, size in sizes.items() if path.suffix in weights) <= 2.5e7
 
 
 def test_no_file_names_a_package_registry():
