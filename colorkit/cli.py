@@ -140,10 +140,10 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
 def colorize(pictures, hints, **options) -> None:
     """Give photographs colours: files, and all that folders hold.
 
-    Each goes under its own name to the folder --out; a folder's own folders are kept. JPEG, PNG,
-    TIFF and WebP stay what they are, anything else becomes PNG. Size, lightness and transparency
-    stay (JPEG alone loses a little lightness); the result is upright, in 8-bit sRGB. What has
-    colours, and what is there already, is passed over. None of the pictures is written over.
+    Each goes under its own name to the folder --out; a folder's own folders are kept. PNG, TIFF
+    and WebP stay what they are, anything else becomes PNG, for JPEG would move the lightness. Size,
+    lightness and transparency stay; the result is upright, in 8-bit sRGB. What has colours, and
+    what is there already, is passed over. None of the pictures is written over.
 
     --hints: [{"x": 410, "y": 260, "rgb": [200, 40, 50], "radius": 9}, ...] in pixels of the upright
     picture from its upper left corner, for a model that takes them; "ab" may stand for "rgb".

@@ -25,8 +25,7 @@ from colorkit.data.verdicts import NEAR_GRAY, OK, THUMB, judge
 from colorkit.files import write_whole
 from colorkit.models import Colorizer, load_colorizer
 
-FORMATS = {  # what a result may be stored in, and how
-    "JPEG": {"quality": 95, "subsampling": 0},
+FORMATS = {  # without loss, for JPEG moves L by up to 4 at quality 95
     "PNG": {},
     "TIFF": {"compression": "tiff_deflate"},
     "WEBP": {"lossless": True},
@@ -220,7 +219,7 @@ def colorize_file(net, path: Path, target: Path, taken: set[Path], force: bool, 
     """Colour one file, unless it has colours or was done; what to say of it."""
     rgb, alpha = read(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in FORMATS or (kind == "JPEG" and alpha is not None):
+    if kind not in FORMATS:
         kind, target = "PNG", target.with_suffix(".png")
     files = [target]
     if n := options.get("samples"):
