@@ -87,8 +87,8 @@ table = studies.score_photographs({"gray": models.Gray()} | nets, photos)
 table.round(3)
 
 # %% [markdown]
-# Read the first column, the squared error over fifteen photographs: the orchard's network is hardly better than no
-# colour at all, and fewer of its pixels are within 10 of the true colour. Ours is better than gray, but far from 0. Why
+# Read the first column, the squared error over fifteen photographs: the orchard's network is little better than
+# no colour at all, or worse, and fewer of its pixels are within 10 of the true colour. Ours is better than gray, but far from 0. Why
 # does the orchard's network fail? Part of it can be measured.
 
 # %%
