@@ -51,11 +51,13 @@ def predict(name: str, question: str, options: list[str]) -> None:
         print(question, *(f"  - {option}" for option in options), sep="\n")
 
 
-def reveal(name: str, answer: str, why: str) -> None:
-    """Lock the prediction called `name`, then show it beside the answer that was measured."""
+def reveal(name: str, answer: str | None, why: str) -> None:
+    """Lock the prediction called `name`, then show it beside the measured answer, if any."""
     prediction = _predictions.get(name)
     if prediction is None:
         raise KeyError(f"no prediction {name!r} was asked; asked so far: {sorted(_predictions)}")
+    if answer is None:
+        return prediction.lock()
     if answer not in prediction.options:
         raise ValueError(f"{answer!r} is none of the options {prediction.options}")
     prediction.lock()

@@ -40,9 +40,13 @@ def record(key: str, value: Any, unit: str = "") -> None:
     _show(line, page, {MIME: {"key": key, "value": finite, "unit": unit, "text": f"{number}"}})
 
 
-def show_records(lesson: str, profile: str) -> None:
-    """Show the numbers recorded so far beside the ranges in which they are expected, as a table."""
-    bounds = expected_bounds(lesson, profile, pick_device().type)
+def show_records(lesson: str, profile: str, source: str | Path = "orchard") -> None:
+    """Show the numbers recorded so far beside the ranges in which they are expected, as a table.
+
+    Ranges hold for the orchard: numbers of other pictures have none.
+    """
+    known = str(source).lower() == "orchard"
+    bounds = expected_bounds(lesson, profile, pick_device().type) if known else {}
     judged = judge_numbers(_taken, {k: v for k, v in bounds.items() if k in _taken}, strict=False)
     rows = {key: number_texts(number) for key, number in judged.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["measured", "expected"])

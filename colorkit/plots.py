@@ -16,12 +16,14 @@ from colorkit.color import fit_gamut, join_lab, lab_to_rgb
 DPI = 110  # a figure 9 inches wide fills a notebook's column on an ordinary screen
 
 
-def show(fig: Figure, alt: str) -> None:
+def show(fig: Figure | None, alt: str | None) -> None:
     """Show a figure in the notebook, then close it; outside a notebook, only close it.
 
     `alt` says what is to be seen, for those who cannot see it. A figure made with an exercise that
-    is not done yet is stamped "reference".
+    is not done yet is stamped "reference". No figure, None, shows nothing.
     """
+    if fig is None:
+        return
     if not alt or not alt.strip():
         raise ValueError("show needs alt text: say in one sentence what is to be seen")
     stamp(fig, sorted(notebook.STAND_INS))

@@ -29,8 +29,8 @@
 
 # %% tags=["parameters"]
 profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "laptop"
-source = "orchard"  # a made world, or the folder of a store made by `colorkit data prepare`
-size = None  # side of photographs in pixels; None: the profile's
+source = "orchard"  # or a public set such as "official-portraits", or a store's folder
+size = None  # side of a public set's photographs in pixels; None: the profile's
 
 # %% tags=["imports"]
 from itertools import pairwise
@@ -48,7 +48,6 @@ from colorkit.batches import Batches
 from colorkit.data.pictures import lesson_pictures
 from colorkit.device import pick_device, pick_precision, seed_everything
 from colorkit.evaluate import score_models, table
-from colorkit.objects import object_colors
 from colorkit.plots import colorings, show
 
 cfg, device = settings("03_networks", profile), pick_device()
@@ -206,12 +205,10 @@ for name, answer in answers.items():
 # test pictures; compare a network with the oracle on the *same* pictures.
 
 # %%
-ceiling = {"oracle": models.Oracle(world)} if world else {}
+ceiling = studies.oracle_of(world)
 bounds = table(score_models({"gray": models.Gray()} | ceiling, pictures.batches(), metrics))
 display(bounds.round(3))
-
-# %%
-print(studies.irreducible_shares(world) if world else "")
+studies.print_irreducible_shares(world)
 
 # %% [markdown]
 # About a fifth of it lies on fruit and more than half on cloth. The oracle bounds only `mse`: other answers
@@ -437,9 +434,8 @@ show(
 # **underfit**. The next cell ends with the oracle's error on the validation pictures, in our run 182; the
 # U-Net's is 214.
 #
-# Three more networks join the comparison: a smaller **encoder-decoder**; the same from **another seed**, to
-# see what chance does; and the same with two **dense layers**, with weights for each position, to see
-# whether more weights help.
+# Three more networks join: a smaller **encoder-decoder**; the same from **another seed**, to see what chance
+# does; and the same with two **dense layers**, to see whether more weights help.
 
 
 # %%
@@ -452,7 +448,7 @@ def add_rival(name, seed, **options):
 add_rival("encoder-decoder", cfg.seed)
 add_rival("another seed", cfg.seed + 1)
 add_rival("with dense layers", cfg.seed, hidden=cfg.hidden, size=L.shape[-1])
-print(f"oracle: validation MSE {studies.oracle_error(pictures, 'val', 100):.0f} ab²")
+studies.print_oracle_error(pictures)
 
 # %%
 scores = score_models({"gray": models.Gray()} | nets | ceiling, pictures.batches(), metrics)
@@ -492,9 +488,7 @@ second = ["gray", "without skips", "encoder-decoder", "encoder-decoder"]
 pairs = zip(first, second, strict=True)
 rows = {f"{a} - {b}": paired_bootstrap(each[a], each[b]) for a, b in pairs}
 leads = pd.DataFrame(rows, index=["difference", "low", "high"]).T
-display(studies.beside_earlier(leads).round(4))
-
-# %%
+display(studies.beside_earlier(leads, world).round(4))
 show(
     colorings(L, {"true": ab} | {name: nets[name].colorize(L) for name in list(nets)[:2]}, 1.6),
     alt="Gray, true, by the U-Net, and without skips. The U-Net's strawberry is red, its lemon yellow, its "
@@ -513,25 +507,20 @@ show(
 # the whole spread.
 #
 # In the pictures, look at fruit with one possible colour: in our run the U-Net's strawberry is red and its
-# lemon yellow; without skips they are ochre and pale orange. Edges differ little, since *L* draws them.
-# Part of the lead may be faster learning: skips also shorten the gradient's way.
+# lemon yellow; without skips they are ochre and pale orange. Skips may also speed up learning.
 #
 # ## Brown apples
 #
 # The apples come out brownish. Compare the U-Net's mean colour of each fruit with the oracle's.
 
 # %%
-objects = object_colors(world, {"network": nets["U-Net"]}) if world else None
-if world:
-    kinds = objects.table.kind
-    some = [i for kind in dict.fromkeys(cfg.kinds) for i in kinds.index[kinds == kind][:7]]
-    patches = {name: objects.ab[name][some] for name in ("truth", "network", "oracle")}
-    show(
-        figures.swatches(patches, kinds[some].tolist()),
-        alt="Colour patches of apples, grapes, peppers and plums. The true ones are vivid and differ. The "
-        "oracle's are dull and alike within a kind; the network's are near them and vary a little.",
-    )
-    reveal("networks.apple", *studies.apple_colour(objects, "network"))
+objects = studies.fruit(world, nets["U-Net"])
+show(
+    figures.colours_of_fruit(objects, cfg.kinds),
+    alt="Colour patches of apples, grapes, peppers and plums. The true ones are vivid and differ. The "
+    "oracle's are dull and alike within a kind; the network's are near them and vary a little.",
+)
+reveal("networks.apple", *studies.apple_colour(objects, "network"))
 
 # %% [markdown]
 # The network's apples vary far less than the true ones and lie near the oracle's, within 10 units in the
@@ -564,10 +553,10 @@ mean = end.groupby("pictures").seen.mean()
 reveal("networks.memorising", "rises", f"From {mean[10]:.1f} to {mean[100]:.1f} ab².")
 
 # %% [markdown]
-# Follow the seen error from the left: it stays below the oracle's line. For few training pictures this line
-# is a rough guide, for 2,000 a good one, and 128 is well below it. The network has memorised the colours
-# that happened to be drawn: it **overfits**. Of many pictures it memorises less and learns more of what
-# they share: the seen error rises, the unseen error falls.
+# Follow the seen error from the left: it stays below the oracle's line. For 2,000 pictures this line is a
+# good guide, and 128 is well below it. The network has memorised the colours that happened to be drawn: it
+# **overfits**. Of many pictures it memorises less and learns more of what they share: the seen error rises,
+# the unseen error falls.
 #
 # ## Remedies against overfitting
 #
@@ -599,13 +588,22 @@ display(studies.remedies(runs))
 
 # %% [markdown]
 # In the figure, both networks overfit, but only without batch norm does the unseen error rise clearly after
-# step 600. At step 100, while the learning rate still rises, batch norm is worse on unseen pictures (547,
-# without it 464), at the end better (341 and 394): do not judge a run by its first steps.
+# step 600. At step 100 batch norm is worse on unseen pictures (547, without it 464), at the end better (341
+# and 394): do not judge a run by its first steps.
 #
 # The second table adds ranges over seeds. Flips lower the unseen error; crops add nothing. Early stopping
 # matters most without batch norm. At the best step the ranges with and without batch norm overlap: that it
 # regularises is not shown here. More pictures help most: with 2,000 the unseen error is 292.
 #
+# ## Photographs
+#
+# These two networks have seen drawn fruit only, no skin and no flag. Lesson 6 colours photographs better. To
+# train on some here, with a network connection, choose `source="official-portraits"` above.
+
+# %%
+figures.on_photographs({name: nets[name] for name in ("U-Net", "without skips")}, pictures)
+
+# %% [markdown]
 # ## Recap
 #
 # - Judge a model beside baselines and the oracle, on pictures that influenced no decision.
@@ -628,7 +626,7 @@ display(studies.remedies(runs))
 
 # %%
 studies.record_all(results, leads, objects)
-show_records("03_networks", cfg.profile)
+show_records("03_networks", cfg.profile, source)
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the clinic of data and judging

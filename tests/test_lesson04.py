@@ -72,7 +72,7 @@ def test_frequencies_of_the_truth_are_about_those_of_the_world(world):
     rivals = {"truth": [world.ab], "gray": [0 * world.ab]}
     rivals["one draw per picture"] = rivals["truth"]
     predicted = [torch.tensor([0.5, 0.3, 0.1, 0.1])] * len(object_colors(world, {}).table)
-    frame = comparisons.frequencies(world, rivals, predicted)
+    frame = comparisons.frequencies(world, rivals, {"classes": predicted})
     assert frame.loc["predicted"].tolist() == pytest.approx([0.5, 0.3, 0.1, 0.1])
     assert frame.loc["the world"].tolist() == pytest.approx([0.5, 0.3, 0.2, 0])
     assert frame.loc["truth", "none of these"] == 0

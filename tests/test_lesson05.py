@@ -78,7 +78,7 @@ def test_the_truth_chooses_as_the_colours_occur_and_the_oracle_does_not():
     assert frame.red["known"] == pytest.approx(0.5, abs=0.15)
     often = comparisons.chosen_by({"oracle": Oracle(world)}, pictures)
     assert often.groupby("kind").sum().to_numpy() == pytest.approx(1.0, abs=1e-5)
-    assert comparisons.by_kind(often).oracle["apple"] == 0
+    assert comparisons.by_kind({"oracle": Oracle(world)}, pictures).oracle["apple"] == 0
     assert comparisons.colour_names(pictures)["apple", 2] == "yellow"
 
 

@@ -6,8 +6,10 @@ Each is run once: the solutions strictly with papermill, the lessons undone with
 import nbformat
 import pytest
 
-from colorcourse.build import check_all
+from colorcourse.build import build_lesson, check_all, notebook_text
 from colorcourse.checkout import lesson_ids
+from colorcourse.execute import execute_notebook
+from colorcourse.lesson03.photographs import LEFT_OUT
 from colorcourse.report import describe
 from colorcourse.run import Plan, run_course
 from tests.conftest import ROOT, python
@@ -45,3 +47,20 @@ def test_an_undone_lesson_runs_to_its_last_cell(name):
     command += ["-p", "no:cacheprovider", "--nbval-cell-timeout=300", f"lessons/{name}.ipynb"]
     done = python(*command, COLORKIT_PROFILE="ci", COLORKIT_STRICT="0")
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("name", LESSONS[2:5])
+def test_a_lesson_runs_on_photographs_and_says_once_a_cell_what_is_left_out(
+    name, small_store, tmp_path
+):
+    notebook = build_lesson(ROOT, name).solution
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    cell.source += f"\nsource = {str(small_store.path)!r}"
+    (tmp_path / "in.ipynb").write_text(notebook_text(notebook), encoding="utf-8")
+    run = execute_notebook(tmp_path / "in.ipynb", "ci", strict=True)
+    assert run.failure is None, run.failure
+    said = [sum(LEFT_OUT in str(o) for o in c.get("outputs", [])) for c in run.notebook.cells]
+    assert said.count(1) >= 3
+    assert max(said) == 1
+    assert "missed" not in str(run.notebook.cells)

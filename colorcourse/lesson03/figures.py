@@ -8,7 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
 from colorkit import evaluate
+from colorkit.objects import ObjectColors
 from colorkit.plots import error_figure, fitted_rgb
 
 # P. Tol's bright scheme, which the colour-blind can tell apart.
@@ -103,6 +105,16 @@ def over_steps(groups: Mapping[str, pd.DataFrame], level: float) -> Figure:
     axes[0].set_ylabel("ab MSE (ab²)")
     axes[0].legend(fontsize=9)
     return fig
+
+
+def colours_of_fruit(objects: ObjectColors | None, kinds: Sequence[str]) -> Figure | None:
+    """Swatches of seven fruits of each kind: true, by "network", by the oracle."""
+    if objects is None:
+        return left_out()
+    found = objects.table.kind
+    some = [i for kind in dict.fromkeys(kinds) for i in found.index[found == kind][:7]]
+    patches = {name: objects.ab[name][some] for name in ("truth", "network", "oracle")}
+    return swatches(patches, found[some].tolist())
 
 
 def swatches(ab: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from colorcourse.lesson03.clinic import data_clinic
+from colorcourse.lesson03.photographs import left_out, oracle_of  # noqa: F401 - for the lesson
 from colorcourse.recording import record
 from colorkit.data.pictures import Pair, Pictures
 from colorkit.evaluate import skill_score
@@ -36,7 +37,7 @@ def telling(pictures: Pictures, kinds: Sequence[str]) -> Pair:
             found = pd.concat([found[~found.drawn.isin(shown[kind])], found])[:1]
             chosen += found.picture.tolist()
             shown[kind] += found.drawn.tolist()
-    chosen = chosen or list(range(len(kinds)))
+    chosen = chosen or list(range(min(len(kinds), len(pictures.val[0]))))
     return tuple(plane[chosen] for plane in pictures.val)
 
 
@@ -62,8 +63,17 @@ def oracle_error(pictures: Pictures, part: str, count: int) -> float:
     return mse_loss(mean, world.ab[: len(mean)]).item()
 
 
-def irreducible_shares(world: World) -> str:
-    """Which shares of the oracle's squared error lie on fruit, on cloth and on sky."""
+def print_oracle_error(pictures: Pictures) -> None:
+    """Print the oracle's MSE on the validation pictures that `mean_error` is of."""
+    if not pictures.worlds:
+        return left_out()
+    print(f"oracle: validation MSE {oracle_error(pictures, 'val', 100):.0f} ab²")
+
+
+def print_irreducible_shares(world: World | None) -> None:
+    """Print which shares of the oracle's squared error lie on fruit, on cloth and on sky."""
+    if world is None:
+        return
     mean = torch.cat([world.oracle_mean(i) for i in range(len(world))])
     error = (world.ab - mean).square().sum(1, keepdim=True)
     kinds = [kind.name for kind in world.palette.kinds]
@@ -71,11 +81,18 @@ def irreducible_shares(world: World) -> str:
     parts |= {kind: world.kind_map == kinds.index(kind) for kind in ("cloth", "sky")}
     shares = {name: (error[part].sum() / error.sum()).item() for name, part in parts.items()}
     record("error_on_fruit", shares["fruit"], unit="share of the irreducible error")
-    return "Of the oracle's error, " + ", ".join(f"{v:.0%} lies on {k}" for k, v in shares.items())
+    print("Of the oracle's error,", ", ".join(f"{v:.0%} lies on {k}" for k, v in shares.items()))
 
 
-def apple_colour(objects: ObjectColors, name: str) -> tuple[str, str]:
+def fruit(world: World | None, net: Network) -> ObjectColors | None:
+    """The fruits of a made world, and what a network, "network", gives them."""
+    return None if world is None else object_colors(world, {"network": net})
+
+
+def apple_colour(objects: ObjectColors | None, name: str) -> tuple[str | None, str]:
     """To which of four answers a model's apples are nearest, the distances, how they vary."""
+    if objects is None:
+        return None, ""
     rows = objects.table.index[objects.table.kind == "apple"].tolist()
     red = torch.stack([objects.possible[row][0] for row in rows])
     own = objects.ab[name][rows]
@@ -121,8 +138,13 @@ def remedies(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def beside_earlier(leads: pd.DataFrame) -> pd.DataFrame:
-    """The leads of this run, and the least and the largest of each in recorded runs at laptop."""
+def beside_earlier(leads: pd.DataFrame, world: World | None) -> pd.DataFrame:
+    """The leads of this run, and the least and the largest of each in recorded runs at laptop.
+
+    Those were of the orchard, so that photographs stand alone.
+    """
+    if world is None:
+        return leads
     table = pd.read_csv(SPREAD, comment="#", index_col=["lesson", "profile", "number"])
     earlier = table.loc["03_networks", "laptop"].loc[[f"lead_{name}" for name in LEADS]]
     columns = [f"{x} of {earlier.runs.iloc[0]} runs" for x in ("least", "largest")]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from colorcourse.lesson03.photographs import left_out, oracle_of
 from colorcourse.lesson04 import probabilities
 from colorcourse.recording import record
 from colorkit import models
@@ -176,10 +177,8 @@ def scored(
     pictures: Pictures, nets: Mapping[str, Colorizer], seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All models on the test pictures, and the differences that matter with their intervals."""
-    world = pictures.worlds["test"]
-    rivals = {
-        "truth": models.GroundTruth(*pictures.test),
-        "oracle": models.Oracle(world),
+    rivals = {"truth": models.GroundTruth(*pictures.test)} | oracle_of(pictures.worlds.get("test"))
+    rivals |= {
         "gray": models.Gray(),
         "random": models.RandomPicture(pictures.batches("train"), seed=seed),
     } | nets
@@ -191,20 +190,24 @@ def scored(
             leads[f"{a} − {b}: {metric}"] = compare(scores, a, b).loc[metric]
     leads = pd.DataFrame(leads).T
     vivid = frame.colorfulness_ratio
-    record("colorfulness_l2", vivid["L2"] - vivid["oracle"], unit="ratio, less the oracle's")
+    if "oracle" in vivid:
+        record("colorfulness_l2", vivid["L2"] - vivid["oracle"], unit="ratio, less the oracle's")
     record("lead_rebalanced", leads.low.iloc[4], unit=f"lower end of {leads.index[4]}")
     record("auc_rebalanced_less_classes", leads.difference.iloc[5], unit=leads.index[5])
     return frame, leads
 
 
 def calibration(
-    world: World, nets: Mapping[str, Colorizer], p: Tensor, weights: Tensor
-) -> tuple[pd.DataFrame, ObjectColors, dict[str, tuple[Tensor, ...]]]:
-    """Mean total variation by kind, the objects, and what each network predicts for them.
+    world: World | None, nets: Mapping[str, Colorizer], p: Tensor, weights: Tensor
+) -> tuple[str, pd.DataFrame, ObjectColors, dict[str, tuple[Tensor, ...]]] | tuple[None, ...]:
+    """Which of three is nearest, mean total variation by kind, the objects, what nets predict.
 
     "prior" predicts p everywhere; "L2" puts everything on the possible colour nearest to its own;
     "r w" is what the rebalanced network should predict, from the world's probabilities r.
     """
+    if world is None:
+        left_out()
+        return (None,) * 4
     fruits, net = object_colors(world, nets), nets["rebalanced"]
     everywhere = p.view(1, -1, 1, 1).expand(-1, -1, *(-(-x // 2) for x in world.L.shape[2:]))
     constant = SimpleNamespace(scale=2, bins=net.bins, distribution=lambda L: everywhere)
@@ -220,23 +223,37 @@ def calibration(
     for key, name in zip(("prior", "l2", "classes", "pw"), off.columns[[0, 1, 2, 4]], strict=True):
         record(f"total_variation_{key}", off[name].mean(), unit="mean over objects")
     record("nearer_r_w", (off["rebalanced"] - wrong_by).mean(), unit="total variation saved by r w")
-    return frame, fruits, said
+    nearest = off[["prior", "L2", "classes"]].mean().idxmin()
+    return nearest, frame.round(2), fruits, said
+
+
+def with_apples(pictures: Pictures, count: int) -> list[int]:
+    """The test pictures with the largest apples; of photographs the first."""
+    if not pictures.worlds:
+        return list(range(min(count, len(pictures.test[0]))))
+    looks = object_colors(pictures.worlds["test"], {}).table
+    apples = looks[looks.kind == "apple"].sort_values("pixels", ascending=False)
+    return apples.picture.unique()[:count].tolist()
 
 
 def frequencies(
-    world: World, colourings: Mapping[str, Iterable[Tensor]], predicted: Sequence[Tensor]
-) -> pd.DataFrame:
+    world: World | None,
+    colourings: Mapping[str, Iterable[Tensor]],
+    said: Mapping[str, Sequence[Tensor]] | None,
+) -> pd.DataFrame | None:
     """How often apples have each of their colours: a row a way of colouring.
 
     A way is some colourings ab (N, 2, H, W) of all pictures. "none of these": the apple's mean is
-    farther than 10 ab units from all that it can have. The row "predicted" is the mean of what a
-    network predicts, (K + 1,) for each object.
+    farther than 10 ab units from all that it can have. The row "predicted" is the mean of what
+    "classes" is said to predict, (K + 1,) for each object.
     """
+    if world is None:
+        return left_out()
     looks = object_colors(world, {})
     modes = world.palette.kinds[world.palette.number("apple")].modes
     chosen = looks.table.kind.eq("apple").to_numpy().nonzero()[0].tolist()
     rows = {"the world": [*looks.probs[chosen[0]].tolist(), 0.0]}
-    rows["predicted"] = torch.stack([predicted[i] for i in chosen]).nanmean(0).tolist()
+    rows["predicted"] = torch.stack([said["classes"][i] for i in chosen]).nanmean(0).tolist()
     for name, drawings in colourings.items():
         counts = torch.zeros(len(modes) + 1)
         for ab in drawings:
@@ -249,7 +266,7 @@ def frequencies(
     for name in colourings:
         record(f"none_{name.replace(' ', '_')}", rows[name][-1], unit="of the apples")
     record("red_drawn", rows["one draw per picture"][0], unit=f"of the apples are {columns[0]}")
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(2)
 
 
 def recorded() -> pd.DataFrame:

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torch.nn import functional as F
 
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
 from colorcourse.lesson04.comparisons import reshaped_weights
 from colorkit.bins import LIMIT, PER_UNIT, ab_histogram, pixel_weights, soft_encode
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
@@ -113,8 +114,10 @@ def weight_maps(L: Tensor, ab: Tensor, bins: Tensor, weights: Tensor) -> Figure:
     return fig
 
 
-def one_apple(world: World) -> Figure:
+def one_apple(world: World | None) -> Figure | None:
     """The largest apple of a world: gray, in each colour that it can have, and in their mean."""
+    if world is None:
+        return left_out()
     looks = object_colors(world, {})
     best = looks.table[looks.table.kind == "apple"].pixels.idxmax()
     at, where = int(looks.table.picture[best]), looks.visible[best]
@@ -130,18 +133,20 @@ def one_apple(world: World) -> Figure:
     return picture_grid([row], 2.0)
 
 
-def object_by_models(
-    world: World,
-    objects: ObjectColors,
-    number: int,
+def largest_apple(
+    world: World | None,
+    objects: ObjectColors | None,
     nets: Mapping[str, Colorizer],
-    distributions: Mapping[str, Sequence[Tensor]],
-) -> Figure:
-    """One object, true and by networks; below, distributions, the known one as frames.
+    distributions: Mapping[str, Sequence[Tensor]] | None,
+) -> Figure | None:
+    """The largest apple, true and by networks; below, distributions, the known one as frames.
 
     Dotted frames: "r w" of the distributions, over what the network "rebalanced" predicts. The bar
     of "L2" stands where its one colour counts, and has that colour.
     """
+    if world is None:
+        return left_out()
+    number = int(objects.table[objects.table.kind == "apple"].pixels.idxmax())
     at, outline = int(objects.table.picture[number]), objects.visible[number]
     L = world.L[at : at + 1]
     planes = {"truth": world.ab[at : at + 1]} | {k: net.colorize(L) for k, net in nets.items()}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from colorcourse import record
+from colorcourse.lesson03.photographs import left_out, oracle_of  # noqa: F401 - for the lesson
 from colorcourse.lesson05 import bears, clinic  # noqa: F401 - the lesson takes bears from here
 from colorkit.data.pictures import Pair, Pictures
 from colorkit.device import seed_everything
@@ -148,14 +149,16 @@ def chosen(objects: ObjectColors, names: Sequence[str]) -> pd.DataFrame:
 def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     """A row a model, on the test pictures.
 
-    Beside the columns of `colorkit.evaluate`: ``l1`` in ab units; ``possible``, the share of
-    objects with a possible colour; and of apples that are ``red``, ``green``, ``yellow``.
+    Beside the columns of `colorkit.evaluate`: ``l1`` in ab units; in a made world ``possible``, the
+    share of objects with a possible colour, and of apples that are ``red``, ``green``, ``yellow``.
     """
     frame = table(
         score_models(nets, pictures.batches(), ["auc", "within_10", "colorfulness_ratio"])
     )
     L, ab = pictures.test
     frame["l1"] = [l1(net.colorize(L), ab).item() for net in nets.values()]
+    if not pictures.worlds:
+        return frame
     objects = object_colors(pictures.worlds["test"], nets)
     frame["possible"] = [possible(objects, name).mean().item() for name in nets]
     often = chosen(objects, list(nets))
@@ -164,9 +167,14 @@ def judged(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     return frame
 
 
-def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> pd.DataFrame:
+def lead_table(
+    nets: Mapping[str, Colorizer], pictures: Pictures, name: str
+) -> tuple[str, pd.DataFrame] | tuple[None, None]:
     """In possible colours, with 95% intervals: one network's lead over the start and the control
-    (the first two others), and the control's own over the start."""
+    (the first two others), and the control's own over the start; before it `part_left` of it."""
+    if not pictures.worlds:
+        left_out()
+        return None, None
     objects = object_colors(pictures.worlds["test"], nets)
     could = {net: possible(objects, net) for net in nets}
     start, control = [net for net in nets if net != name][:2]
@@ -176,7 +184,7 @@ def lead_table(nets: Mapping[str, Colorizer], pictures: Pictures, name: str) -> 
     over_l2, _, of_control = frame.difference
     record("lead_over_l2", over_l2, "of the objects, in possible colours")
     record("lead_of_control", of_control, "of the objects: the control's own, over L2")
-    return frame
+    return part_left(frame), frame.round(3)
 
 
 def part_left(leads: pd.DataFrame) -> str:
@@ -187,14 +195,24 @@ def part_left(leads: pd.DataFrame) -> str:
     return "a part of it" if of_control > 0 else "practically all of it"
 
 
+def with_apples(pictures: Pictures, count: int) -> Pair:
+    """L and ab of the first test pictures with an apple; of photographs those of the first."""
+    chosen = list(range(len(pictures.test[0])))
+    if world := pictures.worlds.get("test"):
+        chosen = [i for i in chosen if "apple" in {thing.kind for thing in world.objects(i)}]
+    return tuple(plane[chosen[:count]] for plane in pictures.test)
+
+
 def chosen_by(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame:
     """`chosen` on the test pictures."""
     return chosen(object_colors(pictures.worlds["test"], nets), list(nets))
 
 
-def by_kind(often: pd.DataFrame) -> pd.DataFrame:
+def by_kind(nets: Mapping[str, Colorizer], pictures: Pictures) -> pd.DataFrame | None:
     """The share of each kind with a possible colour: a row a kind, a column a network."""
-    return 1 - often.drop(columns="true").groupby("kind").last()
+    if pictures.worlds:
+        often = chosen_by(nets, pictures)
+        return (1 - often.drop(columns="true").groupby("kind").last()).round(2)
 
 
 def colours_of(kind: str, nets: Mapping[str, Colorizer], pictures: Pictures) -> tuple[dict, dict]:

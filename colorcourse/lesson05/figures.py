@@ -10,9 +10,20 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
 from colorcourse.lesson04.figures import side_by_side
 from colorcourse.lesson05.clinic import gan_clinic  # noqa: F401 - the lesson takes it from here
-from colorcourse.lesson05.comparisons import POSSIBLE, TOY_GRID, ToySnapshot
+from colorcourse.lesson05.comparisons import (
+    POSSIBLE,
+    TOY_GRID,
+    ToySnapshot,
+    chosen_by,
+    colour_names,
+    colours_of,
+    favourite,
+)
+from colorkit.data.pictures import Pictures
+from colorkit.models import Colorizer
 from colorkit.widgets import Drawing, explore
 
 TRUE, MADE = "#31688e", "#b3261e"  # of the discriminator's curves and of the generator's
@@ -102,8 +113,11 @@ def seeds_figure(frame: pd.DataFrame, columns: Mapping[str, str], label: str = "
     return fig
 
 
-def plane_figure(possible: Mapping[str, tuple], given: Mapping[str, torch.Tensor]) -> Figure:
-    """The ab plane: what `comparisons.colours_of` found, possible colours as discs."""
+def plane_figure(kind: str, nets: Mapping[str, Colorizer], pictures: Pictures) -> Figure | None:
+    """The ab plane: what `comparisons.colours_of` finds, possible colours as discs."""
+    if not pictures.worlds:
+        return left_out()
+    possible, given = colours_of(kind, nets, pictures)
     fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for name, (p, at) in possible.items():
         ax.add_patch(Circle(at.tolist(), POSSIBLE, color=PAINT[name], alpha=0.45))
@@ -113,6 +127,18 @@ def plane_figure(possible: Mapping[str, tuple], given: Mapping[str, torch.Tensor
     ax.set(xlabel="a", ylabel="b", aspect="equal")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
+
+
+def choices(
+    nets: Mapping[str, Colorizer], pictures: Pictures
+) -> tuple[str, Figure, str] | tuple[None, None, None]:
+    """What the GAN gives most apples; how often fruits get each colour, as figure and in words."""
+    if not pictures.worlds:
+        left_out()
+        return None, None, None
+    often, names = chosen_by(nets, pictures), colour_names(pictures)
+    some = often.loc[["apple", "pepper", "plum"]]
+    return favourite(often), frequency_figure(some, names), shares_alt(some, names)
 
 
 def frequency_figure(frame: pd.DataFrame, names: Mapping[tuple[str, int], str]) -> Figure:
