@@ -178,10 +178,8 @@ def scored(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All models on the test pictures, and the differences that matter with their intervals."""
     rivals = {"truth": models.GroundTruth(*pictures.test)} | oracle_of(pictures.worlds.get("test"))
-    rivals |= {
-        "gray": models.Gray(),
-        "random": models.RandomPicture(pictures.batches("train"), seed=seed),
-    } | nets
+    random = models.RandomPicture(pictures.batches("train"), seed=seed)
+    rivals |= {"gray": models.Gray(), "random": random} | nets
     columns = ["auc", "auc_rebalanced", "within_10", "colorfulness_ratio"]
     scores = score_models(rivals, pictures.batches(), columns)
     frame, leads = table(scores), {}

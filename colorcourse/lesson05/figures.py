@@ -12,16 +12,9 @@ from matplotlib.patches import Circle
 
 from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
 from colorcourse.lesson04.figures import side_by_side
+from colorcourse.lesson05 import comparisons
 from colorcourse.lesson05.clinic import gan_clinic  # noqa: F401 - the lesson takes it from here
-from colorcourse.lesson05.comparisons import (
-    POSSIBLE,
-    TOY_GRID,
-    ToySnapshot,
-    chosen_by,
-    colour_names,
-    colours_of,
-    favourite,
-)
+from colorcourse.lesson05.comparisons import POSSIBLE, TOY_GRID, ToySnapshot
 from colorkit.data.pictures import Pictures
 from colorkit.models import Colorizer
 from colorkit.widgets import Drawing, explore
@@ -117,7 +110,7 @@ def plane_figure(kind: str, nets: Mapping[str, Colorizer], pictures: Pictures) -
     """The ab plane: what `comparisons.colours_of` finds, possible colours as discs."""
     if not pictures.worlds:
         return left_out()
-    possible, given = colours_of(kind, nets, pictures)
+    possible, given = comparisons.colours_of(kind, nets, pictures)
     fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for name, (p, at) in possible.items():
         ax.add_patch(Circle(at.tolist(), POSSIBLE, color=PAINT[name], alpha=0.45))
@@ -136,9 +129,9 @@ def choices(
     if not pictures.worlds:
         left_out()
         return None, None, None
-    often, names = chosen_by(nets, pictures), colour_names(pictures)
+    often, names = comparisons.chosen_by(nets, pictures), comparisons.colour_names(pictures)
     some = often.loc[["apple", "pepper", "plum"]]
-    return favourite(often), frequency_figure(some, names), shares_alt(some, names)
+    return comparisons.favourite(often), frequency_figure(some, names), shares_alt(some, names)
 
 
 def frequency_figure(frame: pd.DataFrame, names: Mapping[tuple[str, int], str]) -> Figure:

@@ -141,7 +141,7 @@ def lesson_pictures(
         rows = store.rows(part)
         if len(rows) == 0:
             raise ValueError(f"{source} has no picture in its split {part!r}")
-        # A store keeps the order of its source, class by class: a part of it is drawn, not cut off.
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+        # A store keeps the order of its source, class by class: lessons show the first that are drawn.
+        rows = np.random.default_rng(seed).permutation(rows)[:count]
         parts[part] = split_lab(rgb_to_lab(torch.from_numpy(store.pictures(rows))))
     return Pictures(**parts, worlds={})
