@@ -141,7 +141,7 @@ def lesson_pictures(
         rows = store.rows(part)
         if len(rows) == 0:
             raise ValueError(f"{source} has no picture in its split {part!r}")
-        # A store keeps the order of its source, class by class: lessons show the first that are drawn.
+        # In random order: a store keeps that of its source, and the first pictures are shown.
         rows = np.random.default_rng(seed).permutation(rows)[:count]
         parts[part] = split_lab(rgb_to_lab(torch.from_numpy(store.pictures(rows))))
     return Pictures(**parts, worlds={})
