@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - the latter for cells
 from colorkit import evaluate
 from colorkit.objects import ObjectColors
 from colorkit.plots import error_figure, fitted_rgb

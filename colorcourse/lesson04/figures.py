@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - the latter for cells
 from colorcourse.lesson04.comparisons import reshaped_weights
 from colorkit.bins import LIMIT, PER_UNIT, ab_histogram, pixel_weights, soft_encode
 from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - and lessons
+from colorcourse.lesson03.photographs import left_out, on_photographs  # noqa: F401 - the latter for cells
 from colorcourse.lesson04.figures import side_by_side
 from colorcourse.lesson05 import comparisons
 from colorcourse.lesson05.clinic import gan_clinic  # noqa: F401 - the lesson takes it from here
