@@ -1,4 +1,4 @@
-"""What the notebooks of the course use: exercises, checks, predictions, sizes, numbers."""
+"""What the notebooks of the course use: exercises, checks, predictions, quizzes, sizes, numbers."""
 
 from importlib import import_module
 from typing import Any
@@ -7,6 +7,7 @@ _HOMES = {
     "check": "checking",
     "exercise": "exercises",
     "predict": "predictions",
+    "quiz": "quizzes",
     "record": "recording",
     "reveal": "predictions",
     "settings": "profiles",

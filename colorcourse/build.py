@@ -26,6 +26,7 @@ from colorkit.files import write_whole
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = "...  # your code here"
+WRITE, WRITTEN_POINTS = "Your answer here.", 4  # for a written question, graded by a person
 AGAIN = "run `colorkit notebooks build`"
 # The first cell of every lesson; pip installs from git+URL where it finds no checkout.
 BOOTSTRAP = """\
@@ -70,15 +71,16 @@ def build_lesson(root: Path, name: str) -> Lesson:
     url = project_table(root).get("urls", {}).get("Repository")
     if not url:
         raise ValueError(f"{Path(root) / 'pyproject.toml'} has no Repository in [project.urls]")
-    solution = _notebook(cells, url)
+    solution = _notebook(cells, url, name)
     for number, cell in enumerate(cells, 1):
         try:
-            cell.source = without_answers(cell.source)
+            written = "answer" in cell.metadata.get("tags", [])
+            cell.source = WRITE if written else without_answers(cell.source)
         except ValueError as error:
             raise ValueError(f"{path}, cell {number}: {error}") from None
     if old := read_notebook(path.with_suffix(".ipynb")):
         keep_outputs(solution, old)
-    return Lesson(name, _notebook(cells, url), solution)
+    return Lesson(name, _notebook(cells, url, name), solution)
 
 
 def without_answers(source: str) -> str:
@@ -100,9 +102,9 @@ def without_answers(source: str) -> str:
     return "\n".join(lines)
 
 
-def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
+def _notebook(cells: list[NotebookNode], url: str, name: str) -> NotebookNode:
     """A notebook without outputs; a cell's id is a hash of its content, equal cells are counted."""
-    built, ids, graded = [], Counter(), set()
+    built, ids, graded, written = [], Counter(), set(), 0
     for cell in cells:
         tags = list(cell.metadata.get("tags", []))
         metadata, source = {"tags": tags} if tags else {}, cell.source
@@ -111,6 +113,9 @@ def _notebook(cells: list[NotebookNode], url: str) -> NotebookNode:
             metadata["jupyter"] = {"source_hidden": True}
         if cell.cell_type == "code" and (nbgrader := _nbgrader(source, graded)):
             metadata["nbgrader"] = nbgrader
+        if "answer" in tags:
+            written += 1
+            metadata["nbgrader"] = _manual(f"written-{name[:2]}-{written}")
         digest = hashlib.sha256(f"{cell.cell_type}\n{source}".encode()).hexdigest()[:12]
         ids[digest] += 1
         identity = digest if ids[digest] == 1 else f"{digest}-{ids[digest]}"
@@ -144,6 +149,12 @@ def _nbgrader(source: str, graded: set[str]) -> dict | None:
         specs = all_exercises()
         metadata["points"] = sum(specs[name].points for name in names if name in specs)
     return metadata
+
+
+def _manual(grade_id: str) -> dict:
+    """nbgrader's metadata of an answer in prose, which a person grades by the rubric."""
+    kinds = {"grade": True, "locked": False, "solution": True, "task": False}
+    return {"grade_id": grade_id, "points": WRITTEN_POINTS, "schema_version": 3, **kinds}
 
 
 def _executed_cells(notebook: NotebookNode) -> list[NotebookNode]:

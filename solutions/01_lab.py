@@ -34,7 +34,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from colorcourse import check, exercise, predict, record, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, record, reveal, settings, show_records
 from colorcourse.lesson01 import figures
 from colorkit.color import ciede2000, join_lab, lab_to_rgb, out_of_gamut, rgb_to_lab, split_lab
 from colorkit.data.pictures import photograph
@@ -650,14 +650,47 @@ check("lab.inverse")
 # ## Recap
 #
 # - Bytes are not proportional to light: undo the **gamma** before you average light or compute Lab.
-# - L comes with the gray photograph and is kept. *ab* may be coarse.
+# - L comes with the gray photograph and stays. *ab* may be coarse.
 # - Lab is more uniform than sRGB but not uniform. **CIEDE2000** corrects it.
 # - Outside the **gamut** reduce **chroma** and keep L.
 #
-# Measured and expected:
+# Quiz and measured numbers:
+
+# %% tags=["quiz", "extra"]
+quiz("01")
 
 # %%
 show_records("01_lab", cfg.profile)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** A friend colours gray scans like this: she takes 100 · byte / 255 as L, adds the
+# *ab* that a network predicts, and clips RGB to [0, 1]. Name two faults of her program. For each,
+# say what can be seen in the result, and how to mend it.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** A byte is stored with a gamma, so 100 · byte / 255 is not its L: the
+# darkest tones come out too light and most others too dark, visibly so from byte 54 to 218. She
+# should convert the gray picture from sRGB to Lab. Clipping moves L wherever the predicted colour
+# lies outside the gamut: folds of vivid cloth vanish in one red, and other areas become lighter.
+# She should multiply *a* and *b* of such a pixel by one factor, as large as the gamut allows, which
+# keeps L and the hue.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** Describe one picture on which averaging *ab* over blocks of 4 × 4 pixels would be
+# plainly visible, and one on which averaging L would change nothing. Why may the course
+# nevertheless predict *ab* at a quarter of the side length?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** A mosaic of tiles that all have one L is both: there, no edge of L hides
+# that neighbouring colours mix, and since L is the same everywhere, its average is the same, too.
+# Photographs are seldom like this: their edges are mostly edges of L, which stays sharp, and the
+# eye resolves colour alone coarsely. On the lesson's photographs coarse *ab* costs 1.3 in CIEDE2000
+# on average, just visible side by side, and far less than the error of a network on photographs
+# that it has never seen.
 
 # %% [markdown]
 # ## Open questions

@@ -39,7 +39,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson02 import clinic, overfit
 from colorkit.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from colorkit.data.pictures import photograph
@@ -561,6 +561,39 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # networks](https://karpathy.github.io/2019/04/25/recipe/) (Karpathy); [A guide to convolution
 # arithmetic](https://arxiv.org/abs/1603.07285) (Dumoulin and Visin); [Deep image
 # prior](https://arxiv.org/abs/1711.10925) (Ulyanov et al.).
+
+# %% tags=["quiz", "extra"]
+quiz("02")
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** The loss of a network on one photograph falls from 700 to 92 and stays there. The
+# mean colour of this photograph scores 95, coarse colour 12. What has the network probably learned?
+# Name three readings that you would look at next, in order, and what each would tell you.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** Hardly more than the mean colour: it gives nearly every pixel one colour,
+# whatever L says. I look first at the batch, drawn as a picture: are L and *ab* what I meant, in
+# the right order of axes? Then at the weights: do they change, or does the optimizer hold those of
+# another network? Then at the loss in its first steps and at the prediction: a leap at the start
+# speaks for too high a learning rate, which can end exactly at the mean colour, and a prediction
+# that never goes below 0 for a ReLU at the end.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** "Our network has learned one photograph by heart. So the program is right, and the
+# network will do well on other photographs." Discuss both halves of the conclusion, with an example
+# from the lesson for each.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** The first half says too much. The test excludes faults that keep a network
+# from learning at all, but the program with *a* and *b* exchanged learned its wrong target just as
+# well, and only its batch gave it away. The second half does not follow: a network with forty
+# thousand weights can store one picture. The cat's network, shown the astronaut, was about as far
+# off as one brown everywhere. How well it does on new photographs has to be measured on new
+# photographs.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch

@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from IPython.display import display
 from torch import nn
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson03 import figures, studies
 from colorkit import models
 from colorkit.batches import Batches
@@ -622,11 +622,46 @@ figures.on_photographs({name: nets[name] for name in ("U-Net", "without skips")}
 # Learning*](https://www.deeplearningbook.org), chapters 5 and 7; [Santurkar et al.
 # 2018](https://arxiv.org/abs/1805.11604) on why batch norm helps.
 #
-# In lesson 4, a network gives each colour a probability. This lesson's numbers and expected ranges:
+# In lesson 4, a network gives each colour a probability. Quiz, and this lesson's numbers:
+
+# %% tags=["quiz", "extra"]
+quiz("03")
 
 # %%
 studies.record_all(results, leads, objects)
 show_records("03_networks", cfg.profile, source)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** A made fruit is blue with probability 0.6 and yellow with probability 0.4, and L
+# does not tell which. Which colour does it get from networks trained well with L2, with L1, and
+# with the 0-1 loss? Which of the three answers would you show to a person, and which loss would you
+# report in a table?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** L2 gives the mean, 0.6 blue + 0.4 yellow, a dull colour that the fruit
+# never has. L1 gives a median of *a* and one of *b*: more than half of the probability lies on
+# blue, so both are blue's. The 0-1 loss gives the mode, blue. I would show a possible colour, so
+# blue, and say that it is wrong in four of ten cases. In the table I would report at least two
+# measures beside gray and the oracle, since each loss is best under its own measure, and none of
+# them says which picture looks right.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** A report says: "Without batch normalisation our network has an error of 150 ab² on
+# its training pictures and 250 on test pictures; with it, 140 and 240. The oracle has 200 on both
+# sets. Each was trained once. So batch normalisation prevents overfitting." What do these numbers
+# show, what do they not show, and what would you ask for?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** In both runs the training error lies below the oracle's, so both networks
+# have memorised colours that happened to be drawn: batch normalisation has not prevented
+# overfitting. The gap between the two errors is 100 in both. That the test error is 10 lower may be
+# due to chance, since each was trained once. I would ask for several seeds, for the difference
+# picture by picture with its interval, for the curves over the steps with the best step chosen on a
+# validation set, and for a run with more training pictures.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the clinic of data and judging

@@ -38,7 +38,7 @@ import math
 import torch
 from IPython.display import display
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson04 import comparisons, figures
 from colorkit import losses, models
 from colorkit.batches import Batches
@@ -610,7 +610,40 @@ figures.on_photographs(nets, pictures)
 # [Buolamwini and Gebru (2018)](https://proceedings.mlr.press/v81/buolamwini18a.html), who counted
 # accuracy by group.
 #
-# The recorded numbers:
+# Quiz and recorded numbers:
+
+# %% tags=["quiz", "extra"]
+quiz("04")
 
 # %%
 show_records("04_classes", cfg.profile, source)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** An archive wants to print "red with a probability of 70%" below the picture of a
+# dress. The number comes from a classifier that was trained with rebalanced weights. Explain why it
+# must not be printed as it is, and what you would do instead.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** Weights move predictions from the true probabilities r towards r w: rare,
+# vivid colours such as red are predicted as if they occurred more often. So the 70% is too high on
+# purpose. I would train without weights, or divide the predicted probabilities by w and scale them
+# to add up to 1. Even then they may not be true: on photographs r is unknown for one dress, so I
+# would test calibration over many pixels of held-out pictures that resemble the archive's, and
+# print a range, or several colours, rather than one number.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** Compare the annealed mean with one draw for each picture: for a children's book,
+# and for a table that compares two networks by their errors. Which would you take for each, and
+# what does it cost?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** For the table I would take the annealed mean: it always gives the same
+# colour for the same distribution, and it lies between the possible colours, so its error is the
+# smaller. It costs vividness, and it leaves blotches where distributions differ a little. For the
+# book I would take draws, look at several, and choose: one u for all pixels often gives an object
+# one possible colour. It costs accuracy, since a draw is often not the true colour, and one u ties
+# objects together that have nothing to do with each other.

@@ -41,7 +41,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson05 import comparisons, figures
 from colorkit import models
 from colorkit.batches import Batches
@@ -630,5 +630,39 @@ figures.on_photographs(nets, pictures)
 # - [Blau and Michaeli, 2018](https://arxiv.org/abs/1711.06077), on why an image cannot be both as accurate and as
 #   natural as possible.
 
+# %% tags=["quiz", "extra"]
+quiz("05")
+
 # %%
 show_records("05_adversarial", cfg.profile, source)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** A paper compares a network trained by L2 for 10,000 steps with the same network
+# after another 10,000 steps as a GAN with L1. The GAN's colours are more vivid, and the paper
+# credits the discriminator. Which control is missing? Say what stays the same in it, what you would
+# measure, and which result would convince you.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** The control that starts from the same network and goes on for the same
+# 10,000 steps with the same batches, optimizers and learning rates, while the generator's loss is
+# lambda times L1 alone. The discriminator goes on learning, but is not heard. I would measure
+# colorfulness, the share of possible colours and an error such as L1 or AuC, for three or more
+# seeds, with each control beside its GAN. I would be convinced if the GAN led its control for every
+# seed, and I would report what this costs in accuracy.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** Two games have these late readings. Game 1: D is right about generated patches in
+# 52%, about gray ones in 50%, its loss is 0.69. Game 2: 53%, 72%, 0.67, and the adversarial share
+# of the gradient is 0.3. Name the state of each game. What would you do next in each?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** In game 1 the discriminator has learned nothing: it does not even know gray
+# pictures, and its loss is ln 2. I would look whether its optimizer holds D's parameters and takes
+# steps, and whether its learning rate is far too small. In game 2 it is nearly beaten, but it knows
+# gray pictures, and almost a third of the pull on the generator comes from it: a healthy game. I
+# would leave it running and look at the pictures and at the control; a falling or constant loss
+# would not tell me whether it makes progress.

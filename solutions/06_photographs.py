@@ -37,7 +37,7 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson06 import figures, studies
 from colorkit import color, colorize, losses, models, plots
 from colorkit.batches import Batches
@@ -595,5 +595,38 @@ show(
 # - [Mitchell et al., 2019](https://arxiv.org/abs/1810.03993), model cards;
 #   [Gebru et al., 2018](https://arxiv.org/abs/1803.09010), datasheets for data sets.
 
+# %% tags=["quiz", "extra"]
+quiz("06")
+
 # %%
 show_records("06_photographs", cfg.profile)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each counts four points; five or six sentences are enough.
+#
+# **Question 1.** A museum wants to show coloured portraits of 1910 beside the originals. Write four
+# sentences for the sign on the wall. Each must rest on something that the lesson measured, or say
+# that it was not measured.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** The colours were made up by a program that had seen modern photographs, so
+# they show what is plausible, not what was there. For one gray picture the program has many
+# answers, and those that it draws differ from each other. Film of that time was blind to red, and
+# on such pictures the program errs more than on modern ones. It gives dark faces worse colours than
+# bright ones, and vivid reds come out dull; how well it colours the clothes and uniforms of 1910
+# has not been measured.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** One u for a whole picture makes a draw coherent, but it ties objects together that
+# have nothing to do with each other. Propose another way to draw, say what can go wrong with it,
+# and how you would measure whether it is better.
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** Divide the picture into regions that belong together, for example by the
+# similarity of the predicted distributions or by a network that finds objects, and draw one u for
+# each region. If the regions are wrong, two halves of a dress get two colours, or a face and its
+# background share one u. I would measure consistency inside known objects and diversity between two
+# draws, as the lesson does, and the share of objects with a possible colour in a made world. On
+# photographs I would ask people in a blind choice, with enough pairs.
