@@ -57,8 +57,8 @@ show(
 )
 
 # %% [markdown]
-# The network in the middle comes with the course. It learnt from official portraits, fruit and groceries, not from
-# this photograph. Look at the backdrop: no gray tone says that it is blue.
+# The network in the middle comes along. It learnt from official portraits, fruit and groceries, not from this
+# photograph. Look at the backdrop: no gray tone says that it is blue.
 #
 # ## 1. Leaving the orchard
 #
@@ -130,8 +130,8 @@ unseen = studies.planes(studies.HELD_OUT, cfg.photo_size)
 studies.score_photographs({"gray": models.Gray()} | eyes, unseen).round(3)
 
 # %% [markdown]
-# Both are better than gray on four others, borrowed eyes by more. But this is one run, on four pictures. A recorded
-# study on official portraits has three seeds; there "from scratch" is the U-Net of lesson 3.
+# Both are better than gray on four others, borrowed eyes by more. But this is one run. A recorded study on official
+# portraits has three seeds; there "from scratch" is the U-Net of lesson 3.
 
 # %%
 predict(
@@ -196,8 +196,8 @@ show(
 studies.record_lightness(L, pair)
 
 # %% [markdown]
-# Look at the curls: both pictures have the same small colours, but only the right one has the photograph's detail.
-# Its L is off by at most 0.25, the rounding to bytes; that of the left one somewhere by more than 20.
+# Look at the curls: both have the same small colours, but only the right one has detail. Its L is off by at
+# most 0.25, the rounding to bytes; that of the left one somewhere by more than 20.
 #
 # ## 4. Throw the dice once
 #
@@ -397,7 +397,7 @@ studies.recogniser_table(studies.recorded("recogniser"))
 # better than gray beyond doubt, by more than half of the way. Mind that judge and colorizer share an encoder.
 #
 # A third judge is a person who sees the true and the coloured picture in random order, and says which is real: a
-# **blind two-alternative choice**. Few pairs prove nothing; the first extra computes how many are needed.
+# **blind two-alternative choice**. The first extra computes how many pairs are needed.
 #
 # ## 8. Harm
 #
@@ -480,7 +480,7 @@ show(
 
 # %% [markdown]
 # The flag and the face are alike in all; the orange suit is blue in places at u = 0.2: one u does not make a network
-# sure of an object.
+# sure of an object. Nor is agreement proof: the white drum is yellow in all.
 #
 # ### The project
 #
