@@ -86,8 +86,8 @@ table = studies.score_photographs({"gray": models.Gray()} | nets, photos)
 table.round(3)
 
 # %% [markdown]
-# Read the first column, the squared error over fifteen photographs: the orchard's network is hardly better than no
-# colour at all. Ours is better than gray, but far from 0. Part of the reason can be measured.
+# Read the first column, the squared error over fifteen photographs. Ours is better than gray, but far from 0;
+# the orchard's network is hardly better than no colour at all. Part of the reason can be measured.
 
 # %%
 studies.what_differs({"orchard": pictures.train, "photographs": photos}).round(3)
