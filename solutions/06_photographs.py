@@ -359,7 +359,7 @@ check("photographs.orthochromatic")
 show(
     figures.damaged(ours, orthochromatic, photograph("grace_hopper", cfg.photo_size), cfg.seed),
     alt="Six versions of one portrait, gray above and coloured below: as it is, on orthochromatic film, faded, "
-    "with grain, in soft focus, as JPEG.",
+    "where the suit turns red, with grain, in soft focus, as JPEG.",
 )
 rgb = studies.squares(studies.PHOTOGRAPHS, cfg.photo_size)
 studies.damage_table(ours, orthochromatic, rgb, cfg.seed).round(1)
@@ -410,7 +410,7 @@ studies.recogniser_table(studies.recorded("recogniser"))
 show(
     figures.groups_figure(studies.by_group(studies.recorded("faces")), studies.PANELS),
     alt="Three panels with one axis from 0 to 1, five seeds a row: when rebalanced near-gray falls from 0.8 to 0.5, red "
-    "rises from below 0.1 to 0.3. Dark is left of bright in each.",
+    "rises from about 0.1 to 0.3. Dark is left of bright in each.",
 )
 
 # %% [markdown]
