@@ -57,7 +57,7 @@ show(
 )
 
 # %% [markdown]
-# The network in the middle comes along. It learnt from official portraits, fruit and groceries, not from this
+# The network in the middle comes along. It learnt from official portraits, fruit and groceries, not this
 # photograph. Look at the backdrop: no gray tone says that it is blue.
 #
 # ## 1. Leaving the orchard
@@ -86,8 +86,8 @@ table = studies.score_photographs({"gray": models.Gray()} | nets, photos)
 table.round(3)
 
 # %% [markdown]
-# Read the first column, the squared error over fifteen photographs. Ours is better than gray, but far from 0;
-# the orchard's network is hardly better than no colour at all. Part of the reason can be measured.
+# Read the first column, the squared error over fifteen photographs. Ours is better than gray, but far from 0; the
+# orchard's network is little better than no colour at all, or worse. Part of the reason can be measured.
 
 # %%
 studies.what_differs({"orchard": pictures.train, "photographs": photos}).round(3)
@@ -415,7 +415,7 @@ show(
 
 # %% [markdown]
 # Compare the panels. Rebalanced classes find a third of the red pixels, which plain classes nearly all lose.
-# Near-gray pixels pay for it: hair, walls and suits get a colour. Then compare *dark* with *bright*: with each loss
+# Near-gray pixels pay for it: hair, walls and suits get a colour. Compare *dark* with *bright*: with each loss
 # dark faces get worse colours than bright ones, by at least 0.05. Whether skin, light or exposure is the cause the
 # data cannot tell.
 #
