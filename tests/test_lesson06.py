@@ -1,5 +1,6 @@
 """What lesson 6 measures, against colourings and networks whose answer is known."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -87,6 +88,13 @@ def test_the_least_number_of_portraits_is_read_off_the_study():
     assert studies.portraits_needed(study) == "820"
     study.loc[5, "mse"] = 121
     assert studies.portraits_needed(study) == "not with all 820"
+
+
+def test_groups_have_one_axis_and_no_line_joins_them():
+    groups = studies.by_group(studies.recorded("faces"))
+    axes = figures.groups_figure(groups, studies.PANELS).axes
+    assert {ax.get_xlim() for ax in axes} == {(0, 1)}
+    assert all(np.ptp(line.get_ydata()) < 1 for ax in axes for line in ax.lines)
 
 
 def test_twenty_pairs_find_a_share_of_60_percent_in_an_eighth_of_all_cases():

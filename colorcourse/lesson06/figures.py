@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from colorcourse.lesson04.figures import TINTS, side_by_side
-from colorcourse.lesson05.figures import seeds_figure  # noqa: F401 - the lesson takes it from here
+from colorcourse.lesson05.figures import seeds_figure
 from colorcourse.lesson06.studies import damages, middle, planes
 from colorkit.metrics import ab_error
 from colorkit.models import Colorizer, HintUNet
@@ -86,6 +86,15 @@ def seed_curves(
     ax.minorticks_off()
     ax.grid(alpha=0.3)
     ax.legend(fontsize=9)
+    return fig
+
+
+def groups_figure(groups: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Shares by group: a panel a loss, a dot a seed. No line joins groups, which have no order."""
+    fig = seeds_figure(groups.assign(seed=range(len(groups))), panels)
+    for ax in fig.axes:
+        ax.set_xlim(0, 1)
+        ax.axhline(2.5, color="gray", lw=0.8)  # above are faces, below colours
     return fig
 
 

@@ -15,7 +15,7 @@ from colorcourse import record
 from colorcourse.lesson06.exercises import by_hue, small_view  # noqa: F401 - for the lesson
 from colorkit.color import fit_gamut, rgb_to_lab, split_lab
 from colorkit.data.pictures import PHOTOGRAPHS, Pair, photograph
-from colorkit.evaluate import paired_difference, score_models, table
+from colorkit.evaluate import compare, paired_difference, score_models, table
 from colorkit.metrics import ab_error
 from colorkit.models import Classifier, Colorizer, EfficientNetLite0
 from colorkit.models.lite0 import MEAN, STD
@@ -56,8 +56,10 @@ def recorded(study: str) -> pd.DataFrame:
 
 
 def score_photographs(nets: Mapping[str, Colorizer], pair: Pair) -> pd.DataFrame:
-    """A row a network, one of them "gray"; recorded is how the squared errors compare."""
-    frame = table(score_models(nets, [pair], ["mse", "within_10", "colorfulness_ratio"]))
+    """A row a network, one of them "gray"; ``.attrs["less gray"]`` has the differences in pairs."""
+    scores = score_models(nets, [pair], ["mse", "within_10", "colorfulness_ratio"])
+    frame = table(scores)
+    frame.attrs["less gray"] = {name: compare(scores, name, "gray") for name in scores}
     off = frame.mse / frame.mse["gray"]
     for name in off.index.difference(["gray", "scratch"]):
         record(f"{name}_over_gray", off[name], "of gray's MSE")
@@ -116,20 +118,23 @@ def record_lightness(L: Tensor, pictures: Mapping[str, Tensor]) -> None:
         record(f"L_of_{name.split()[-1]}", off.abs().max(), "units of L, at most")
 
 
+def drawn(net: Classifier, draw: Callable, L: Tensor, T: float, us: Sequence) -> list[Tensor]:
+    """For each u the colours that `draw` takes from bins in the order of hues: small ab."""
+    order, p = by_hue(net.bins), (net.logits(L) / T).softmax(1)
+    return [net.bins[order][draw(p[:, order], u)].movedim(-1, 1) for u in us]
+
+
 def ways_to_draw(net: Classifier, draw: Callable, pair: Pair, T: float, seed: int) -> pd.DataFrame:
     """A draw for each pixel, one for each picture, and the annealed mean: mean ab distances.
 
     Of neighbouring pixels, of two draws, of one draw and the truth, and of the best of 8.
     """
     L, ab = pair
-    order, p = by_hue(net.bins), (net.logits(L) / T).softmax(1)
     generator, rows = torch.Generator().manual_seed(seed), {}
-    for name, places in (("one u a pixel", p.shape[2:]), ("one u a picture", (1, 1))):
-        found = []
-        for _ in range(8):
-            u = torch.rand(len(L), 1, *places, generator=generator)
-            drawn = net.bins[order][draw(p[:, order], u)].movedim(-1, 1)
-            found.append(fit_gamut(L, net.enlarge(drawn, L)))
+    pixels = (size // net.scale for size in L.shape[2:])
+    for name, places in (("one u a pixel", (*pixels,)), ("one u a picture", (1, 1))):
+        us = torch.rand(8, len(L), 1, *places, generator=generator)
+        found = [fit_gamut(L, net.enlarge(x, L)) for x in drawn(net, draw, L, T, us)]
         rows[name] = distances(torch.stack(found), ab)
     rows |= {
         "annealed mean": distances(net.colorize(L)[None], ab),
@@ -137,12 +142,10 @@ def ways_to_draw(net: Classifier, draw: Callable, pair: Pair, T: float, seed: in
     }
     frame = pd.DataFrame(rows).T
     pixel, picture, *_ = frame["neighbours"]
-    mean, drawn = (frame["error"][x] for x in ("annealed mean", "one u a picture"))
+    one, mean = frame.loc["one u a picture"], frame["error"]["annealed mean"]
     record("pixel_noise", pixel / picture, "of the neighbours' distance with one u a picture")
-    record("draw_costs", drawn / mean, "of the annealed mean's error")
-    record(
-        "best_of_8", frame["best of 8"]["one u a picture"] / mean, "of the annealed mean's error"
-    )
+    record("draw_costs", one["error"] / mean, "of the annealed mean's error")
+    record("best_of_8", one["best of 8"] / mean, "of the annealed mean's error")
     return frame
 
 
@@ -202,7 +205,7 @@ def middle(where: Tensor) -> tuple[int, int]:
 def hint_curve(
     net: Colorizer, hint_planes: Callable, clicks: Sequence[int], seed: int
 ) -> pd.DataFrame:
-    """The mean ab error of photographs over the number of clicks, with 95% intervals over them."""
+    """ab errors of photographs by clicks, with 95% intervals; ``.attrs["label"]`` for the axis."""
     (L, ab), errors = planes(PHOTOGRAPHS, 64), {}
     for count in clicks:
         patches = random_patches(ab, torch.Generator().manual_seed(seed), count)
@@ -210,7 +213,9 @@ def hint_curve(
     frame = pd.DataFrame({n: paired_difference(x, 0 * x)._asdict() for n, x in errors.items()}).T
     saved = paired_difference(errors[0], errors[clicks[-1]])
     record("clicks_save", saved.low, "ab units by all clicks, the interval's lower end")
-    return frame.rename("{} clicks".format)
+    gain = "all clicks save {:.1f}, in pairs {:.1f} to {:.1f}".format(*saved)
+    frame.attrs["label"] = f"mean ab error of fifteen photographs ({gain})"
+    return frame.rename(lambda n: f"{n} click{'s' * (n != 1)}")
 
 
 def gray_of(rgb: Tensor) -> Tensor:
