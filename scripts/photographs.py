@@ -13,6 +13,7 @@ minutes on one core.
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -46,6 +47,7 @@ from colorkit.plots import fitted_rgb
 
 BATCH, STEPS, WIDTH, LR = 8, 120, 8, 3e-3
 MEASURES = ("mse", "auc", "within_10", "colorfulness_ratio")
+SPLITS = ("train", "test")
 MEMORY = FeatureMemory()
 Planes = dict[str, tuple[Tensor, ...]]  # by split
 
@@ -60,13 +62,29 @@ def from_scratch() -> UNet:
     return UNet(WIDTH, 4)
 
 
+def three_losses(train: tuple[Tensor, Tensor]) -> dict[str, tuple[Callable, Callable]]:
+    """What builds the network for each loss, and the loss: squared error, classes, rebalanced."""
+    prior = estimate_prior(Batches(train, BATCH, in_order=True))
+    weighted = Classification(weights=rebalancing_weights(prior.p, 0.5))
+    return {
+        "L2": (borrowed, regression(l2)),
+        "classes": (lambda: Classifier(borrowed(), hidden=64), Classification()),
+        "rebalanced": (lambda: Classifier(borrowed(), hidden=64), weighted),
+    }
+
+
 def trained(
-    build: Callable, objective: Callable, planes: tuple[Tensor, ...], seed: int
+    build: Callable,
+    objective: Callable,
+    planes: tuple[Tensor, ...],
+    seed: int,
+    steps: int = STEPS,
+    **options: Any,
 ) -> nn.Module:
-    """A network after all steps; every run has the same number of them."""
+    """A network after all steps; every run of a study has the same number of them."""
     seed_everything(seed)
-    net, data = build(), Batches(planes, BATCH, seed=seed)
-    fit(net, objective, data, STEPS, lr=LR, schedule="one-cycle", seed=seed, callbacks=())
+    net, data, options = build(), Batches(planes, BATCH, seed=seed), {"seed": seed, **options}
+    fit(net, objective, data, steps, lr=LR, schedule="one-cycle", callbacks=(), **options)
     return net
 
 
@@ -131,18 +149,10 @@ def colour_groups(ab: Tensor) -> dict[str, Tensor]:
 def faces_rows(planes: Planes, seed: int, done: set) -> Iterator[dict]:
     """Share within 10 by the brightness of the face and by the true colour, for three losses."""
     train, (L, ab) = planes["train"][::2], planes["test"][::2]
-    prior = estimate_prior(Batches(train, BATCH, in_order=True))
-    weights = rebalancing_weights(prior.p, 0.5)
-    objectives = {
-        "L2": regression(l2),
-        "classes": Classification(),
-        "rebalanced": Classification(weights=weights),
-    }
     bright = face(L).mean((1, 2, 3)).argsort()
-    for model, objective in objectives.items():
+    for model, (build, objective) in three_losses(train).items():
         if (model, seed) in done:
             continue
-        build = borrowed if model == "L2" else lambda: Classifier(borrowed(), hidden=64)
         net = trained(build, objective, train, seed)
         found = torch.cat([net.colorize(part) for part in L.split(64)])
         within = (found - ab).norm(dim=1, keepdim=True) <= 10
@@ -160,14 +170,13 @@ def faces_rows(planes: Planes, seed: int, done: set) -> Iterator[dict]:
             }
 
 
-def recogniser_rows(store: Store) -> Iterator[dict]:
-    """How often true fruit is named right, by a recogniser of true pictures, in each colouring.
+def recogniser(store: Store) -> Callable[[Tensor], Tensor]:
+    """From colours ab of a store's held-out pictures to which are named right: (N,), 0 or 1.
 
-    It is a linear layer on the features of EfficientNet-Lite0. The colorizer that comes along was
-    trained on the same split, so that it has not seen these pictures either.
+    It is a linear layer on the features of EfficientNet-Lite0, trained on the true pictures.
     """
     rgb, labels = {}, {}
-    for part in ("train", "test"):
+    for part in SPLITS:
         rows = store.rows(part)
         rgb[part] = torch.from_numpy(store.pictures(rows)).float() / 255
         labels[part] = torch.from_numpy(store.labels[rows]).long()
@@ -185,13 +194,24 @@ def recogniser_rows(store: Store) -> Iterator[dict]:
         optimizer.zero_grad()
         nn.functional.cross_entropy(layer(seen), labels["train"]).backward()
         optimizer.step()
-    L, ab = split_lab(rgb_to_lab(rgb["test"]))
-    ours = torch.cat([load_colorizer("photographs").colorize(x) for x in L.split(50)])
-    other = RandomPicture([split_lab(rgb_to_lab(rgb["train"]))]).colorize(L)
-    for name, colours in (("true", ab), ("gray", 0 * ab), ("random", other), ("ours", ours)):
-        named = layer(features(fitted_rgb(L, colours))).argmax(1)
-        right = (named == labels["test"]).float().mean().item()
-        yield {"colours": name, "accuracy": right, "pictures": len(L)}
+    L = split_lab(rgb_to_lab(rgb["test"]))[0]
+    return lambda ab: (layer(features(fitted_rgb(L, ab))).argmax(1) == labels["test"]).double()
+
+
+def recogniser_rows(store: Store) -> Iterator[dict]:
+    """How often true fruit is named right in each colouring.
+
+    The colorizer that comes along was trained on the same split, so that it has not seen these
+    pictures either.
+    """
+    train, test = (next(Batches(store, 10_000, split=x, in_order=True)()) for x in SPLITS)
+    colorizers = {"gray": Gray(), "random": RandomPicture([train]), "ours": load_colorizer()}
+    found = {"true": test[1]}
+    for name, colorizer in colorizers.items():
+        found[name] = torch.cat([colorizer.colorize(x) for x in test[0].split(50)])
+    right = recogniser(store)
+    for name, ab in found.items():
+        yield {"colours": name, "accuracy": right(ab).mean().item(), "pictures": len(ab)}
 
 
 def write(path: Path, about: str, rows: list[dict]) -> None:
@@ -208,7 +228,7 @@ def write(path: Path, about: str, rows: list[dict]) -> None:
 def main(store: Path, fruits: Path, out: Path) -> None:
     """Run what of the studies is not in OUT yet, seed after seed; the recogniser always."""
     opened, planes = Store(store), {}
-    for part in ("train", "test"):
+    for part in SPLITS:
         rgb = torch.from_numpy(opened.pictures(opened.rows(part)))
         L, ab = split_lab(rgb_to_lab(rgb))
         planes[part] = L, orthochromatic(rgb), ab
