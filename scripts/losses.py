@@ -21,7 +21,7 @@ from colorkit.batches import Batches
 from colorkit.color import rgb_to_lab, split_lab
 from colorkit.data.prepare import prepare
 from colorkit.data.store import Store
-from colorkit.evaluate import paired_difference, score_models
+from colorkit.evaluate import Difference, paired_difference, score_models
 from colorkit.files import write_whole
 from colorkit.metrics import Score
 from colorkit.models import Colorizer, Gray, RandomPicture, load_colorizer
@@ -75,6 +75,47 @@ def rows(name: str, store: Store, nets: dict[str, list[Colorizer]]) -> list[dict
     return found
 
 
+def tables(frame: pd.DataFrame) -> str:
+    """The rows of the tables of docs/colorizer.md: scores, gains on L2, how often fruit is named.
+
+    Brackets are 95% intervals over pictures; ± is half the range over seeds, "to" the range.
+    """
+    frame = frame.set_index(["set", "model", "measure"])
+    runs = frame.filter(like="seed ").ffill(axis=1)  # gray and shipped have one
+
+    def score(key: tuple) -> str:
+        half = (runs.loc[key].max() - runs.loc[key].min()) / 2
+        return f"{frame['mean'][key]:.3f}" + (f" ± {half:.3f}" if half else "")
+
+    def gain(key: tuple, other: str) -> str:
+        parts = (frame[f"{part} to {other}"][key] for part in Difference._fields)
+        return "{:+.3f} [{:.3f}, {:.3f}]".format(*parts)
+
+    scores, gains, named = {}, {}, {}
+    for name, model, measure in frame.index:
+        key = name, model, measure
+        if measure == "recognised":
+            gray, true = (runs.loc[name, x, measure] for x in ("gray", "true"))
+            way = (runs.loc[key] - gray) / (true - gray)
+            share = f"{way.mean():.2f}" + (
+                f", {way.min():.2f} to {way.max():.2f}" if way.any() else ""
+            )
+            named[model,] = [score(key), gain(key, "gray"), share, gain(key, "L2")]
+            continue
+        plain = measure == "colorfulness_ratio" or model == "gray"
+        text = score(key) + ("" if plain else f" ({gain(key, 'gray')})")
+        scores.setdefault((name, model), []).append(text)
+        if model in ("classes", "rebalanced", "shipped"):
+            more = runs.loc[key] - runs.loc[name, "L2", measure]
+            text = f"{gain(key, 'L2')}, {more.min():+.3f} to {more.max():+.3f}"
+            gains.setdefault((name, model), []).append(text)
+    parts = (
+        "\n".join(f"| {' | '.join([*key, *cells])} |" for key, cells in table.items())
+        for table in (scores, gains, named)
+    )
+    return "\n\n".join(parts).replace("-", "−")
+
+
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=PATH)
 @click.option("--work", required=True, type=click.Path(file_okay=False, path_type=Path))
@@ -97,7 +138,7 @@ def main(folders: tuple[Path, ...], work: Path) -> None:
     )
     text = found.round(4).to_csv(index=False, lineterminator="\n")
     write_whole(CSV, f"{about}\n{text}")
-    click.echo(text)
+    click.echo(tables(found.round(4)))
 
 
 if __name__ == "__main__":
