@@ -28,7 +28,7 @@ from colorkit.models import Colorizer, Gray, RandomPicture, load_colorizer
 from scripts.photographs import BATCH, recogniser, three_losses, trained
 from scripts.pretrain_colorizer import MEASURES, SIZE, pictures
 
-STEPS, SEEDS = 1500, range(3)
+STEPS, SEEDS = 1100, range(3)
 CSV = RECORDED / "photographs_losses.csv"
 PATH = click.Path(exists=True, file_okay=False, path_type=Path)
 

@@ -7,8 +7,11 @@ import torch
 
 from colorcourse.exercises import find
 from colorcourse.lesson06 import figures, studies
+from colorkit.metrics import Score
 from colorkit.models import Classifier, Gray, UNet
 from colorkit.worlds import orchard
+from scripts.losses import pooled, tables
+from tests.conftest import ROOT
 
 draw = find("photographs.draw").reference
 hint_planes = find("photographs.hints").reference
@@ -111,3 +114,19 @@ def test_recorded_studies_are_whole_and_say_how_they_were_made(study, seeds, row
     frame = frame[frame.model != "gray"]
     assert frame.groupby("seed").size().tolist() == [rows] * seeds
     assert "scripts/photographs.py" in frame.attrs["about"]
+
+
+def test_the_card_shows_the_recorded_table_of_losses():
+    frame = studies.recorded("losses")
+    trained = frame[frame.model.isin(["L2", "classes", "rebalanced"])].filter(like="seed ")
+    assert (len(trained), trained.isna().sum().sum()) == (3 * (5 + 4 + 4), 0)
+    card = (ROOT / "docs/colorizer.md").read_text(encoding="utf-8")
+    assert [line for line in tables(frame).splitlines() if line not in card] == []
+
+
+def test_networks_of_several_seeds_are_pooled_picture_by_picture():
+    scores = [Score(), Score()]
+    for score, parts in zip(scores, ([1.0, 2.0], [3.0, 6.0]), strict=True):
+        score.update(torch.tensor(parts), torch.tensor([1.0, 3.0]))
+    assert pooled(scores).joined()[0].flatten().tolist() == [2, 4]
+    assert pooled(scores).value() == pytest.approx((scores[0].value() + scores[1].value()) / 2)
