@@ -26,9 +26,9 @@ from colorkit.files import write_whole
 from colorkit.metrics import Score
 from colorkit.models import Colorizer, Gray, RandomPicture, load_colorizer
 from scripts.photographs import BATCH, recogniser, three_losses, trained
-from scripts.pretrain_colorizer import MEASURES, SIZE, pictures
+from scripts.pretrain_colorizer import MEASURES, pictures
 
-STEPS, SEEDS = 1100, range(3)
+SIZE, STEPS, SEEDS = 64, 1000, range(3)
 CSV = RECORDED / "photographs_losses.csv"
 PATH = click.Path(exists=True, file_okay=False, path_type=Path)
 
