@@ -204,7 +204,8 @@ def recogniser_rows(store: Store) -> Iterator[dict]:
     The colorizer that comes along was trained on the same split, so that it has not seen these
     pictures either.
     """
-    train, test = (next(Batches(store, 10_000, split=x, in_order=True)()) for x in SPLITS)
+    rgb = (torch.from_numpy(store.pictures(store.rows(part))).float() / 255 for part in SPLITS)
+    train, test = (split_lab(rgb_to_lab(pictures)) for pictures in rgb)
     colorizers = {"gray": Gray(), "random": RandomPicture([train]), "ours": load_colorizer()}
     found = {"true": test[1]}
     for name, colorizer in colorizers.items():
