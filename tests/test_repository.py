@@ -86,14 +86,12 @@ def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
     assert nested == [{"pip": ["-e .[dev]"]}]
 
 
-def test_the_cards_of_the_datasets_are_where_a_wheel_has_them():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert re.search(r'force-include\]\ndatasets = "colorkit/data/datasets"\n', text)
-
-
-def test_citation_agrees_with_pyproject():
+def test_citation_and_change_log_agree_with_pyproject():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (version, day), *_ = re.findall(r"^## \[(\d.*)\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"]
+    assert citation["version"] == version == PROJECT["version"]
+    assert str(citation["date-released"]) == day
     assert citation["license"] == PROJECT["license"]
     assert citation["repository-code"] == PROJECT["urls"]["Repository"]
     assert citation["authors"] == PROJECT["authors"]
