@@ -112,8 +112,11 @@ def bring_lessons(new: bool = False) -> Path:
             click.echo(f"copied {OWN}/{name}")
             continue
         click.echo(f"kept   {OWN}/{name} (yours{changes and f'; {changes}'})")
+        beside = own / f"{Path(name).stem}-new.ipynb"
         if changes and new:
-            click.echo(write_beside(source / name, own / name))
+            click.echo(write_beside(source / name, own / name, beside))
+        elif changes and beside.exists():
+            click.echo(f"       see {OWN}/{beside.name}")
         elif changes:
             click.echo("       `colorkit lessons --new` sets the lesson of today beside it")
     return own

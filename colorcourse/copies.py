@@ -74,14 +74,13 @@ def changes(lesson: Path, copy: Path) -> str:
     return f"the lesson has changed; new cells: {len(new)}{names}, old ones in yours: {gone}"
 
 
-def write_beside(lesson: Path, copy: Path) -> str:
-    """Write ``NAME-new.ipynb`` beside `copy` and say so; a file of that name is left as it is.
+def write_beside(lesson: Path, copy: Path, target: Path) -> str:
+    """Write the new `lesson` to `target` beside `copy` and say so; a file there is left as it is.
 
     It is the lesson of today. Each cell that did not change is as the student left it, without
     outputs; before an exercise stand the answers to it that could not be put in its cell. Cells
     that are the student's own stay in `copy`.
     """
-    target = copy.with_stem(f"{copy.stem}-new")
     if target.exists():
         return f"kept   {target.parent.name}/{target.name} (rename it first, to get another one)"
     notebook, then = json.loads(lesson.read_text(encoding="utf-8")), cells_by_id(copy)

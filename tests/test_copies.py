@@ -110,6 +110,7 @@ def test_a_new_copy_is_not_overwritten_either(checkout):
     run("--new")
     new = checkout / "my-lessons/01_demo-new.ipynb"
     new.write_text("mine")
+    assert run()[1].endswith("see my-lessons/01_demo-new.ipynb")
     assert "rename it first" in run("--new")[1]
     assert new.read_text() == "mine"
 

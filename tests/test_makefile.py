@@ -152,5 +152,15 @@ def test_a_failed_installation_stops_and_the_next_call_goes_on(checkout):
 
 def test_help_names_every_target(checkout):
     _, printed, _ = checkout.make()
-    for target in ("setup", "course", "lab", "test", "bench", "notebooks", "format", "clean"):
+    for target in (
+        "setup",
+        "course",
+        "lab",
+        "test",
+        "bench",
+        "notebooks",
+        "format",
+        "dist",
+        "clean",
+    ):
         assert f"make {target} " in printed
