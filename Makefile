@@ -31,7 +31,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup course lab doctor test bench notebooks format constraints clean
+.PHONY: help setup course lab doctor test bench notebooks format constraints dist clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,11 @@ constraints: $(DEV)  ## write the installed versions into constraints.txt
 	  $(PY) -m pip freeze --exclude-editable --exclude colorkit \
 	  | sed -e '/ @ /d' -e '/^-/d' -e '/^#/d' -e 's/+.*//' ; } > constraints.tmp
 	@mv constraints.tmp constraints.txt
+
+dist: $(DEV)  ## build the source archive, and from it the wheel, into dist/, and check both
+	rm -rf dist
+	$(PY) -m build --no-isolation
+	$(PY) -m twine check --strict dist/*
 
 clean:  ## remove what was built; .venv, my-lessons/ and data stay
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info constraints.tmp

@@ -4,8 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-from colorkit.files import write_whole
-
 SOURCES, LESSONS, OWN = "solutions", "lessons", "my-lessons"
 
 
@@ -19,6 +17,22 @@ def find_root() -> Path:
         f"{start} is not inside a checkout of colorkit (no pyproject.toml with "
         'name = "colorkit" here or above): change into the cloned folder and try again'
     )
+
+
+def student_folders() -> tuple[Path, Path]:
+    """Where the lessons are, and where a student's copies go: both in the checkout around here.
+
+    Outside a checkout: the lessons that came with the wheel, and my-lessons/ in this folder (or
+    this folder, if that is what it is called).
+    """
+    try:
+        root = find_root()
+        return root / LESSONS, root / OWN
+    except FileNotFoundError:
+        brought, here = Path(__file__).with_name(LESSONS), Path.cwd()
+        if not brought.is_dir():  # an editable installation, whose lessons are in its checkout
+            raise
+        return brought, here if here.name == OWN else here / OWN
 
 
 def project_table(folder: Path) -> dict:
@@ -49,19 +63,3 @@ def select_lessons(known: list[str], wanted: str | None) -> list[str]:
             raise ValueError(f"no lesson {word!r}: the lessons are {', '.join(known) or 'none'}")
         chosen |= found
     return [name for name in known if name in chosen]
-
-
-def copy_lessons(root: Path) -> dict[str, bool]:
-    """Copy every lesson that ``my-lessons/`` lacks; for each its name and whether it was copied.
-
-    What is there already is the student's work, and is never overwritten.
-    """
-    source, own = Path(root) / LESSONS, Path(root) / OWN
-    notebooks = sorted(source.glob("*.ipynb"))
-    if not notebooks:
-        raise FileNotFoundError(f"no lesson in {source}: run `colorkit notebooks build`")
-    copied = {path.name: not (own / path.name).exists() for path in notebooks}
-    for path in notebooks:
-        if copied[path.name]:
-            write_whole(own / path.name, path.read_bytes())
-    return copied

@@ -6,10 +6,12 @@ Each command imports what takes seconds when it runs, and after it has found its
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
-from colorcourse.checkout import OWN, copy_lessons, find_root
+from colorcourse.checkout import OWN, find_root, student_folders
+from colorcourse.copies import copy_lessons, write_beside
 
 PROFILE = click.option(
     "--profile",
@@ -102,18 +104,46 @@ def run(profile: str, lessons: str | None, solutions: bool, out: str) -> None:
     raise SystemExit(0 if all(entry["ok"] for entry in results["lessons"].values()) else 1)
 
 
+def bring_lessons(new: bool = False) -> Path:
+    """Copy new lessons, say what became of each, and give the folder of the student's copies."""
+    source, own = student_folders()
+    for name, changes in copy_lessons(source, own).items():
+        if changes is None:
+            click.echo(f"copied {OWN}/{name}")
+            continue
+        click.echo(f"kept   {OWN}/{name} (yours{changes and f'; {changes}'})")
+        beside = own / f"{Path(name).stem}-new.ipynb"
+        if changes and new:
+            click.echo(write_beside(source / name, own / name, beside))
+        elif changes and beside.exists():
+            click.echo(f"       see {OWN}/{beside.name}")
+        elif changes:
+            click.echo("       `colorkit lessons --new` sets the lesson of today beside it")
+    return own
+
+
+@click.command()
+@click.option("--new", is_flag=True, help="Write NAME-new.ipynb beside each that has changed.")
+def lessons(new: bool) -> None:
+    """Copy new lessons to my-lessons/, and say which of yours have changed since.
+
+    --new sets the lesson of today beside yours, with your answers in it. Where an exercise has
+    changed, the answer that you gave stands before it. Nothing is overwritten.
+    """
+    bring_lessons(new)
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def lab(options: tuple[str, ...]) -> None:
     """Copy new lessons to my-lessons/, never overwriting, and open JupyterLab there.
 
-    Further OPTIONS are JupyterLab's own: --port 9000, --no-browser, --allow-root in a container.
+    Outside a checkout, my-lessons/ is made in the folder where you are. Further OPTIONS are
+    JupyterLab's own: --port 9000, --no-browser, --allow-root in a container.
     """
-    root = find_root()
-    for name, copied in copy_lessons(root).items():
-        click.echo(f"copied {OWN}/{name}" if copied else f"kept   {OWN}/{name} (yours)")
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root / OWN}"]
+    own = bring_lessons()
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={own}"]
     try:
-        raise SystemExit(subprocess.call([*command, *options], cwd=root / OWN))
+        raise SystemExit(subprocess.call([*command, *options], cwd=own))
     except KeyboardInterrupt:  # Ctrl-C is how one leaves
         raise SystemExit(0) from None

@@ -10,7 +10,6 @@ import pytest
 
 from colorcourse import exercises
 from colorcourse.build import build_all, check_all, code_hash, keep_outputs, read_notebook
-from colorcourse.checkout import copy_lessons
 from tests.demo import DOUBLE, SOURCE, make_checkout
 
 
@@ -135,12 +134,3 @@ def test_outputs_are_kept_while_the_code_stands_and_else_dropped_and_reported(ch
     assert ("seen" in (checkout / "solutions/01_demo.ipynb").read_text()) == current
     text = "solutions/01_demo.ipynb: its outputs do not come from the present code: run `colorkit "
     assert check_all(checkout) == ([] if current else [f"{text}notebooks execute`"])
-
-
-def test_lessons_are_copied_once_and_never_overwritten(checkout):
-    build_all(checkout)
-    assert copy_lessons(checkout) == {"01_demo.ipynb": True}
-    own = checkout / "my-lessons/01_demo.ipynb"
-    own.write_text("mine")
-    assert copy_lessons(checkout) == {"01_demo.ipynb": False}
-    assert own.read_text() == "mine"

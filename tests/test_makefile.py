@@ -152,5 +152,6 @@ def test_a_failed_installation_stops_and_the_next_call_goes_on(checkout):
 
 def test_help_names_every_target(checkout):
     _, printed, _ = checkout.make()
-    for target in ("setup", "course", "lab", "test", "bench", "notebooks", "format", "clean"):
+    names = "setup course lab doctor test bench notebooks format dist clean"
+    for target in names.split():
         assert f"make {target} " in printed

@@ -84,16 +84,22 @@ def test_conda_environment_lists_nothing_that_pyproject_does_not_govern():
     python = next(r for r in plain if r.name == "python")
     assert python.specifier == SpecifierSet(PROJECT["requires-python"])
     assert nested == [{"pip": ["-e .[dev]"]}]
+    binder = yaml.safe_load((ROOT / ".binder/environment.yml").read_text(encoding="utf-8"))
+    allowed = [r for r in PROJECT["dependencies"] if re.match("torch(vision)?>", r)]
+    taken = [item.replace("pytorch-cpu", "torch") for item in binder["dependencies"]]
+    assert [item for item in taken if item.startswith("torch")] == allowed
 
 
-def test_the_cards_of_the_datasets_are_where_a_wheel_has_them():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert re.search(r'force-include\]\ndatasets = "colorkit/data/datasets"\n', text)
-
-
-def test_citation_agrees_with_pyproject():
+def test_citation_change_log_and_pages_agree_with_pyproject():
+    pages = [(ROOT / f"docs/{name}.md").read_text("utf-8") for name in ("install", "jupyterhub")]
+    said = re.findall(r'(?:@v|/colorkit:|tag: ")(\d+\.\d+\.\d+)', "".join(pages))
+    assert len(said) == 3
+    assert {*said} == {PROJECT["version"]}
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (version, day), *_ = re.findall(r"^## \[(\d.*)\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"]
+    assert citation["version"] == version == PROJECT["version"]
+    assert str(citation["date-released"]) == day
     assert citation["license"] == PROJECT["license"]
     assert citation["repository-code"] == PROJECT["urls"]["Repository"]
     assert citation["authors"] == PROJECT["authors"]
