@@ -82,7 +82,9 @@ def main() -> None:
     """Write the decks and say where."""
     root = find_root()
     templates = str(Path(__file__).parent)
-    exporter = SlidesExporter(extra_template_basedirs=[templates], template_name="deck")
+    exporter = SlidesExporter(
+        extra_template_basedirs=[templates], template_name="deck", exclude_anchor_links=True
+    )
     for path in sorted((root / SOURCES).glob("*.ipynb")):
         lesson = nbformat.read(path, as_version=4)
         title = lesson.cells[0].source.split("\n")[0].lstrip("# ")
