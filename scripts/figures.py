@@ -9,8 +9,9 @@ import re
 
 import nbformat
 
-from colorcourse.checkout import SOURCES, find_root
+from colorcourse.checkout import find_root
 from colorkit.files import write_whole
+from scripts.slides import executed
 
 LICENCE = (
     "The colorkit authors, CC BY 4.0 (LICENSE-TEXT). Photographs in it keep their own licence: "
@@ -44,21 +45,17 @@ def figures_of(lesson: nbformat.NotebookNode) -> list[tuple[str, str, bytes]]:
 
 def main() -> None:
     """Write the files and the index, and say where."""
-    root, parts, count = find_root(), [], 0
-    for path in sorted((root / SOURCES).glob("*.ipynb")):
-        lesson = nbformat.read(path, as_version=4)
-        parts.append(
-            f"<h2>{html.escape(lesson.cells[0].source.split(chr(10))[0].lstrip('# '))}</h2>"
-        )
-        for number, (kind, caption, content) in enumerate(figures_of(lesson), 1):
-            name, caption = f"{path.stem}-{number:02}.{kind}", html.escape(caption)
+    root, parts = find_root(), []
+    for lesson, title, notebook in executed(root):
+        parts.append(f"<h2>{html.escape(title)}</h2>")
+        for number, (kind, caption, content) in enumerate(figures_of(notebook), 1):
+            name, caption = f"{lesson}-{number:02}.{kind}", html.escape(caption)
             write_whole(root / "build/figures" / name, content)
             text = f"<code>{name}</code>. {caption}<br><small>{LICENCE}</small>"
             image = f'<img src="{name}" alt="{caption}" loading="lazy">'
             parts.append(f"<figure>{image}<figcaption>{text}</figcaption></figure>")
-            count += 1
     write_whole(root / "build/figures/index.html", PAGE.format(figures="\n".join(parts)))
-    print(f"build/figures/index.html: {count} figures")
+    print("build/figures/index.html")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ All of the prose of a slide, and what follows it up to the next heading, is in t
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,15 @@ from colorcourse.build import BEGIN, END
 from colorcourse.checkout import SOURCES, find_root
 from colorcourse.recording import MIME
 from colorkit.files import write_whole
+
+
+def executed(root: Path) -> Iterator[tuple[str, str, NotebookNode]]:
+    """Name, title and notebook of each solution; SystemExit where one has not been executed."""
+    for path in sorted((root / SOURCES).glob("*.ipynb")):
+        lesson = nbformat.read(path, as_version=4)
+        if not any(cell.get("outputs") for cell in lesson.cells):
+            raise SystemExit(f"{path} has no outputs: run `make notebooks`, then this again")
+        yield path.stem, lesson.cells[0].source.split("\n")[0].lstrip("# "), lesson
 
 
 def with_formulas(text: str) -> str:
@@ -85,12 +95,10 @@ def main() -> None:
     exporter = SlidesExporter(
         extra_template_basedirs=[templates], template_name="deck", exclude_anchor_links=True
     )
-    for path in sorted((root / SOURCES).glob("*.ipynb")):
-        lesson = nbformat.read(path, as_version=4)
-        title = lesson.cells[0].source.split("\n")[0].lstrip("# ")
+    for name, title, lesson in executed(root):
         page, _ = exporter.from_notebook_node(deck(lesson), {"metadata": {"name": title}})
-        write_whole(root / "build/slides" / f"{path.stem}.html", page)
-        print(f"build/slides/{path.stem}.html: {page.count('<section>') // 2} slides")
+        write_whole(root / "build/slides" / f"{name}.html", page)
+        print(f"build/slides/{name}.html: {page.count('<section>') // 2} slides")
 
 
 if __name__ == "__main__":
