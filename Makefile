@@ -31,7 +31,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup course lab doctor test bench notebooks format constraints dist clean
+.PHONY: help setup course lab doctor test bench notebooks format constraints dist slides figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,12 @@ bench: $(DEV)  ## timings beside other libraries
 notebooks: $(LAB)  ## build lessons and solutions from solutions/*.py, execute what changed
 	$(PY) -m colorkit notebooks build
 	$(PY) -m colorkit notebooks execute
+
+slides: $(DEV)  ## a deck for each lesson from its executed solution, in build/slides
+	$(PY) -m scripts.slides
+
+figures: $(DEV)  ## every figure of the lessons as a file with its caption, in build/figures
+	$(PY) -m scripts.figures
 
 format: $(DEV)  ## mend and format the code with ruff
 	$(PY) -m ruff check --fix .

@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 1. Lab colour
 #
 # A colour photograph holds three numbers per pixel, and a gray photograph only one. This course teaches
@@ -41,7 +41,7 @@ from colorkit.data.pictures import photograph
 from colorkit.device import seed_everything
 from colorkit.plots import picture_grid, show
 
-# %%
+# %% tags=["slide"]
 cfg = settings("01_lab", profile)
 seed_everything(cfg.seed)
 names = [photo or "astronaut", "chelsea", "coffee", "rocket"]  # these come with scikit-image
@@ -99,7 +99,7 @@ reveal("lab.einsum", str(tuple(applied.shape)), "At each pixel, M turns 3 number
 # How many of the 16.7 million colours of a screen share one **lightness**? L goes from 0 for black to 100
 # for white. We draw colours at random and count those whose L rounds to 50.
 
-# %%
+# %% tags=["slide"]
 sample = torch.randint(0, 256, (1, 3, 1000, cfg.sample // 1000), dtype=torch.uint8)
 lightness = rgb_to_lab(sample)[:, :1]
 equally_light = lightness.round() == 50
@@ -124,7 +124,7 @@ record("colours_at_L50", 16.777 * equally_light.float().mean().item(), unit="mil
 # tones, where the eye distinguishes small differences. The curve from light to stored value is **gamma**;
 # undoing it gives **linear light**.
 
-# %%
+# %% tags=["slide"]
 predict(
     "lab.checkerboard",
     "Seen from afar, a fine checkerboard of black (0) and white (255) looks like a gray. Which byte value does it match?",
@@ -159,7 +159,7 @@ def linearize(srgb):
 # %%
 check("lab.linearize")
 
-# %%
+# %% tags=["slide"]
 ramp = torch.arange(256.0).div(255).expand(1, 3, 1, 256)  # every gray of a screen
 light = linearize(ramp)[0, 0, 0]
 byte = (light - 0.5).abs().argmin().item()
@@ -173,7 +173,7 @@ show(fig, alt=f"A fine checkerboard of black and white, between the grays of byt
 for name, area in areas.items():
     print(f"light of {name}, white being 1: {linearize(area[None]).mean():.2f}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Half of the squares are white, so the board sends out half of white's light, and so does byte 188. Step
 # back or squint, and the board melts into the gray on its right. (If not, zoom to 100%: a scaled figure
 # averages bytes, not light.)
@@ -244,7 +244,7 @@ def srgb_to_lab(srgb):
 # %%
 check("lab.rgb_to_lab")
 
-# %%
+# %% tags=["slide"]
 mine = srgb_to_lab(rgb / 255)
 print(f"largest difference between your Lab and colorkit's: {(mine - lab).abs().max():.4f}")
 fig = figures.taken_apart(rgb[1:3], mine[1:3])
@@ -268,7 +268,7 @@ show(fig, alt="A cat and a cup; their L in black and white, a and b as flat tint
 # al. 2001](https://doi.org/10.1002/col.1049)); being built on Lab, it judges Lab mildly. We take 1 as
 # roughly the smallest difference visible side by side; that depends on viewer and patches.
 
-# %%
+# %% tags=["slide"]
 start = 0.1 + 0.8 * torch.rand(1, 3, 1, cfg.steps_sampled)
 way = F.normalize(torch.randn(1, 3, 1, cfg.steps_sampled), dim=1)
 here = rgb_to_lab(start)
@@ -339,7 +339,7 @@ def byte_as_L(gray):
 # %%
 check("lab.byte")
 
-# %%
+# %% tags=["slide"]
 visible, worst = byte_as_L(ramp[:, :1])
 print(f"worst: byte {255 * worst:.0f}, where CIEDE2000 is {visible.max():.1f}")
 fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
@@ -364,7 +364,7 @@ record("byte_as_L", visible.mean(), unit="CIEDE2000, mean over all bytes")
 # The set of colours that a device can show is its **gamut**. Guess first, then move the slider of L: the ab
 # plane shows that of sRGB.
 
-# %%
+# %% tags=["slide"]
 predict(
     "lab.vivid",
     "At which L is the most vivid blue of a screen, and at which the most vivid yellow?",
@@ -374,7 +374,7 @@ predict(
 # %%
 figures.gamut_explorer()
 
-# %%
+# %% tags=["slide"]
 corners = torch.tensor([[0, 0, 255], [255, 255, 0]], dtype=torch.uint8).T.reshape(1, 3, 1, 2)
 blue, yellow = rgb_to_lab(corners)[0, :, 0].T.tolist()
 why = f"L is {blue[0]:.0f} for blue (b = {blue[2]:.0f}), {yellow[0]:.0f} for yellow (b = {yellow[2]:.0f})."
@@ -450,7 +450,7 @@ def decode(L, ab):
 # %%
 check("lab.decode")
 
-# %%
+# %% tags=["slide"]
 safe = decode(L, vivid)
 L_now, ab_now = split_lab(rgb_to_lab(safe))
 before, kept = (x.norm(dim=1, keepdim=True)[outside].mean() for x in (vivid, ab_now))
@@ -477,7 +477,7 @@ show(
 #
 # We average *ab* over blocks of pixels, then enlarge it smoothly; as a control, we do the same to L.
 
-# %%
+# %% tags=["slide"]
 predict(
     "lab.coarse",
     "Averaged over blocks of 4 x 4 pixels: which costs more, measured by CIEDE2000?",
@@ -510,7 +510,7 @@ blurred = join_lab(half[:, :1], coarse(half[:, 1:], 4))
 print(f"mean, ab in blocks of 4 at {cfg.size // 2} pixels: {ciede2000(half, blurred).mean():.2f}")
 seen_error.round(2)
 
-# %%
+# %% tags=["slide"]
 titles = {
     f"{n[:2].strip()} in blocks of {k}": lab_to_rgb(x[k]) for n, x in both.items() for k in (4, 16)
 }
@@ -578,7 +578,7 @@ predict(
     ["in dark areas", "in light areas", "where colour changes"],
 )
 
-# %%
+# %% tags=["slide"]
 gray = lab_to_rgb(join_lab(L, 0 * ab))[:, :1]
 finished = recolour(gray, F.avg_pool2d(ab, 4))
 error = ciede2000(lab, rgb_to_lab(finished))
@@ -646,7 +646,7 @@ def lab_to_srgb(lab):
 # %%
 check("lab.inverse")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - Bytes are not proportional to light: undo the **gamma** before you average light or compute Lab.

@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 2. Overfit one photograph
 #
 # Before you train a network on a million photographs, train it on one. A network with forty
@@ -46,7 +46,7 @@ from colorkit.data.pictures import photograph
 from colorkit.device import pick_device, seed_everything
 from colorkit.plots import colour_alone, picture_grid, show
 
-# %%
+# %% tags=["slide"]
 cfg, device = settings("02_overfit", profile), pick_device()
 generator = seed_everything(cfg.seed)
 names = {"chelsea": photo or "chelsea", "astronaut": "astronaut"}
@@ -59,7 +59,7 @@ show(
     "both together, the photograph.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This is the task: from the left picture, find the middle one, *a* and *b* for each pixel. *L* is
 # never changed.
 #
@@ -96,7 +96,7 @@ for name, lab in labs.items():
         row[f"{kind}: MSE {blind[name][kind]:.0f}"] = lab_to_rgb(join_lab(L, guess))
     rows.append(row)
 
-# %%
+# %% tags=["slide"]
 show(
     picture_grid(rows),
     alt="The cat and the astronaut beside gray, their mean colour and coarse colour, each with its "
@@ -112,14 +112,14 @@ show(
 #
 # Each row spoils the astronaut's true colours in one way, until the MSE is 400, 100, 40 or 10.
 
-# %%
+# %% tags=["slide"]
 show(
     overfit.spoiled(labs["astronaut"], (400, 100, 40, 10), generator),
     alt="Three rows of five astronauts: the truth, then faded, hues turned or noisy, with an MSE of "
     "400, 100, 40 and 10. At 400 she is nearly gray, green, or speckled; at 10 nearly the truth.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Along a row, the picture is plainly wrong at 400; at 10 you need the truth beside it to find the
 # mistake. Down the column of 400, three pictures with the *same* MSE look very different: nearly
 # gray, green, speckled. MSE measures how large errors are, not how they look.
@@ -166,7 +166,7 @@ def convolve(picture, kernel):
 check("overfit.convolve")
 convolve(torch.arange(9.0).view(3, 3), torch.arange(4.0).view(2, 2))
 
-# %%
+# %% tags=["slide"]
 square = F.pad(torch.ones(3, 3), (2, 2, 2, 2))
 edge = torch.tensor([[-1.0, 0.0, 1.0]] * 3)
 response = convolve(square, edge)
@@ -177,7 +177,7 @@ show(
     "and the response after ReLU, where the negative numbers are 0.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This kernel subtracts the pixels on its left from those on its right. Its response is positive at
 # the square's left edge, negative at its right edge, and 0 where both sides are equal. The last
 # grid shows what the **ReLU**, max(0, x), keeps of it. Without a ReLU between them, convolutions in
@@ -337,7 +337,7 @@ overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 # %%
 overfit.step_sizes(fresh, cfg.lr)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The training loop
 #
 # **Exercise 4** (14 minutes). One step predicts, measures the mean squared error, and keeps it as a
@@ -355,7 +355,7 @@ overfit.step_sizes(fresh, cfg.lr)
 # whole picture as batch.
 
 
-# %%
+# %% tags=["slide"]
 @exercise("overfit.loop")
 def fit(net, batch, steps, lr=2e-3, after=lambda step: None):
     """Train net for so many steps; return the list of losses."""
@@ -403,7 +403,7 @@ def train(lab):
 
 trained = {name: train(lab) for name, lab in labs.items()}
 
-# %%
+# %% tags=["slide"]
 curves = {name: losses for name, (net, losses, kept) in trained.items()}
 show(
     overfit.learning_figure(curves, blind),
@@ -419,7 +419,7 @@ reveal("overfit.beat", answer, f"Your network was no better than one colour for 
 # curve ends below coarse colour, has learned more than blurred colours. Below we also show the
 # colours **alone**, because *L* carries the edges and makes almost any colouring look sharp.
 
-# %%
+# %% tags=["slide"]
 L, ab = split_lab(labs["astronaut"])
 net, losses, kept = trained["astronaut"]
 show(
@@ -444,7 +444,7 @@ overfit.error_table(guesses, ab, coarse_astronaut="coarse colour", mse_astronaut
 # before.
 
 
-# %%
+# %% tags=["slide"]
 predict(
     "overfit.rate",
     "Which is the largest rate whose loss never leaps above its first value?",
@@ -461,7 +461,7 @@ def sweep(lr):
 tiny = split_lab(rgb_to_lab(photograph("astronaut", cfg.crop).to(device)))
 rates = {f"lr {lr:g}": sweep(lr) for lr in (2e-5, 2e-4, 2e-3, 2e-2, 2e-1, 2)}
 
-# %%
+# %% tags=["slide"]
 show(
     overfit.rates_figure(rates, tiny[1]),
     alt="Six loss curves on a logarithmic scale, with the errors of gray and of the mean colour "
@@ -486,7 +486,7 @@ table
 # These seven programs were meant to do in small, at 32 × 32 pixels, what yours does. In each, one
 # line is broken, and none stops with an error.
 
-# %%
+# %% tags=["slide"]
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
 logs = {"healthy": clinic.run("healthy", picture)} | clinic.training_clinic.logs(picture)
 show(
@@ -540,7 +540,7 @@ def diagnosis():
 check("overfit.clinic")
 print(clinic.WHY if clinic.solved else "When the check is green, this cell also says why.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - A convolution slides one small set of weights over the picture; six integers fix its size,

@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 3. Networks for pictures they have never seen
 #
 # In lesson 2 a network learned one photograph by heart. Here you build a network for pictures it has never
@@ -52,7 +52,7 @@ from colorkit.plots import colorings, show
 
 cfg, device = settings("03_networks", profile), pick_device()
 
-# %%
+# %% tags=["slide"]
 pictures = lesson_pictures(source, cfg.pictures, cfg.held_out, size or cfg.size, cfg.seed)
 world = pictures.worlds.get("test")  # None for photographs, whose possible colours nobody knows
 L, ab = studies.telling(pictures, cfg.kinds)
@@ -95,7 +95,7 @@ predict(
 # **Exercise 1** (6 minutes). Write the AuC over all pixels of all pictures together. An error of exactly
 # *t* is within *t*. Return a float or a tensor of one element.
 
-# %%
+# %% tags=["slide"]
 predict(
     "networks.blind",
     "Which baseline has the highest AuC?",
@@ -130,7 +130,7 @@ L_test, ab_test = pictures.test
 yours = {name: float(auc(model.colorize(L_test), ab_test)) for name, model in baselines.items()}
 display(table(scores).assign(your_auc=yours).round(3))
 
-# %%
+# %% tags=["slide"]
 show(
     figures.error_curves(scores),
     alt="The share of test pixels within a threshold, for five baselines. The nearest neighbour leads "
@@ -139,7 +139,7 @@ show(
 ranked = table(scores).auc
 reveal("networks.blind", ranked.idxmax(), f"{ranked.max():.3f}; gray has {ranked['gray']:.3f}.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Look at gray, the dotted line: its AuC is about 0.8. The AuC is nearly 1 - (mean error) / 151, and gray
 # lies in the middle of all colours, where errors are never very large. `within_10` ranks the baselines
 # differently, so no single metric is enough.
@@ -183,7 +183,7 @@ def best_constant(colours, probabilities, loss):
 # %%
 check("networks.best_constant")
 
-# %%
+# %% tags=["slide"]
 names = {"l2": "best by L2 (mean)", "l1": "best by L1 (median)", "0-1": "best by 0-1 (mode)"}
 colours, probabilities = studies.apple()
 answers = {name: best_constant(colours, probabilities, loss) for loss, name in names.items()}
@@ -249,7 +249,7 @@ for normalised in (False, True):
 # torch.no_grad():`. A variance divided by n or by n - 1 will do.
 
 
-# %%
+# %% tags=["slide"]
 @exercise("networks.batch_norm")
 class BatchNorm(nn.Module):
     """Batch normalisation of features (N, C, H, W)."""
@@ -297,7 +297,7 @@ for training in (True, False):
 # **U-Net** ([Ronneberger, Fischer and Brox 2015](https://arxiv.org/abs/1505.04597)) hands the encoder's
 # features to the decoder at each size, by **skip connections**.
 
-# %%
+# %% tags=["slide"]
 show(
     figures.unet_diagram(cfg.width, cfg.depth, L.shape[-1]),
     alt="A U of boxes: the encoder halves the side and doubles the channels at each level, the decoder goes "
@@ -390,7 +390,7 @@ check("networks.unet")
 # rises to a large one, and ends near zero. The five trainings take a few minutes.
 
 
-# %%
+# %% tags=["slide"]
 def train(name, net, epochs, seed):
     """Train with L2, print the errors by the name; give the loss and the learning rate of each step."""
     data, precision = Batches(pictures.train, cfg.batch, seed=seed), pick_precision(device)
@@ -422,7 +422,7 @@ for name, skips in {"U-Net": True, "without skips": False}.items():
     nets[name] = UNet(cfg.width, cfg.depth, skips)
     losses[name], rates = train(name, nets[name], cfg.epochs, cfg.seed)
 
-# %%
+# %% tags=["slide"]
 show(
     figures.training(losses, rates, studies.oracle_error(pictures, "train", 400)),
     alt="Above, the training losses with and without skips fall steeply, then slowly, and end above the "
@@ -481,7 +481,7 @@ def auc_of_each(model):
     return torch.tensor([float(auc(prediction, truth)) for prediction, truth in pairs])
 
 
-# %%
+# %% tags=["slide"]
 each = {name: auc_of_each(net) for name, net in {"gray": models.Gray(), **nets}.items()}
 first = ["U-Net", "U-Net", "with dense layers", "another seed"]
 second = ["gray", "without skips", "encoder-decoder", "encoder-decoder"]
@@ -513,7 +513,7 @@ show(
 #
 # The apples come out brownish. Compare the U-Net's mean colour of each fruit with the oracle's.
 
-# %%
+# %% tags=["slide"]
 objects = studies.fruit(world, nets["U-Net"])
 show(
     figures.colours_of_fruit(objects, cfg.kinds),
@@ -533,14 +533,14 @@ reveal("networks.apple", *studies.apple_colour(objects, "network"))
 # `scripts/generalisation.py` recorded longer runs, on 1 to 2,000 pictures of 32 pixels a side. On 400
 # **unseen** test pictures the oracle has 202, gray 573.
 
-# %%
+# %% tags=["slide"]
 predict(
     "networks.memorising",
     "With 100 instead of 10 training pictures, the error on the pictures it has *seen*",
     ["falls", "rises", "stays"],
 )
 
-# %%
+# %% tags=["slide"]
 runs = studies.recorded()
 print(runs.attrs["about"])
 end = runs.query("step == 2000 and batch_norm == 'with' and augmentation == 'none'")
@@ -564,14 +564,14 @@ reveal("networks.memorising", "rises", f"From {mean[10]:.1f} to {mean[100]:.1f} 
 # and crops; **early stopping**, which keeps the weights of the *best step*, by validation error; and batch
 # norm, which its authors call a regulariser.
 
-# %%
+# %% tags=["slide"]
 predict(
     "networks.overfitting",
     "100 pictures with flips, 2,000 steps. With batch norm, the error on seen and on unseen pictures is",
     ["lower on both", "lower on seen only", "lower on unseen only", "higher on both"],
 )
 
-# %%
+# %% tags=["slide"]
 few = runs[(runs.pictures == 100) & (runs.augmentation == "flips")]
 groups = {f"{name} batch norm": part for name, part in few.groupby("batch_norm")}
 show(
@@ -600,10 +600,10 @@ display(studies.remedies(runs))
 # These two networks have seen drawn fruit only, no skin and no flag. Lesson 6 colours photographs better. To
 # train on some here, with a network connection, choose `source="official-portraits"` above.
 
-# %%
+# %% tags=["slide"]
 figures.on_photographs({name: nets[name] for name in ("U-Net", "without skips")}, pictures)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - Judge a model beside baselines and the oracle, on pictures that influenced no decision.

@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 4. A probability for each colour
 #
 # In lesson 3 the networks painted apples brown, because squared error asks for the mean of red,
@@ -49,14 +49,14 @@ from colorkit.fit import fit
 from colorkit.plots import colorings, intervals, show
 from colorkit.worlds.portrait_scenes import portraits
 
-# %%
+# %% tags=["slide"]
 cfg = settings("04_classes", profile)
 pictures = lesson_pictures(source, cfg.pictures, cfg.held_out, size or cfg.size, cfg.seed)
 world = pictures.worlds.get("test")  # None for photographs, whose possible colours are not known
 alt = "One apple, five times: gray, red, green, yellow, and in the mean of these, a reddish brown."
 show(figures.one_apple(world), alt)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The lightness of this apple does not tell its colour: our world draws red with probability 0.5,
 # green with 0.3 and yellow with 0.2. Their mean is the colour of no apple.
 #
@@ -90,7 +90,7 @@ print(f"equal probabilities for 313 classes: ln 313 = {math.log(313):.2f}")
 # kept the 313 points within reach of sRGB's colours. Each point is a **bin**, a class. The maps
 # show how often each colour occurs; red dots are bins.
 
-# %%
+# %% tags=["slide"]
 bins = ab_bins()
 prior = estimate_prior(pictures.batches("train"), bins)
 show(
@@ -101,7 +101,7 @@ show(
 frequent = (prior.counts / prior.counts.sum()).topk(10).values.sum()
 print(f"the ten most frequent bins hold {frequent:.0%} of the training pixels")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Look at the rays on the left: an object has one hue, more or less vivid. The mean of a red and a
 # green ray falls between rays, where hardly any pixel is.
 #
@@ -129,7 +129,7 @@ def annealed_mean(logits, bins, temperature=0.38):
 # %%
 check("classes.annealed_mean")
 
-# %%
+# %% tags=["slide"]
 apple = torch.full((1, len(bins), 1, 1), -30.0)  # logits of one pixel: probability about 0
 for colour, share in (([50.0, 30.0], 0.5), ([-40.0, 40.0], 0.3), ([0.0, 60.0], 0.2)):
     apple[0, (bins - torch.tensor(colour)).norm(dim=1).argmin()] = math.log(share)
@@ -163,7 +163,7 @@ def soft_encode(ab, bins, neighbours=10, sigma=5.0):
     ### END SOLUTION
 
 
-# %%
+# %% tags=["slide"]
 check("classes.soft_encoding")
 colour = torch.tensor([[43.0, 26.0]])
 targets = {"hard": soft_encode(colour, bins, 1), "soft": soft_encode(colour, bins)}
@@ -174,7 +174,7 @@ show(
 )
 print({name: [round(x) for x in (z @ bins).tolist()] for name, z in dense.items()})
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The red cross marks the colour (43, 26). Only the mean of the soft target, rounded, gives it back.
 #
 # ## Weights for rare colours
@@ -203,7 +203,7 @@ def rebalance(p, lam=0.5):
 # %%
 check("classes.weights")
 
-# %%
+# %% tags=["slide"]
 p, w = prior.p, rebalance(prior.p, lam=cfg.lam)
 maps = {"counted": prior.counts / prior.counts.sum(), "smoothed: p": p, "weights: w": w}
 show(
@@ -315,7 +315,7 @@ for name, loss in comparisons.riddle(objective(w), bins, w).items():
 display(comparisons.a_and_b(small, pictures.test, p, bins).round(3))
 predict("classes.broken", "Whose weights are wrong?", ["A", "B"])
 
-# %%
+# %% tags=["slide"]
 L, ab = (plane[:6] for plane in pictures.test)
 show(
     figures.weight_maps(L, ab, bins, w),
@@ -345,7 +345,7 @@ show(colorings(L, painted, 1.5), alt)
 # A recorded study trained such networks longer, with five seeds.
 
 
-# %%
+# %% tags=["slide"]
 study = comparisons.recorded()
 dots = figures.over_seeds(study, ["rare", "common"], "share of pixels within 10 ab units")
 alt = "Rare and common colours in two rows, five dots for each of three lambdas, a line for each seed."
@@ -411,7 +411,7 @@ comparisons.over_temperature(nets["classes"], pictures, annealed_mean, cfg.tempe
 scores, leads = comparisons.scored(pictures, nets, cfg.seed)
 scores.round(3)
 
-# %%
+# %% tags=["slide"]
 show(
     intervals(leads, "difference, with its 95% interval over pictures"),
     "Six differences beside the line of zero. Rebalanced leads classes in rebalanced AuC, differs "
@@ -435,7 +435,7 @@ show(
 # amount of probability in the wrong place.
 
 
-# %%
+# %% tags=["slide"]
 predict(
     "classes.calibration",
     "Whose probabilities are closest? (L2 is sure of its one colour; the prior predicts p always.)",
@@ -450,7 +450,7 @@ why += "colours, and is then wrong by 1."
 reveal("classes.calibration", nearest, why)
 off
 
-# %%
+# %% tags=["slide"]
 show(
     figures.largest_apple(world, fruits, nets, said),
     "The apple in truth and by three networks, above bars for red, green, yellow and other. Frames "
@@ -500,7 +500,7 @@ planes = {"T = 0.38": torch.cat([net.colorize(part) for part in L.split(50)])}
 planes |= {f"draw {k}": colour_by_draws(net, L) for k in (1, 2, 3)}
 planes["one draw per pixel"] = colour_by_draws(net, L, (L.shape[2] // 2, L.shape[3] // 2))
 
-# %%
+# %% tags=["slide"]
 chosen = comparisons.with_apples(pictures, 8)
 rows = {name: plane[chosen] for name, plane in ({"true": ab} | planes).items()}
 alt = "Eight apples: gray, true, blotched at T = 0.38, then three draws. Many have one colour, "
@@ -552,7 +552,7 @@ for name, lam in (("not rebalanced", 1.0), ("rebalanced", cfg.lam)):
     loss = losses.Classification(bins, w_faces)
     faces[name] = train(small_net(), loss, (seen.L, seen.ab), cfg.face_steps, batch=cfg.face_batch)
 
-# %%
+# %% tags=["slide"]
 kept, answer = comparisons.kept_by_two(judged, faces)
 L, ab = (x[comparisons.heads(judged, "black", "gray", count=3)] for x in (judged.L, judged.ab))
 painted = {name: faces[name].colorize(L) for name in ("not rebalanced", "rebalanced")}
@@ -566,7 +566,7 @@ least = bins[w_faces.argmin()].tolist()
 print(f"smallest weight: bin {least}, {w_faces.min():.2f}; largest: {w_faces.max():.2f}")
 kept.round(2)
 
-# %%
+# %% tags=["slide"]
 groups = ["brown hair", "blond hair", "red hair", "black hair", "gray hair", common, rare]
 dots = figures.over_seeds(study, groups, "share that keeps its colour", kept["no colour"])
 alt = "Seven groups, trained on 90/10 and on 50/50 of two tones: five dots for each lambda, a line for "
@@ -589,10 +589,10 @@ show(dots, alt)
 # These three networks have learned from drawn fruit only. Lesson 6 colours photographs better. To train on
 # some here, with a network connection, choose `source="official-portraits"` above.
 
-# %%
+# %% tags=["slide"]
 figures.on_photographs(nets, pictures)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - A classifier over bins predicts a *distribution*. Its mean is dull, its annealed mean may be

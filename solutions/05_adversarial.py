@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 5. A learned loss
 #
 # L2 makes apples orange-brown, a colour that no apple has, because the mean of red, green and yellow is the best guess
@@ -51,7 +51,7 @@ from colorkit.fit import fit, rate_share
 from colorkit.losses import l1, l2, regression
 from colorkit.plots import colorings, show
 
-# %%
+# %% tags=["slide"]
 cfg, device = settings("05_adversarial", profile), pick_device()
 pictures = lesson_pictures(source, cfg.pictures, cfg.held_out, size or cfg.size, cfg.seed)
 oracle = comparisons.oracle_of(pictures.worlds.get("test"))
@@ -63,7 +63,7 @@ show(
     "colours, where apples are red, green or yellow.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The middle row is the **Bayes-optimal** prediction under L2, the *oracle* of lesson 3: the mean of all colours that
 # each fruit could have, which is often none of them. More data or training does not help, because the loss itself asks
 # for the mean.
@@ -139,7 +139,7 @@ check("adversarial.generator_loss")
 # First a small game without L1. Of the true numbers 70% lie around -2 and 30% around 2; G turns random
 # noise into numbers.
 
-# %%
+# %% tags=["slide"]
 toy = comparisons.play_toy(discriminator_loss, generator_loss, cfg.toy_steps, cfg.seed)
 figures.toy_slider(toy, comparisons.toy_numbers(5000))
 
@@ -196,7 +196,7 @@ class Discriminator(nn.Module):
 seed_everything(cfg.seed)
 print(Discriminator(cfg.discriminator_width)(*pictures.test).shape)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Each picture gets 30 x 30 verdicts.
 #
 # ## How to read a game
@@ -213,7 +213,7 @@ print(Discriminator(cfg.discriminator_width)(*pictures.test).shape)
 #
 # Of these five short games four are faulty, yet none raised an error.
 
-# %%
+# %% tags=["slide"]
 logs = figures.gan_clinic.logs(cfg.seed, cfg.clinic_steps)
 show(
     figures.gan_clinic.figure(logs),
@@ -269,7 +269,7 @@ check("adversarial.clinic")
 # `adversarial=False`, the same function plays a **control**: D learns too, but G's loss is lambda times L1 alone.
 
 
-# %%
+# %% tags=["slide"]
 @exercise("adversarial.play")
 def play(G, D, of_G, of_D, batches, lam, adversarial=True):
     """Play on each batch (L, ab) in turn -> a list of pairs of floats: D's loss, G's loss.
@@ -333,7 +333,7 @@ def run_game(G, D, lam, **how):
     return log
 
 
-# %%
+# %% tags=["slide"]
 G = copy.deepcopy(before).train()  # batch norm in training mode
 D = Discriminator(cfg.discriminator_width).to(device)
 log = run_game(G, D, cfg.lam)
@@ -382,7 +382,7 @@ nets = {"L2 first": before, "control": control.eval(), "GAN": G.eval()}
 results = comparisons.judged({"gray": models.Gray()} | nets | oracle, pictures)
 results.filter(["l1", "auc", "within_10", "colorfulness_ratio", "possible"]).round(3)
 
-# %%
+# %% tags=["slide"]
 part, leads = comparisons.lead_table(nets, pictures, "GAN")
 reveal("adversarial.control", part, "The intervals are in the table.")
 leads
@@ -396,14 +396,14 @@ leads
 #
 # A possible colour is not yet a fair choice: half of the apples are red, three in ten green, and two in ten yellow.
 
-# %%
+# %% tags=["slide"]
 predict(
     "adversarial.choice",
     "Which colour does the GAN give most apples?",
     ["red, the most frequent one", "green", "yellow, the one in between"],
 )
 
-# %%
+# %% tags=["slide"]
 favourite, panels, alt = figures.choices(nets, pictures)
 reveal("adversarial.choice", favourite, "See the first panel.")
 show(panels, alt)
@@ -421,7 +421,7 @@ comparisons.by_kind(nets | oracle, pictures)
 # no L1 to punish its use. Noise alone may not suffice: pix2pix's generator learned to ignore it. For a fair choice,
 # predict a distribution and draw from it, as in lesson 4.
 
-# %%
+# %% tags=["slide"]
 show(
     colorings(L, {name: net.colorize(L) for name, net in nets.items()} | {"true": ab}, 1.5),
     alt="Six pictures in five rows: gray, by L2, by the control, by the GAN, true. The GAN's colours are the "
@@ -438,7 +438,7 @@ show(
 # and recorded. *L2*, *L1*, and lesson 4's *classes* and *rebalanced* classes are trained from scratch for as many steps
 # as L2 first and the game together, at rate 0.004; *control* and *GAN* are as above:
 
-# %%
+# %% tags=["slide"]
 ways = ["gray", "L2", "L1", "control", "GAN", "classes", "rebalanced", "oracle"]
 study = comparisons.recorded("losses", ways)
 print(study.attrs["about"])
@@ -605,10 +605,10 @@ show(
 # These networks have learned from drawn fruit only. Lesson 6 colours photographs better. To train on some here, with a
 # network connection, choose `source="official-portraits"` above.
 
-# %%
+# %% tags=["slide"]
 figures.on_photographs(nets, pictures)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - A GAN trains a generator against a discriminator. D minimises a cross-entropy; G minimises -log D plus a written

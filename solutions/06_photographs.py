@@ -8,7 +8,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 6. Photographs
 #
 # The made worlds of lessons 3 to 5 let us check what a network does. Now you colour real photographs, also your own,
@@ -46,7 +46,7 @@ from colorkit.device import seed_everything
 from colorkit.fit import fit
 from colorkit.plots import show
 
-# %%
+# %% tags=["slide"]
 cfg = settings("06_photographs", profile)
 hopper = photograph("grace_hopper")
 gray = color.rgb_to_lab(hopper)[:, :1]
@@ -65,7 +65,7 @@ show(
 # We train a small U-Net of lesson 3 on the orchard, and show it photographs that come along (authors and licences:
 # `datasets/photographs`).
 
-# %%
+# %% tags=["slide"]
 pictures = lesson_pictures("orchard", cfg.pictures, cfg.held_out, cfg.size, cfg.seed)
 seed_everything(cfg.seed)
 orchard = models.UNet(cfg.width, 3)
@@ -102,7 +102,7 @@ studies.what_differs({"orchard": pictures.train, "photographs": photos}).round(3
 # 2019](https://arxiv.org/abs/1905.11946)) has learnt 1,000 classes from the 1.3 million photographs of ImageNet. What
 # does it see in ours, in gray?
 
-# %%
+# %% tags=["slide"]
 studies.named(["coffee", "chelsea", "rocket"])
 
 # %% [markdown]
@@ -133,14 +133,14 @@ studies.score_photographs({"gray": models.Gray()} | eyes, unseen).round(3)
 # Both are better than gray on four others, borrowed eyes by more. But this is one run. A recorded study on official
 # portraits has three seeds; there "from scratch" is the U-Net of lesson 3.
 
-# %%
+# %% tags=["slide"]
 predict(
     "photographs.eyes",
     "With how many portraits does the network from scratch reach what borrowed eyes reach with 100?",
     ["25", "100", "820", "not with all 820"],
 )
 
-# %%
+# %% tags=["slide"]
 many = studies.recorded("pictures")
 print(many.attrs["about"])
 show(
@@ -182,7 +182,7 @@ def join(L, ab):
     ### END SOLUTION
 
 
-# %%
+# %% tags=["slide"]
 check("photographs.join")
 L = color.rgb_to_lab(photograph("friends"))[:, :1]
 small = studies.small_view(L)
@@ -227,7 +227,7 @@ check("photographs.draw")
 # distributions similar colours, if similar bins are neighbours. So `studies.drawn` sorts them by hue before it calls
 # your draw.
 
-# %%
+# %% tags=["slide"]
 cat = studies.planes(["chelsea"], cfg.photo_size)[0]
 side = cfg.photo_size // ours.scale
 noise = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
@@ -242,14 +242,14 @@ show(
     "(0.9), in larger patches; then in the mean, between them.",
 )
 
-# %%
+# %% tags=["slide"]
 predict(
     "photographs.draw",
     "Which is nearer to the true colours, on average over the photographs?",
     ["annealed mean", "one u a picture"],
 )
 
-# %%
+# %% tags=["slide"]
 ways = studies.ways_to_draw(ours, draw, photos, cfg.temperature, cfg.seed)
 nearer = ways["error"][["annealed mean", "one u a picture"]].idxmin()
 reveal("photographs.draw", nearer, "See the column error.")
@@ -296,7 +296,7 @@ check("photographs.hints")
 # your function we train a copy further on the orchard, where we know which colours an apple can have.
 
 
-# %%
+# %% tags=["slide"]
 def with_hints(model, batch):
     L, ab = batch
     return losses.l1(model(L, hint_planes(ab, studies.random_patches(ab))), ab)
@@ -318,7 +318,7 @@ studies.settle(clicked, hint_planes, pictures.worlds["test"])
 #
 # Now the network as it came along gets random clicks on our photographs:
 
-# %%
+# %% tags=["slide"]
 curve = studies.hint_curve(models.HintUNet.trained(), hint_planes, cfg.clicks, cfg.seed)
 show(
     plots.intervals(curve, curve.attrs["label"]),
@@ -354,7 +354,7 @@ def orthochromatic(rgb):
     ### END SOLUTION
 
 
-# %%
+# %% tags=["slide"]
 check("photographs.orthochromatic")
 show(
     figures.damaged(ours, orthochromatic, photograph("grace_hopper", cfg.photo_size), cfg.seed),
@@ -374,7 +374,7 @@ studies.damage_table(ours, orthochromatic, rgb, cfg.seed).round(1)
 # that is `L = torch.where(half, orthochromatic(rgb), L)`. A recorded study trained a decoder on portraits with it and
 # without:
 
-# %%
+# %% tags=["slide"]
 old = studies.recorded("old")
 studies.augmentation_table(old)
 
@@ -406,7 +406,7 @@ studies.recogniser_table(studies.recorded("recogniser"))
 # the mean L of the face, for which we take the middle quarter of each side; only its pixels count. The others split
 # all pixels by true colour: *near-gray* has chroma at most 8, *skin-like* an orange hue of middling chroma.
 
-# %%
+# %% tags=["slide"]
 show(
     figures.groups_figure(studies.by_group(studies.recorded("faces")), studies.PANELS),
     alt="Three panels with one axis from 0 to 1, five seeds a row: when rebalanced near-gray falls from 0.8 to 0.5, red "
@@ -478,7 +478,7 @@ show(
     alt="An astronaut and a room with a drum, in three drawn colourings each, and in their true colours.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The flag and the face are alike in all; the orange suit is blue in places at u = 0.2: one u does not make a network
 # sure of an object. Nor is agreement proof: the white drum is yellow in all.
 #
@@ -491,7 +491,7 @@ show(
 #    along, or train a decoder of your own with three seeds (`colorkit train STORE`).
 # 3. Show the ten worst pictures, not the ten best:
 
-# %%
+# %% tags=["slide"]
 show(
     figures.worst(ours, studies.PHOTOGRAPHS, cfg.photo_size, cfg.failures),
     alt="Five photographs in three rows, gray, coloured and true: bright brushes, a red bowl and other vivid objects "
@@ -578,7 +578,7 @@ show(
 # pictures. In DDColor 100 queries first look at the picture, by attention, and then decide which colour each stands
 # for.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # - A network knows the colours of what it has seen. On an encoder that names objects it reaches a lower error with
