@@ -118,7 +118,7 @@ def bring_lessons(new: bool = False) -> Path:
         elif changes and beside.exists():
             click.echo(f"       see {OWN}/{beside.name}")
         elif changes:
-            click.echo("       `colorkit lessons --new` sets the lesson of today beside it")
+            click.echo("       `colorkit lessons --new` puts the current lesson beside it")
     return own
 
 
@@ -127,7 +127,7 @@ def bring_lessons(new: bool = False) -> Path:
 def lessons(new: bool) -> None:
     """Copy new lessons to my-lessons/, and say which of yours have changed since.
 
-    --new sets the lesson of today beside yours, with your answers in it. Where an exercise has
+    --new puts the current lesson beside yours, with your answers in it. Where an exercise has
     changed, the answer that you gave stands before it. Nothing is overwritten.
     """
     bring_lessons(new)

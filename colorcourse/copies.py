@@ -77,7 +77,7 @@ def changes(lesson: Path, copy: Path) -> str:
 def write_beside(lesson: Path, copy: Path, target: Path) -> str:
     """Write the new `lesson` to `target` beside `copy` and say so; a file there is left as it is.
 
-    It is the lesson of today. Each cell that did not change is as the student left it, without
+    It is the current lesson. Each cell that did not change is as the student left it, without
     outputs; before an exercise stand the answers to it that could not be put in its cell. Cells
     that are the student's own stay in `copy`.
     """
@@ -104,4 +104,4 @@ def write_beside(lesson: Path, copy: Path, target: Path) -> str:
         cells.append(cell)
     text = json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False, sort_keys=True)
     write_whole(target, f"{text}\n")
-    return f"wrote  {target.parent.name}/{target.name}: the lesson of today with your answers"
+    return f"wrote  {target.parent.name}/{target.name}: the current lesson, with your answers"

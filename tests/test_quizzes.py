@@ -41,6 +41,13 @@ def test_each_choice_is_answered_by_its_reason_as_widget_and_without_a_kernel(na
             assert unfolding({ask: [option]}).count(answer.value.split("</code>")[1]) == 1
 
 
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_stored_solution_shows_the_quiz_as_it_is_now(name):
+    stored = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", as_version=4)
+    (cell,) = (c for c in stored.cells if c.source.startswith("quiz("))
+    assert cell.outputs[0].data["text/html"] == unfolding(questions(name[:2]))
+
+
 def test_without_a_notebook_a_quiz_is_printed_and_an_unknown_one_is_named(capsys):
     quiz("01")
     assert capsys.readouterr().out.count("\n  - ") == 20
