@@ -16,6 +16,7 @@ PY := $(VENV)/bin/python
 STAMP := $(if $(CONSTRAINTS),-$(notdir $(CONSTRAINTS)))
 LAB := $(VENV)/.lab$(STAMP)
 DEV := $(VENV)/.dev$(STAMP)
+DOCS := $(VENV)/.docs$(STAMP)
 # Tests on up to four cores, each process with one thread (tests/conftest.py).
 PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet --progress-bar off \
@@ -26,12 +27,12 @@ INSTALL := $(PY) -m pip install --disable-pip-version-check --quiet --progress-b
 OWN := import colorkit, colorcourse, os; \
 	print(all(os.path.samefile(p.__path__[0], p.__name__) for p in (colorkit, colorcourse)))
 ifneq ($(shell $(PY) -I -c '$(OWN)' 2>/dev/null),True)
-.PHONY: $(LAB) $(DEV)
+.PHONY: $(LAB) $(DEV) $(DOCS)
 endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup course lab doctor test bench notebooks format constraints dist slides figures clean
+.PHONY: help setup course lab doctor test bench notebooks site format constraints dist slides figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +65,9 @@ slides: $(DEV)  ## a deck for each lesson from its executed solution, in build/s
 figures: $(DEV)  ## every figure of the lessons as a file with its caption, in build/figures
 	$(PY) -m scripts.figures
 
+site: $(DOCS)  ## the course as a site, in build/site (open index.html there)
+	$(PY) docs/make_site.py
+
 format: $(DEV)  ## mend and format the code with ruff
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -87,10 +91,14 @@ $(LAB): pyproject.toml $(CONSTRAINTS)
 	$(call environment,lab)
 	@touch $@
 
-# The developer's set holds the student's, so both count as installed.
+$(DOCS): pyproject.toml $(CONSTRAINTS)
+	$(call environment,docs)
+	@touch $(LAB) $@
+
+# The developer's set holds the other two, so all count as installed.
 $(DEV): pyproject.toml $(CONSTRAINTS)
 	$(call environment,dev)
-	@touch $(LAB) $@
+	@touch $(LAB) $(DOCS) $@
 
 # $(call environment,extra): a working .venv of a Python that is new enough, and colorkit[extra] in
 # it. A .venv whose Python was removed or is too old is made anew.

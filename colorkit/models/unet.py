@@ -18,7 +18,7 @@ HEADS = {
     "tanh": lambda x: 128 * torch.tanh(x),
     "sigmoid": lambda x: 255 * torch.sigmoid(x) - 128,
 }
-"""From the last layer to Lab units. Two of them bound the colours: sRGB has |a|, |b| below 108."""
+"""From the last layer to Lab units. Two bound the colours: in sRGB, a and b are within ±108."""
 
 
 def double_conv(channels_in: int, channels_out: int, norm: bool) -> nn.Sequential:

@@ -1,8 +1,8 @@
 """Drawing in gray, for a whole chunk of pictures at once: solids, light, textures, soft edges.
 
-Lightness is drawn with +, -, *, / and square roots alone, which IEEE 754 rounds the same way
-everywhere. So the pictures, and which object owns a pixel, are the same on every platform; sines
-and exponentials, which differ by the library, do not occur.
+Lightness is drawn with ``+``, ``-``, ``*``, ``/`` and square roots alone, which IEEE 754 rounds
+the same way everywhere. So the pictures, and which object owns a pixel, are the same on every
+platform; sines and exponentials, which differ by the library, do not occur.
 """
 
 from dataclasses import dataclass

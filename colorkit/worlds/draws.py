@@ -39,7 +39,7 @@ class Draws:
         self._used = 0
 
     def uniform(self, low: float = 0.0, high: float = 1.0, *shape: int) -> np.ndarray:
-        """Numbers in [low, high): float64 (n, *shape)."""
+        """Numbers in [low, high): float64 ``(n, *shape)``."""
         count = int(np.prod(shape, dtype=np.int64))
         step = np.arange(self._used + 1, self._used + count + 1, dtype=np.uint64) * _GOLDEN
         self._used += count
@@ -48,10 +48,10 @@ class Draws:
         return low + unit * (high - low)
 
     def choice(self, probs, *shape: int) -> np.ndarray:
-        """Numbers 0..K-1 with probabilities `probs` (K,): int64 (n, *shape)."""
+        """Numbers 0..K-1 with probabilities `probs` (K,): int64 ``(n, *shape)``."""
         steps = np.cumsum(probs)[:-1]
         return (self.uniform(0.0, 1.0, *shape)[..., None] >= steps).sum(-1)
 
     def sign(self, *shape: int) -> np.ndarray:
-        """-1.0 or 1.0, equally often: (n, *shape)."""
+        """-1.0 or 1.0, equally often: ``(n, *shape)``."""
         return np.where(self.uniform(0.0, 1.0, *shape) < 0.5, -1.0, 1.0)
