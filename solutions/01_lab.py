@@ -47,9 +47,8 @@ seed_everything(cfg.seed)
 names = [photo or "astronaut", "chelsea", "coffee", "rocket"]  # these come with scikit-image
 rgb = torch.cat([photograph(name, cfg.size) for name in names])  # uint8, (4, 3, H, W)
 lab = rgb_to_lab(rgb)  # takes bytes or floats in [0, 1]; your own will take floats
-fig = figures.taken_apart(rgb[:1], lab[:1])
 show(
-    fig,
+    figures.taken_apart(rgb[:1], lab[:1]),
     alt="A photograph; its L in black and white; its a and b as flat tints of pink, ochre and blue "
     "on gray; all joined.",
 )
@@ -59,8 +58,9 @@ show(
 # from blue to yellow; each is drawn at L = 65, with the other at 0. By the end, your code takes photographs
 # apart and puts colour back into gray ones.
 #
-# The core takes about 75 minutes, an hour of them for five exercises (plan 90 with discussion). You need
-# Python and PyTorch tensors, but no deep learning.
+# The core takes about 75 minutes, 62 of them for exercises and the rest for reading. Discussion takes
+# more: plan 90 to 120, with a break after exercise 3. You need Python and PyTorch tensors, but no deep
+# learning.
 #
 # ## Are you ready?
 
@@ -113,15 +113,16 @@ print(f"within 0.2 of byte 119's L: {16777 * like_byte_119.float().mean():.0f} t
 record("colours_at_L50", 16.777 * equally_light.float().mean().item(), unit="million colours")
 
 # %% [markdown]
-# Left are 64 of these colours, right their lightness: one gray. About 300,000
-# colours share L = 50 to the nearest unit. A gray byte fixes L to ±0.2, which still leaves over 100,000.
-# L alone cannot tell which it was. The content can help (grass is seldom red); a network has to learn that.
+# Left are 64 of these colours, right their lightness: one gray. About 300,000 colours share L = 50 to the
+# nearest unit. Byte 119, whose L is 50.0, fixes L to ±0.2, yet leaves over 100,000. The average byte
+# leaves 65,536 (16.7 million over 256); near black and white there are far fewer. Content can help (grass
+# is seldom red); a network has to learn that.
 #
 # ## From bytes to light
 #
-# A byte is not proportional to an amount of light. The standard **sRGB**
-# ([IEC 61966-2-1](https://webstore.iec.ch/en/publication/6169)) spends more of the 256 values on dark
-# tones, where the eye distinguishes small differences. The curve from light to stored value is **gamma**;
+# A byte is not proportional to an amount of light. The standard **sRGB** ([IEC
+# 61966-2-1](https://webstore.iec.ch/en/publication/6169)) spends more of the 256 values on dark tones,
+# where the eye distinguishes small differences. The curve from light to stored value is **gamma**;
 # undoing it gives **linear light**.
 
 # %% tags=["slide"]
@@ -132,9 +133,9 @@ predict(
 )
 
 # %% [markdown]
-# **How exercises work.** Replace the dots, run the cell, and run the check below it. Until
-# then colorkit's answer stands in, and figures are stamped "reference". Pictures are tensors of shape
-# (N, 3, H, W). Return float32 tensors, and do not change the arguments.
+# **How exercises work.** Replace the dots, run the cell, and run the check below it. Until then
+# colorkit's answer stands in, and figures are stamped "reference". Pictures are tensors of shape (N, 3,
+# H, W). Return float32 tensors, and do not change the arguments.
 #
 # ### Exercise 1. From sRGB to linear light (8 minutes)
 #
@@ -180,12 +181,12 @@ for name, area in areas.items():
 #
 # ## From light to L, a and b
 #
-# Lab was defined in 1976 ([ISO/CIE 11664-4](https://www.iso.org/standard/74166.html)).
-# From linear light it takes three steps:
+# Lab was defined in 1976 ([ISO/CIE 11664-4](https://www.iso.org/standard/74166.html)). From linear light
+# it takes three steps:
 #
-# 1. A matrix, which follows from the primaries of an sRGB screen (the colours of its red, green and blue
-#    light), turns R, G and B into **XYZ**, coordinates of light as a standard observer sees it. Y is the
-#    amount of light; green counts most in it.
+# 1. A matrix, which follows from the white of an sRGB screen and its primaries (the colours of its red,
+#    green and blue light), turns R, G and B into **XYZ**, coordinates of light as a standard observer sees
+#    it. Y is the amount of light; green counts most in it.
 # 2. X, Y and Z are divided by those of the **white point**, here the daylight D65, so that white
 #    becomes (1, 1, 1).
 # 3. A curve *f* is applied to each, because lightness grows more slowly than light: a cube root, and near
@@ -253,20 +254,22 @@ show(fig, alt="A cat and a cup; their L in black and white, a and b as flat tint
 
 # %% [markdown]
 # L, in the second column, looks sharp, *a* and *b* soft. One reason is the photograph, whose fine detail,
-# such as fur, is mostly in L. The other is the eye, which sees fine detail in lightness, but much less in
-# colour alone ([Mullen 1985](https://doi.org/10.1113/jphysiol.1985.sp015591)). So networks in this course
-# predict *ab* from *L*, not RGB from gray: only two numbers per pixel are left to find. Since exercise 4
-# keeps L, no error in *ab* can blur an edge that L shows. An edge between two colours of one L, as in the
-# 64 patches, can be lost.
+# such as fur, is mostly in L. The second is the eye, which sees little detail in colour alone ([Mullen
+# 1985](https://doi.org/10.1113/jphysiol.1985.sp015591)). The third is JPEG, which usually stores colour
+# coarsely: the cat's came in blocks of two pixels (so coarse *ab*, below, costs the cat too little). So
+# networks in this course predict *ab* from *L*, not RGB from gray: only two numbers per pixel are left to
+# find. Since we keep the photograph's L, no error in *ab* can blur an edge that L shows. An edge between
+# two colours of one L, as in the 64 patches, can be lost.
 #
 # ## Is Lab perceptually uniform?
 #
 # Lab was designed to be **perceptually uniform**: equal distances should look equally different. To test
-# that, we take steps of 0.02 in RGB and of 2 in Lab, in random directions from random colours, and measure
-# how long they look. The ruler, **CIEDE2000**, corrects distances in Lab: chroma and hue count less among
-# vivid colours, lightness less near black and white. It was fitted to the judgements of observers ([Luo et
-# al. 2001](https://doi.org/10.1002/col.1049)); being built on Lab, it judges Lab mildly. We take 1 as
-# roughly the smallest difference visible side by side; that depends on viewer and patches.
+# that, we take steps of 0.02 in RGB and of 2 in Lab, in random directions from random colours (RGB from
+# 0.1 to 0.9), and measure how large the differences look. The ruler, **CIEDE2000**, corrects distances in
+# Lab: chroma and hue count less among vivid colours, lightness less near black and white, and near gray
+# *a* counts up to one half more. It was fitted to the judgements of observers ([Luo et al.
+# 2001](https://doi.org/10.1002/col.1049)); being built on Lab, it favours Lab. We take 1 as roughly the
+# smallest difference visible side by side; that depends on viewer and patches.
 
 # %% tags=["slide"]
 start = 0.1 + 0.8 * torch.rand(1, 3, 1, cfg.steps_sampled)
@@ -284,8 +287,7 @@ show(
 # %% [markdown]
 # In a uniform space all steps would lie on the black line. Both means are 1 by construction; what counts is
 # the spread, printed as standard deviation over mean. Steps in sRGB scatter nearly twice as much, so Lab is
-# more uniform, but not uniform. Later lessons train on distances in *ab*, which are simple; how different
-# pictures *look*, this lesson measures by CIEDE2000.
+# more uniform, but not uniform. Later lessons train on plain distances in *ab*.
 
 # %% [markdown] tags=["extra"]
 # ### Extra: where is Lab not uniform?
@@ -320,15 +322,15 @@ record("step_vivid", seen["Lab"][chroma >= 50].mean(), unit="CIEDE2000")
 #
 # ### Exercise 3. Measure a mistake (8 minutes)
 #
-# Compare the right Lab of gray pixels with that of the shortcut, whose L is 100 · gray and whose *ab* is 0.
-# `join_lab(L, ab)` puts channels together, and `ciede2000(lab, other)` measures each pixel. Return these
-# differences, and the gray value in [0, 1] at which they are largest.
+# Compare the right Lab of gray pixels with that of the shortcut, whose L is 100 · gray and whose *ab* is
+# 0. `join_lab(L, ab)` puts channels together, and `ciede2000(lab, other)` measures each pixel. Return two
+# results: these differences, and the gray value in [0, 1] at which they are largest.
 
 
 # %%
 @exercise("lab.byte")
 def byte_as_L(gray):
-    """CIEDE2000 (N, 1, H, W) between the Lab of gray sRGB (N, 1, H, W) and 100 gray; worst gray."""
+    """Gray sRGB (N, 1, H, W) to two results: CIEDE2000, same shape; the gray where it is largest."""
     ### BEGIN SOLUTION
     right = srgb_to_lab(gray.expand(-1, 3, -1, -1))
     difference = ciede2000(right, join_lab(100 * gray, torch.zeros_like(right[:, 1:])))
@@ -341,7 +343,8 @@ check("lab.byte")
 
 # %% tags=["slide"]
 visible, worst = byte_as_L(ramp[:, :1])
-print(f"worst: byte {255 * worst:.0f}, where CIEDE2000 is {visible.max():.1f}")
+first, *_, last = (visible.flatten() > 1).nonzero().flatten().tolist()
+print(f"CIEDE2000: {visible.max():.1f} at byte {255 * worst:.0f}; above 1 from {first} to {last}")
 fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
 ax.plot(100 * ramp[0, 0, 0] - srgb_to_lab(ramp)[0, 0, 0], label="error in L")
 ax.plot(visible.flatten(), "--", label="CIEDE2000")
@@ -356,13 +359,14 @@ show(
 record("byte_as_L", visible.mean(), unit="CIEDE2000, mean over all bytes")
 
 # %% [markdown]
-# The darkest tones become too light and all others too dark. From byte 54 to 218 the difference
-# is above 1, so visible side by side; elsewhere it is not. The mean is 1.7.
+# The darkest tones become too light and all others too dark. From byte 54 to 218 CIEDE2000 is above 1,
+# our rough limit of what is visible side by side. The mean is 1.7.
 #
 # ## What a screen can show
 #
-# The set of colours that a device can show is its **gamut**. Guess first, then move the slider of L: the ab
-# plane shows that of sRGB.
+# The set of colours that a device can show is its **gamut**. Guess first, then move the slider of L. The
+# coloured area is what sRGB can show at this L, with gray in the middle; the patch is the colour under
+# the ring. Is it still inside at L = 90?
 
 # %% tags=["slide"]
 predict(
@@ -385,9 +389,8 @@ for ax, level in zip(axes, (blue[0], 60, yellow[0]), strict=True):
     figures.draw_plane(ax, level)
 show(
     fig,
-    alt="What sRGB can show on the ab plane at three values of L: at that of blue, one corner reaches "
-    "far into blue; at 60 it is a broad patch around gray; at that of yellow, a thin sliver from near "
-    "gray to vivid yellow.",
+    alt="What sRGB can show on the ab plane: at the L of blue, one corner reaches far into blue; at 60, "
+    "a broad patch around gray; at the L of yellow, a thin sliver from near gray to vivid yellow.",
 )
 
 # %% [markdown]
@@ -415,20 +418,24 @@ record("clipping_moves_L_far", far, unit="L, 95th percentile of the same")
 
 # %% [markdown]
 # At twice the chroma, clipping moves the lightness of pixels outside the gamut by more than two units on
-# average, and of one in twenty by more than nine. Slightly too vivid colours hardly suffer. In both cases
-# it is safer to reduce chroma only, nearly as the
-# [CSS standard](https://www.w3.org/TR/css-color-4/#gamut-mapping) does in OKLCh, a relative of Lab.
+# average, and of one in twenty by more than nine. But L is the one channel that we *know*; *ab* is only a
+# guess. So the guess gives way: we reduce chroma only, nearly as the [CSS
+# standard](https://www.w3.org/TR/css-color-4/#gamut-mapping) does in OKLCh, a relative of Lab.
 #
 # ### Exercise 4. Decode without changing L (22 minutes)
 #
-# Multiply a and b *by the same factor*, so that the colour just fits. L and the hue angle
-# stay, and as much chroma as the gamut allows. (Vivid blue may look purple,
-# [a known defect of Lab](https://bottosson.github.io/posts/oklab/).) `out_of_gamut(L, ab)` gives a mask
-# (N, 1, H, W) of the colours that do not fit; `lab_to_rgb(lab)` converts and clips.
+# Multiply *a* and *b* *by the same factor*, so that the colour just fits. L and the hue angle stay, and
+# nearly always as much chroma as the gamut allows. `out_of_gamut(L, ab)` gives a mask (N, 1, H, W) of the
+# colours that do not fit; `lab_to_rgb(lab)` converts and clips.
 #
-# For colours that do not fit, find the factor by **bisection**: keep one factor that fits, at first 0 (gray
-# always fits), and one that does not, at first 1. Try the middle and let it replace one, twelve times. If
-# 0.5 fits, try 0.75, else 0.25. Every pixel has its own two bounds. Colours that fit keep the factor 1.
+# For colours that do not fit, find the factor by **bisection**: keep one factor that fits, at first 0
+# (gray always fits), and one that does not, at first 1. Try the middle and let it replace one, twelve
+# times. If 0.5 fits, try 0.75, else 0.25. Every pixel has its own two bounds. Colours that fit keep the
+# factor 1.
+#
+# Bisection assumes that where a factor fits, all smaller ones do. Very light yellows (L 92 to 98) are an
+# exception: from gray, the way leaves the gamut and enters it again, and bisection may stop at the first
+# exit, paler than necessary.
 
 
 # %%
@@ -451,11 +458,13 @@ def decode(L, ab):
 check("lab.decode")
 
 # %% tags=["slide"]
-safe = decode(L, vivid)
-L_now, ab_now = split_lab(rgb_to_lab(safe))
-before, kept = (x.norm(dim=1, keepdim=True)[outside].mean() for x in (vivid, ab_now))
-print(f"decode moves L by at most {(L_now - L).abs().max():.2f}")
-print(f"and keeps {kept / before:.0%} of the chroma outside the gamut")
+wanted, safe = join_lab(L, vivid), decode(L, vivid)
+for name, x in {"clipping": clipped, "decode": safe}.items():
+    got = rgb_to_lab(x)
+    kept, asked = (x[:, 1:].norm(dim=1, keepdim=True)[outside].mean() for x in (got, wanted))
+    print(f"{name} moves L by at most {(got - wanted)[:, :1].abs().max():.2f}; pixels outside keep")
+    off = ciede2000(wanted, got)[outside].mean()
+    print(f"   {kept / asked:.0%} of the chroma, {off:.1f} in CIEDE2000 from what was wanted")
 columns = {"photograph": rgb, "vivid, clipped": clipped, "vivid, decoded": safe}
 columns["clipping moves L by (white: 10)"] = 10 * change.abs()
 pure_red = (clipped == torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)).all(dim=1, keepdim=True)
@@ -468,10 +477,11 @@ show(
 )
 
 # %% [markdown]
-# Compare the second column with the third. A fifth of the astronaut's pixels outside the gamut, mostly on
-# the suit, end at one pure red, so folds vanish. In the coffee picture L rises in nearly nine of ten such
-# pixels, because negative green and blue were raised to 0. `decode` moves L by less than 0.1, which
-# `out_of_gamut` tolerates. The price is chroma: pixels outside keep about 70%.
+# Compare the second column with the third. A fifth of the astronaut's pixels outside the gamut end at one
+# pure red, so folds of the suit vanish. In the coffee picture L rises in nearly nine of ten pixels
+# outside, because negative green and blue were raised to 0. `decode` moves L by less than 0.1, which
+# `out_of_gamut` tolerates. The price is chroma: about 70% is kept, with clipping over 80%. In CIEDE2000,
+# both end over five units from what was wanted.
 #
 # ## The eye resolves colour coarsely
 #
@@ -493,9 +503,8 @@ def coarse(x, factor):
     return F.interpolate(F.avg_pool2d(x, factor), x.shape[-2:], mode="bilinear")
 
 
-factors = (2, 4, 8, 16)
-coarse_ab = {k: join_lab(L, coarse(ab, k)) for k in factors}
-coarse_L = {k: join_lab(coarse(L, k), ab) for k in factors}
+coarse_ab = {k: join_lab(L, coarse(ab, k)) for k in (2, 4, 8, 16)}
+coarse_L = {k: join_lab(coarse(L, k), ab) for k in coarse_ab}
 both = {"ab made coarse": coarse_ab, "L made coarse": coarse_L}
 columns = {(n, k): ciede2000(lab, x[k]).mean(dim=(1, 2, 3)) for n, x in both.items() for k in x}
 seen_error = pd.DataFrame(columns, index=names, dtype=float)
@@ -511,10 +520,9 @@ print(f"mean, ab in blocks of 4 at {cfg.size // 2} pixels: {ciede2000(half, blur
 seen_error.round(2)
 
 # %% tags=["slide"]
-titles = {
-    f"{n[:2].strip()} in blocks of {k}": lab_to_rgb(x[k]) for n, x in both.items() for k in (4, 16)
-}
-columns = {"original": rgb} | titles
+columns = {"original": rgb}
+for n, x in both.items():
+    columns |= {f"{n[:2].strip()} in blocks of {k}": lab_to_rgb(x[k]) for k in (4, 16)}
 show(
     picture_grid([{title: x[i] for title, x in columns.items()} for i in (1, 3)], height=2.1),
     alt="A cat and a rocket. With coarse ab both look sharp, but at 16 nose, eyes, rocket and lamps "
@@ -534,28 +542,23 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 
 # %% [markdown]
 # Go along the rows: with coarse *ab* photographs stay sharp, but at 16 the cat's nose and eyes and the
-# rocket and its lamps have faded. With coarse L they are softer at 4 and a blur at 16. On average blocks of
-# 4 cost over 1.5 times as much in L, because most of these photographs vary more in L. CIEDE2000 compares
-# pixel by pixel and knows nothing of the eye's resolution. For that, use your eyes: the rocket, yellowish
-# against blue, costs *less* with coarse L, yet looks blurred. Television and JPEG rely on coarse
-# colour vision. The patches, all of one L, are the extreme: coarse L changes nothing; coarse *ab* mixes them
-# visibly, for they are drawn larger, and no edge of L hides the blur.
+# rocket and its lamps have faded. With coarse L they are softer at 4 and a blur at 16. On average blocks
+# of 4 cost over 1.5 times as much in L. But CIEDE2000 compares single pixels: the rocket costs *less*
+# with coarse L, yet looks blurred (written question 2 asks why). The patches, all of one L, are the
+# extreme: coarse L changes nothing; coarse *ab* mixes them visibly, for no edge of L hides the blur.
 #
 # Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
-# laptop the change is just visible: 1.3 on average, and more than a third of the pixels above 1. We
-# accept it: on photographs it never saw, a network errs far more (lesson 2). Four is a compromise: blocks of
-# 2 would cost 0.8 but four times the numbers, blocks of 8 a quarter of them but 2. At half the side length, a
-# block of 4 covers more of the scene and costs more, as printed.
+# laptop this costs 1.3 on average, and more than a third of the pixels are above 1: visible if they were
+# large patches, hardly so in the figure. Four is a compromise: blocks of 2 cost 0.8 but need four times
+# as many numbers; blocks of 8 need a quarter as many but cost about 2. At 128 pixels a block covers more
+# of the scene and costs more, as printed.
 #
 # ### Exercise 5. Finish a photograph (12 minutes)
 #
 # Put it together: make an RGB picture from a gray photograph and an *ab* coarser by any factor. Its L is
 # that of the gray photograph, *ab* is enlarged bilinearly (`F.interpolate`, as in `coarse`), and where a
-# colour does not fit, only chroma gives way.
-#
-# We then try it with the photographs' true *ab*, and gray made from L. A common rule for gray, 0.299 R +
-# 0.587 G + 0.114 B of the *stored* values, gives another L: on average up to about two units off in these
-# photographs, over 20 for pure red, green or blue. `recolour` keeps that L.
+# colour does not fit, only chroma gives way. Before you run it, say which must come first, enlarging or
+# fitting, and why. We then try it with the true *ab*.
 
 
 # %%
@@ -583,6 +586,8 @@ gray = lab_to_rgb(join_lab(L, 0 * ab))[:, :1]
 finished = recolour(gray, F.avg_pool2d(ab, 4))
 error = ciede2000(lab, rgb_to_lab(finished))
 print(f"mean CIEDE2000 to the photographs: {error.mean():.2f}")
+fit, unfitted = out_of_gamut(*split_lab(coarse_ab[4])), ciede2000(lab, coarse_ab[4])
+print(f"where colours were fitted: {error[fit].mean():.1f}, without it {unfitted[fit].mean():.1f}")
 range_of_ab = F.max_pool2d(ab, 5, 1, padding=2) + F.max_pool2d(-ab, 5, 1, padding=2)
 areas = {"in dark areas": L < 30, "in light areas": L > 70}
 areas["where colour changes"] = range_of_ab.norm(dim=1, keepdim=True) > 20  # within 5 x 5 pixels
@@ -606,10 +611,19 @@ for name, x in {"these photographs": rgb / 255, "pure red, green and blue": pure
 # %% [markdown]
 # The second and third column look alike, although the second has a sixteenth of the numbers for colour.
 # They differ most where colour changes within a few pixels, since a block mixes both sides. At profile
-# laptop the mean, 1.24, is below the table's 1.32, because fitting moves blurred colours that lay outside
-# the gamut closer to the original. In the next lessons only the source of *ab* changes.
+# laptop the mean, 1.24, is below the table's 1.32, because fitting brings blurred colours outside the
+# gamut closer to the original, as printed. Enlarging must come first: how far a colour fits depends on
+# its own pixel's L.
+#
+# In the next lessons only the source of *ab* changes.
 
 # %% [markdown] tags=["extra"]
+# ## Extra: another gray
+#
+# We made gray from L. Many programs take 0.299 R + 0.587 G + 0.114 B of the *stored* values instead. As
+# printed above, its L is off by up to about two units on average in these photographs, and by over 20 for
+# pure red, green or blue. `recolour` keeps whatever L the gray has.
+#
 # ## Extra: how wrong may colours be?
 #
 # Scale *a* and *b*, turn the hue, or take the colours of another photograph. L never changes. The hue
@@ -638,8 +652,7 @@ def lab_to_srgb(lab):
     fy = (L + 16) / 116
     f = torch.cat([fy + a / 500, fy, fy - b / 200], dim=1)
     xyz = torch.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * WHITE
-    light = torch.einsum("ij,njhw->nihw", torch.linalg.inv(RGB_TO_XYZ), xyz)
-    return delinearize(light)
+    return delinearize(torch.einsum("ij,njhw->nihw", torch.linalg.inv(RGB_TO_XYZ), xyz))
     ### END SOLUTION
 
 
@@ -651,7 +664,7 @@ check("lab.inverse")
 #
 # - Bytes are not proportional to light: undo the **gamma** before you average light or compute Lab.
 # - L comes with the gray photograph and stays. *ab* may be coarse.
-# - Lab is more uniform than sRGB but not uniform. **CIEDE2000** corrects it.
+# - Judged by **CIEDE2000**, Lab is more uniform than sRGB, but not uniform.
 # - Outside the **gamut** reduce **chroma** and keep L.
 #
 # Quiz and measured numbers:
@@ -667,32 +680,35 @@ show_records("01_lab", cfg.profile)
 #
 # A person reads your answers. Each counts four points; five or six sentences are enough.
 #
-# **Question 1.** A friend colours gray scans like this: she takes 100 · byte / 255 as L, adds the
-# *ab* that a network predicts, and clips RGB to [0, 1]. Name two faults of her program. For each,
-# say what can be seen in the result, and how to mend it.
+# **Question 1.** A friend colours gray scans like this: she takes 100 · byte / 255 as L, adds the *ab*
+# that a network predicts, and clips RGB to [0, 1]. Name two faults of her program. For each, say what can
+# be seen in the result and how to mend it, and name one gray value or one colour where her result happens
+# to be right.
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** A byte is stored with a gamma, so 100 · byte / 255 is not its L: the
-# darkest tones come out too light and most others too dark, visibly so from byte 54 to 218. She
-# should convert the gray picture from sRGB to Lab. Clipping moves L wherever the predicted colour
-# lies outside the gamut: folds of vivid cloth vanish in one red, and other areas become lighter.
-# She should multiply *a* and *b* of such a pixel by one factor, as large as the gamut allows, which
-# keeps L and the hue.
+# **A possible answer.** A byte is stored with a gamma, so 100 · byte / 255 is not its L: the darkest
+# tones come out slightly too light and most others visibly too dark. She should convert the gray picture
+# from sRGB to Lab. Bytes 0 and 255 are right by chance, and so is byte 35, where the curves cross.
+# Clipping moves L wherever the predicted colour lies outside the gamut: folds of vivid cloth vanish in
+# one red, and other areas become lighter. She should multiply *a* and *b* of such a pixel by one factor
+# that makes the colour just fit, which keeps L and the hue. Any colour inside the gamut, such as a skin
+# tone, is not clipped and stays right.
 
 # %% [markdown] tags=["written", "extra"]
-# **Question 2.** Describe one picture on which averaging *ab* over blocks of 4 × 4 pixels would be
-# plainly visible, and one on which averaging L would change nothing. Why may the course
-# nevertheless predict *ab* at a quarter of the side length?
+# **Question 2.** At profile laptop, the table gives the rocket 0.92 with coarse L and 1.10 with coarse
+# *ab*, in blocks of 4. Yet coarse L looks worse. Explain both facts. Then describe, in one or two
+# sentences, a change to the measurement that should rank the two as your eye does, and a picture on which
+# the changed measurement and plain CIEDE2000 still agree.
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** A mosaic of tiles that all have one L is both: there, no edge of L hides
-# that neighbouring colours mix, and since L is the same everywhere, its average is the same, too.
-# Photographs are seldom like this: their edges are mostly edges of L, which stays sharp, and the
-# eye resolves colour alone coarsely. On the lesson's photographs coarse *ab* costs 1.3 in CIEDE2000
-# on average, just visible side by side, and far less than the error of a network on photographs
-# that it has never seen.
+# **A possible answer.** The rocket is yellowish against blue, so at its edges colour changes more than
+# lightness, and CIEDE2000 compares pixel by pixel: it counts each pixel of mixed colour as if it were a
+# large patch. The eye, however, sees fine detail in L, but hardly in colour alone. So blur both pictures
+# first as the eye does, *ab* much more than L, and only then take CIEDE2000: most of what coarse *ab*
+# changed disappears, and most of what coarse L changed stays. On large uniform areas blurring changes
+# nothing, so there the two agree.
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # ## Open questions
 #
 # - A photographer prints a red rose *darker* in gray than its L. Which colours can a network still give it?
@@ -701,7 +717,8 @@ show_records("01_lab", cfg.profile)
 # ## Further reading
 #
 # - C. Poynton, [Gamma FAQ](https://poynton.ca/GammaFAQ.html): why files do not store light.
-# - B. Ottosson, [A perceptual color space](https://bottosson.github.io/posts/oklab/), 2020: Oklab.
+# - B. Ottosson, [A perceptual color space](https://bottosson.github.io/posts/oklab/), 2020: Oklab, and why blue
+#   may turn purple in Lab.
 # - R. Zhang et al., [Colorful image colorization](https://arxiv.org/abs/1603.08511), 2016:
 #   *ab* from L, as in lesson 4.
 #
