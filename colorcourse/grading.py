@@ -43,7 +43,7 @@ from colorkit.files import write_whole
 FRESH = 3  # further cases of an exercise that are made from the private seed
 LARGEST = 100 << 20  # bytes of a notebook
 JUDGING = threading.RLock()  # references run one at a time: torch's random state is the process's
-PROCESS_MEMORY = 6 << 30  # bytes that a process may hold, torch and all
+PROCESS_MEMORY = 4 << 30  # bytes that a process may hold, torch and all
 
 
 @dataclass
@@ -76,8 +76,8 @@ class Student:
 class Process:
     """A fresh Python in which answers to one lesson run; it ends when the block does."""
 
-    def __init__(self, lesson: str, imports: Iterable[str], hidden: list[str], patience: float):
-        self.patience, self.known = patience, set()
+    def __init__(self, lesson: str, imports: Iterable[str], hidden: list[str]):
+        self.known: set[tuple[str, str]] = set()
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         path = [p for p in sys.path if p and not any(Path(p).is_relative_to(h) for h in hidden[:1])]
         keep = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -97,6 +97,7 @@ class Process:
         setup = {"imports": [*_imports(ast.parse(text).body), *imports], "optimizer": "optim" in text,
                  "modules": modules, "hidden": hidden}  # fmt: skip
         self._send(setup)
+        self.ask(120, "ready")
 
     def __enter__(self) -> "Process":
         return self
@@ -150,7 +151,7 @@ class Process:
                 used, memory = self._used()
                 if memory > PROCESS_MEMORY:
                     why = "Your code takes more memory than there is for it."
-                elif used - worked > 2 * seconds + 2 or time.monotonic() - begun > 4 * seconds + 30 * self.patience:
+                elif used - worked > 2 * seconds + 2 or time.monotonic() - begun > 4 * seconds + 30:
                     why = f"This took longer than {seconds:g} seconds and was stopped. Does a loop never end?"
                 else:
                     continue
@@ -278,7 +279,7 @@ def grade_lesson(
                 imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
                 imports = [_only(n, used) for n in imports]
                 process.append(stack.enter_context(
-                    Process(lesson, _imports(n for n in imports if n), hidden, patience)))  # fmt: skip
+                    Process(lesson, _imports(n for n in imports if n), hidden)))  # fmt: skip
             return process[-1]
 
         for name in course.answers:

@@ -118,7 +118,7 @@ def _uses(node: ast.stmt) -> frozenset[str]:
         top = table.get_type() == "module"
         found |= {s.get_name() for s in table.get_symbols()
                   if s.is_global() or (top and s.is_referenced())}  # fmt: skip
-    return frozenset(found)
+    return frozenset(found - {"annotations"})
 
 
 def closure(

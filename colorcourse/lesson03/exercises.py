@@ -149,7 +149,7 @@ def judge_constant(answer: Callable, seed: int | None = None) -> str | None:
     cases = {k: (torch.tensor(c).float(), torch.tensor(p)) for k, (c, p) in CONSTANT_CASES.items()}
     if seed is not None:
         draws = range(seed, seed + 4)
-        cases = {f"case {s - seed}": (_noise(5, 2, seed=s, scale=40).round(), _noise(5, seed=s).softmax(0)) for s in draws}
+        cases = {f"case {s - seed}": (_noise(5, 2, seed=s, scale=40).round().clamp(-75, 75), _noise(5, seed=s).softmax(0)) for s in draws}
     for loss, mistakes in CONSTANT_MISTAKES.items():
         given, worse = {}, {}
         for name, (colours, p) in cases.items():
