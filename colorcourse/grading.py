@@ -42,6 +42,7 @@ from colorkit.files import write_whole
 
 FRESH = 3  # further cases of an exercise that are made from the private seed
 LARGEST = 100 << 20  # bytes of a notebook
+OTHERS = "It is right on the cases of the check, but not on others like them."  # which stay secret
 JUDGING = threading.RLock()  # references run one at a time: torch's random state is the process's
 PROCESS_MEMORY = 4 << 30  # bytes that a process may hold, torch and all
 
@@ -267,8 +268,7 @@ def grade_lesson(
     with JUDGING, contextlib.ExitStack() as stack:
         course, specs = solution(lesson), all_exercises()
         marks: dict[str, Mark] = {}
-        hidden = [str(source.COURSE.parent / SOURCES), *(hidden or []), str(source.COURSE)]
-        hidden = [*hidden[1:2], *hidden]
+        hidden = [*(hidden or []), str(source.COURSE.parent / SOURCES), str(source.COURSE)]
         process: list[Process] = []
 
         def running() -> Process:
@@ -397,7 +397,7 @@ def _by_cases(mark: Mark, spec: Exercise, process: Process, numbers: list[int], 
     if not hint and wrong:
         hint = checking.hint_of(spec, pairs) or ""
         if hint not in {mistake.hint for mistake in spec.wrong}:  # it would tell a secret case
-            hint = "It is right on the cases of the check, but not on others like them."
+            hint = OTHERS
     return hint
 
 
@@ -422,7 +422,10 @@ def _by_judge(mark: Mark, spec: Exercise, process: Process, numbers: list[int], 
         except Exception as error:  # the answer's own, or it gave what no judge expects
             hints.append(str(error) or type(error).__name__)
     mark.passed = hints.count(None)
-    return next(filter(None, hints), "")
+    hint = next(filter(None, hints), "")
+    if hints[0] is None and hint not in {mistake.hint for mistake in spec.wrong}:
+        return hint and OTHERS
+    return hint
 
 
 # --- a folder of submissions ----------------------------------------------------------------------
@@ -483,7 +486,9 @@ def grade_folder(
             student.notes.append(f"{where} {error}")
     if not students:
         raise ValueError(f"{folder} holds no notebook (*.ipynb, also in folders and zip files)")
-    paths = [str(folder.resolve()), *(str(Path(path).resolve()) for path in hidden)]
+    paths = [path.resolve() for path in (folder, *hidden)]
+    needed = [Path(sys.prefix).resolve(), source.COURSE]  # what a process itself has to read
+    paths = [str(path) for path in paths if not any(x.is_relative_to(path) for x in needed)]
 
     def work(name: str) -> None:
         student, begun = students[name], time.monotonic()

@@ -22,16 +22,16 @@ DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # What an answer may import. All the rest would reach beyond it, or is of no use in it.
 MODULES = frozenset(
     "__future__ abc bisect cmath collections colorkit contextlib copy dataclasses decimal enum "
-    "fractions functools heapq itertools math matplotlib numbers numpy operator pandas random re "
-    "scipy statistics string time torch torchvision tqdm typing warnings".split()
+    "fractions functools heapq itertools math numbers numpy operator random re scipy statistics "
+    "time torch torchvision typing warnings".split()
 )
 # Names by which Python's own machinery, files and other processes are reached.
 FORBIDDEN = frozenset(
-    "__import__ eval exec compile open input globals locals vars breakpoint exit quit sys os gc io "
-    "inspect importlib builtins ctypes subprocess socket threading multiprocessing pickle signal "
-    "pathlib shutil tempfile attrgetter methodcaller environ putenv from_file fromfile tofile "
+    "__import__ eval exec compile open globals locals vars breakpoint exit quit sys os gc inspect "
+    "importlib builtins ctypes subprocess socket threading multiprocessing pickle pathlib shutil "
+    "tempfile get_type_hints ForwardRef attrgetter methodcaller environ putenv from_file fromfile tofile "
     "memmap hub load_library cpp_extension f_back f_globals f_locals f_code tb_frame gi_frame "
-    "cr_frame ag_frame _getframe mro check register submissions get_ipython settrace".split()
+    "cr_frame ag_frame mro register submissions get_ipython settrace".split()
 )
 DUNDER = re.compile(r"__[a-z_]+__")
 HARMLESS = frozenset(f"__{name}__" for name in (
@@ -52,6 +52,8 @@ class Cells:
     def add(self, source: str) -> None:
         """The definitions of one more cell; where it is no Python, the exercises named in it."""
         try:
+            if len(source) > 10**6:
+                raise ValueError("a cell of more than a million characters")
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None)
@@ -167,7 +169,7 @@ def tampering(nodes: Iterable[ast.stmt], helpers: set[str]) -> str:
                     return f"it has `{ast.unparse(node)}`"
                 if name.split(".")[0] not in MODULES and not ours:
                     return f"it imports {name}"
-                if {*name.split(".")} & FORBIDDEN and not home == "re":
+                if {*name.split(".")} & FORBIDDEN or alias.name.startswith("_"):
                     return f"it imports {name}"
     for node in (x for stmt in nodes for x in ast.walk(stmt)):
         names = [getattr(node, key, None) for key in ("id", "attr", "name", "arg")]
@@ -175,6 +177,9 @@ def tampering(nodes: Iterable[ast.stmt], helpers: set[str]) -> str:
         for name in filter(lambda name: isinstance(name, str), names):
             if name in FORBIDDEN or (DUNDER.fullmatch(name) and name not in HARMLESS):
                 return f"it uses {name}"
+        if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr):
+            if getattr(node.value, "id", "") not in ("self", "cls"):
+                return f"it uses {ast.unparse(node)[:80]}, which is private"
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
             if hidden := [x for x in DUNDER.findall(text) if x not in HARMLESS]:

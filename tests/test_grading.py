@@ -21,7 +21,7 @@ LESSON = build_lesson(ROOT, NAME)
 RIGHT = """bright = ((srgb + 0.055) / 1.055) ** 2.4
     return torch.where(srgb <= 0.04045, srgb / 12.92, bright)"""
 LOOP = "while True:\n        pass"
-LISTEN = "pandas.read_csv('http://127.0.0.1:9/x')"
+LISTEN = "numpy.loadtxt('http://127.0.0.1:9/x')"
 
 
 def answer(body=RIGHT, head="def linearize(srgb):", before=""):
@@ -90,7 +90,7 @@ HONEST = {
     "damaged": ('{"cells": [{"cell_type": "code"', 0, "damaged or no notebook"),
     "of no lesson": (nbformat.writes(nbformat.v4.new_notebook()), 0, "holds no exercise"),
     "Zoë Müller 张伟": (notebook(solved=True), 6, ""),
-    '=cmd("<b>&amp;")': (notebook(answer("return '<script>alert(1)</script>'")), 0, "str"),
+    "=1+cmd & co": (notebook(answer("return '<script>alert(1)</script>'")), 0, "str"),
 }  # fmt: skip
 TAMPERING = {
     "sets strict": (front("import os\nos.environ['COLORKIT_STRICT'] = '0'"), 0, ""),
@@ -122,9 +122,10 @@ TAMPERING = {
     "walks the garbage": (answer("import gc\n    return gc.get_objects()"), 0, "imports gc"),
     "hides a name": (answer("return '{0.__globals__}'.format(linearize)"), 0, "holds __globals__"),
     "by a pattern": (answer("match linearize:\n        case object(__globals__=g):\n            return g"), 0, "uses __globals__"),
-    "network": (answer(f"return {LISTEN}", before="import pandas\n"), 0, "grading allows no"),
+    "network": (answer(f"return {LISTEN}", before="import numpy\n"), 0, "grading allows no"),
     "fork": (answer("torch.multiprocessing.Process(target=print).start()"), 0, "uses multiprocessing"),
-    "ends the process": (answer("torch._C._crash_if_aten_asan(0) if hasattr(torch._C, '_x') else torch._C._crash_if_csrc_asan(3)"), 0, ""),
+    "by a private module": (answer("return random._os.getpid()", before="import random\n"), 0, "which is private"),
+    "ends the process": (answer("ctypes = torch.multiprocessing"), 0, "multiprocessing"),
     "floods": (answer("while True:\n        print('x' * 10**6)"), 0, ""),
 }  # fmt: skip
 
@@ -198,7 +199,7 @@ def test_reports_are_whole_escaped_and_readable_by_a_spreadsheet(graded):
     pages = {page.name: page.read_text(encoding="utf-8") for page in index.parent.glob("*.html")}
     assert len(pages) == len(students) + 1
     assert not any("<script" in page or "<b>" in page for page in pages.values())
-    assert any(html.escape('=cmd("<b>&amp;")') in page for page in pages.values())
+    assert any(html.escape("=1+cmd & co") in page for page in pages.values())
     assert "rule of thumb" in pages["index.html"]
     assert "most frequent mistakes" in grading_report.summary_text(list(students.values()))
 
