@@ -9,6 +9,7 @@ import ast
 import contextlib
 import hashlib
 import inspect
+import io
 import json
 import os
 import pickle
@@ -42,6 +43,7 @@ from colorkit.files import write_whole
 
 FRESH = 3  # further cases of an exercise that are made from the private seed
 LARGEST = 100 << 20  # bytes of a notebook
+LATE = "This took longer than {:g} seconds and was stopped. Does a loop never end?"
 OTHERS = "It is right on the cases of the check, but not on others like them."  # which stay secret
 JUDGING = threading.RLock()  # references run one at a time: torch's random state is the process's
 PROCESS_MEMORY = 4 << 30  # bytes that a process may hold, torch and all
@@ -83,9 +85,9 @@ class Process:
         path = [p for p in sys.path if p and not any(Path(p).is_relative_to(h) for h in hidden[:1])]
         keep = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         variables = {name: os.environ[name] for name in keep if name in os.environ}
-        variables |= {"PYTHONPATH": os.pathsep.join(path), "COLORKIT_STRICT": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
-                      "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
-        variables |= dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "MPLCONFIGDIR"), self.folder.name)
+        variables |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1"}
+        variables |= {"COLORKIT_STRICT": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        variables |= dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), self.folder.name)
         group = {"start_new_session": True} if os.name == "posix" else {}
         self.process = subprocess.Popen(
             [sys.executable, "-P", grading_child.__file__], env=variables, cwd=self.folder.name,
@@ -95,8 +97,12 @@ class Process:
         text = own.read_text(encoding="utf-8")
         modules = source.bundle([("colorcourse.checking", "run_case")])
         self.known.add(("colorcourse.checking", "run_case"))
-        setup = {"imports": [*_imports(ast.parse(text).body), *imports], "optimizer": "optim" in text,
-                 "modules": modules, "hidden": hidden}  # fmt: skip
+        setup = {
+            "imports": [*_imports(ast.parse(text).body), *imports],
+            "optimizer": "optim" in text,
+            "modules": modules,
+            "hidden": hidden,
+        }
         self._send(setup)
         self.ask(120, "ready")
 
@@ -153,7 +159,7 @@ class Process:
                 if memory > PROCESS_MEMORY:
                     why = "Your code takes more memory than there is for it."
                 elif used - worked > 2 * seconds + 2 or time.monotonic() - begun > 4 * seconds + 30:
-                    why = f"This took longer than {seconds:g} seconds and was stopped. Does a loop never end?"
+                    why = LATE.format(seconds)
                 else:
                     continue
                 self.kill()
@@ -165,8 +171,18 @@ class Process:
             done, value = grading_child.decode(got[0])
             if not done:
                 kind, text = value
-                raise checking.Runaway(text) if kind == "Runaway" else RuntimeError(f"{kind}: {text}")
-        except (IndexError, ValueError, KeyError, TypeError, struct.error, RecursionError, AttributeError):
+                raise (
+                    checking.Runaway(text) if kind == "Runaway" else RuntimeError(f"{kind}: {text}")
+                )
+        except (
+            IndexError,
+            ValueError,
+            KeyError,
+            TypeError,
+            struct.error,
+            RecursionError,
+            AttributeError,
+        ):
             self.kill()
             raise checking.Runaway(why) from None
         return value
@@ -184,9 +200,7 @@ class Process:
         return seconds, memory
 
     def data(self, value: Any, *functions: Callable) -> bytes:
-        """Arguments as bytes, after the process was told the course's classes and functions in them."""
-        import io
-
+        """Arguments as bytes, after the process was told the course's functions and classes."""
         wanted = {(f.__module__, f.__qualname__) for f in functions}
 
         class Pickler(pickle.Pickler):
@@ -238,7 +252,10 @@ def _imports(nodes: Iterable[ast.stmt]) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found += [node.module, *(f"{node.module}.{a.name}" for a in node.names if node.module == "colorkit")]
+            found += [
+                node.module,
+                *(f"{node.module}.{a.name}" for a in node.names if node.module == "colorkit"),
+            ]
     return [name for name in found if name.split(".")[0] in source.MODULES]
 
 
@@ -275,7 +292,9 @@ def grade_lesson(
             if not process or process[-1].process.poll() is not None:
                 nodes = [node for table in (cells, course) for node in table.names.values()]
                 kept = [n for name in course.answers for n in course.answers[name]]
-                used = {x for n in (*kept, *(a[-1] for a in cells.answers.values())) for x in _roots(n)}
+                used = {
+                    x for n in (*kept, *(a[-1] for a in cells.answers.values())) for x in _roots(n)
+                }
                 imports = [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)]
                 imports = [_only(n, used) for n in imports]
                 process.append(stack.enter_context(
@@ -291,7 +310,10 @@ def grade_lesson(
             except checking.Runaway as error:
                 mark.state, mark.hint = "wrong", str(error)
             except Exception as error:
-                mark.state, mark.hint = "wrong", f"It could not be graded: {type(error).__name__}: {error}"[:500]
+                mark.state, mark.hint = (
+                    "wrong",
+                    f"It could not be graded: {type(error).__name__}: {error}"[:500],
+                )
             mark.seconds = time.monotonic() - begun
         return marks
 
@@ -301,15 +323,19 @@ def _roots(node: ast.stmt) -> set[str]:
 
 
 def _only(node: ast.stmt, names: set[str]) -> ast.stmt | None:
-    """An import without what is not used; None where nothing is left. Other statements as they are."""
+    """An import without what is not used, None where nothing is left; other statements as is."""
     if not isinstance(node, ast.Import | ast.ImportFrom):
         return node
-    aliases = [a for a in node.names if (a.asname or a.name.split(".")[0]) in names or a.name == "*"]
-    fields = {k: v for k, v in ast.iter_fields(node)} | {"names": aliases}
+    aliases = [
+        a for a in node.names if (a.asname or a.name.split(".")[0]) in names or a.name == "*"
+    ]
+    fields = dict(ast.iter_fields(node)) | {"names": aliases}
     return ast.copy_location(type(node)(**fields), node) if aliases else None
 
 
-def _grade(mark, spec: Exercise, cells, course, earlier: set[str], running, secret: str, patience: float) -> None:
+def _grade(
+    mark, spec: Exercise, cells, course, earlier: set[str], running, secret: str, patience: float
+) -> None:
     """Fill in the mark of one exercise."""
     target = course.answers[spec.name][0]
     candidates = cells.answers.get(spec.name, [])
@@ -332,7 +358,7 @@ def _grade(mark, spec: Exercise, cells, course, earlier: set[str], running, secr
     # of the lesson, with the answers to earlier exercises, but never to this or to a later one.
     failed = {id(n) for name, nodes in cells.answers.items() for n in nodes if name not in earlier}
     names = list(course.answers)
-    later = {id(n) for name in names[names.index(spec.name):] for n in course.answers[name]}
+    later = {id(n) for name in names[names.index(spec.name) :] for n in course.answers[name]}
     own = {k: n for k, n in cells.names.items() if id(n) not in failed} | {node.name: node}
     given = {k: n for k, n in course.names.items() if id(n) not in later}
     nodes, lost = source.closure(node, [own, given])
@@ -345,18 +371,28 @@ def _grade(mark, spec: Exercise, cells, course, earlier: set[str], running, secr
         mark.state, mark.hint = "refused", f"{mark.hint}Not run, for {why}: no answer needs that."
         return
     if name := source.borrowed(spec, students):
-        mark.state, mark.hint = "wrong", f"{mark.hint}This uses {name}, which is the answer itself. Write the steps yourself."
+        mark.state, mark.hint = (
+            "wrong",
+            f"{mark.hint}This uses {name}, which is the answer itself. Write the steps yourself.",
+        )
         return
     process, limit = running(), spec.time_limit * patience
     process.data((), *helpers.values())
-    uses_library = any(name.startswith("colorkit") for name in _imports(x for n in nodes for x in ast.walk(n)))
-    gutted = [(f.__module__, f.__qualname__) for f in (spec.reference, *spec.own)
-              if uses_library and f.__module__.startswith("colorkit") and "<" not in f.__qualname__]  # fmt: skip
+    library = any(x.startswith("colorkit") for x in _imports(y for n in nodes for y in ast.walk(n)))
+    gutted = [
+        (f.__module__, f.__qualname__)
+        for f in (spec.reference, *spec.own)
+        if library and f.__module__.startswith("colorkit") and "<" not in f.__qualname__
+    ]
     process.ask(limit, "define", ast.Module(nodes, []), node.name, gutted)
-    hint = (_by_cases if spec.cases else _by_judge)(mark, spec, process, seeds(secret, spec.name), limit)
-    mark.state = "right" if mark.passed == mark.cases else "partly right" if mark.passed else "wrong"
+    hint = (_by_cases if spec.cases else _by_judge)(
+        mark, spec, process, seeds(secret, spec.name), limit
+    )
+    mark.state = (
+        "right" if mark.passed == mark.cases else "partly right" if mark.passed else "wrong"
+    )
     if hint and "NameError" in hint and lost:
-        hint += f" No import, function or constant at the notebook's top level is called {' or '.join(sorted(lost))}."
+        hint += f" Nothing at the notebook's top level is called {' or '.join(sorted(lost))}."
     mark.hint += hint[:1000]
 
 
@@ -367,7 +403,11 @@ def _helpers(target: ast.stmt, course: source.Cells) -> dict[str, Callable]:
     found = {}
     for node in ast.walk(target):
         home = course.names.get(getattr(getattr(node, "value", None), "id", ""))
-        if isinstance(node, ast.Attribute) and isinstance(home, ast.ImportFrom) and home.module.startswith("colorcourse."):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(home, ast.ImportFrom)
+            and home.module.startswith("colorcourse.")
+        ):
             module = importlib.import_module(f"{home.module}.{node.value.id}")
             function = partial(getattr(module, node.attr))
             function.__module__, function.__qualname__ = module.__name__, node.attr
@@ -375,7 +415,9 @@ def _helpers(target: ast.stmt, course: source.Cells) -> dict[str, Callable]:
     return found
 
 
-def _by_cases(mark: Mark, spec: Exercise, process: Process, numbers: list[int], limit: float) -> str:
+def _by_cases(
+    mark: Mark, spec: Exercise, process: Process, numbers: list[int], limit: float
+) -> str:
     """Try the cases of the student's check, then fresh ones; count them, and give the hint."""
     fresh = [Case("a case of the grader's", _fresh(spec, n)) for n in numbers if spec.fresh]
     pairs, mark.cases, late = [], len(spec.cases) + len(fresh), ""
@@ -409,7 +451,9 @@ def _fresh(spec: Exercise, seed: int) -> Callable[[], tuple]:
     return _made.setdefault((spec.name, seed), partial(spec.fresh, seed))
 
 
-def _by_judge(mark: Mark, spec: Exercise, process: Process, numbers: list[int], limit: float) -> str:
+def _by_judge(
+    mark: Mark, spec: Exercise, process: Process, numbers: list[int], limit: float
+) -> str:
     """Ask the judge, and again with seeds where it takes one; count what passed."""
     takes_seed = "seed" in inspect.signature(spec.judge).parameters
     tries = [(), *((n,) for n in numbers if takes_seed)]
@@ -438,12 +482,25 @@ def notebooks_in(folder: Path) -> Iterator[tuple[str, str, float, bytes]]:
     """
     for path in sorted(folder.rglob("*")):
         where = path.relative_to(folder)
-        if path.suffix.lower() not in (".ipynb", ".zip") or not path.is_file() or ".ipynb_checkpoints" in where.parts:
+        if (
+            path.suffix.lower() not in (".ipynb", ".zip")
+            or not path.is_file()
+            or ".ipynb_checkpoints" in where.parts
+        ):
             continue
-        name = where.parts[0] if len(where.parts) > 1 else re.sub(r"(?<=.)[-_ ]*\d\d_[a-z]+.*$", "", path.stem)
+        name = (
+            where.parts[0]
+            if len(where.parts) > 1
+            else re.sub(r"(?<=.)[-_ ]*\d\d_[a-z]+.*$", "", path.stem)
+        )
         name, time_of = unicodedata.normalize("NFC", name), path.stat().st_mtime
         if path.suffix.lower() == ".ipynb":
-            yield name, str(where), time_of, path.read_bytes() if path.stat().st_size < LARGEST else b""
+            yield (
+                name,
+                str(where),
+                time_of,
+                path.read_bytes() if path.stat().st_size < LARGEST else b"",
+            )
             continue
         try:
             with zipfile.ZipFile(path) as archive:
@@ -462,9 +519,13 @@ def read(content: bytes) -> tuple[source.Cells, str]:
         texts = ["".join(c.source) for c in notebook.cells if c.cell_type == "code"]
     except Exception as error:  # nbformat lets through what json and its schema raise
         text = str(error).splitlines() or [""]
-        raise ValueError(f"is damaged or no notebook ({type(error).__name__}: {text[0][:100]})") from None
+        raise ValueError(
+            f"is damaged or no notebook ({type(error).__name__}: {text[0][:100]})"
+        ) from None
     cells, specs = source.read_cells(texts), all_exercises()
-    lessons = Counter(specs[name].lesson for name in (*cells.answers, *cells.broken) if name in specs)
+    lessons = Counter(
+        specs[name].lesson for name in (*cells.answers, *cells.broken) if name in specs
+    )
     if not lessons:
         raise ValueError("holds no exercise of the course: nothing says which lesson it is")
     return cells, lessons.most_common(1)[0][0]
@@ -496,14 +557,18 @@ def grade_folder(
             if whose == name:
                 found.sort(key=lambda entry: entry[:2])
                 if len(found) > 1:
-                    student.notes.append(f"{lesson}: handed in {len(found)} times; {found[-1][1]}, the latest file, was graded")
+                    text = f"{lesson}: handed in {len(found)} times; graded was the latest file, "
+                    student.notes.append(text + found[-1][1])
                 try:
                     student.marks |= grade_lesson(found[-1][2], lesson, secret, paths, patience)
                 except Exception as error:  # one submission never stops the others
-                    student.notes.append(f"{found[-1][1]} was not graded: {type(error).__name__}: {error}")
+                    student.notes.append(
+                        f"{found[-1][1]} was not graded: {type(error).__name__}: {error}"
+                    )
         student.seconds = time.monotonic() - begun
         points = sum(mark.points for mark in student.marks.values())
-        say(f"{name}: {points:g} points, {student.seconds:.1f} s{'; ' if student.notes else ''}{'; '.join(student.notes)}")
+        said = [f"{name}: {points:g} points, {student.seconds:.1f} s", *student.notes]
+        say("; ".join(said))
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 2)) as pool:
         list(pool.map(work, sorted(students)))
@@ -513,7 +578,9 @@ def grade_folder(
 def new_private(path: Path) -> None:
     """Write a file with a secret of which fresh cases are made; FileExistsError if it is there."""
     if path.exists():
-        raise FileExistsError(f"{path} exists: another secret would give other cases. Choose another name.")
+        raise FileExistsError(
+            f"{path} exists: another secret would give other cases. Choose another name."
+        )
     write_whole(path, json.dumps({"colorkit grade": 1, "seed": secrets.token_hex(16)}) + "\n")
 
 

@@ -7,6 +7,7 @@ is trusted; what it locks keeps honest mistakes and plain tampering from doing h
 """
 
 import __future__
+
 import contextlib
 import importlib
 import io
@@ -22,14 +23,27 @@ from typing import Any
 MOST = 1 << 26  # bytes of one reply
 MEMORY = 3 << 30  # bytes beyond those that torch takes
 PLAIN = (type(None), bool, int, float, str)
-DTYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64".split()
-# Events after which nothing of the course runs in this process (https://docs.python.org/3/library/audit_events.html).
-REFUSED = (
-    "socket.", "subprocess.", "ctypes.dlopen", "shutil.", "webbrowser.", "urllib.", "http.", "ftplib.", "smtplib.",
-    "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "os.startfile", "os.kill", "os.putenv",
-    "os.unsetenv", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate",
-    "os.chmod", "os.chown", "gc.get_objects", "gc.get_referrers", "sys.addaudithook", "sqlite3.", "tempfile.",
-)  # fmt: skip
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+]
+# Audit events (their list stands in Python's documentation) that no answer has a use for.
+_REFUSED = """
+    socket. subprocess. ctypes.dlopen shutil. webbrowser. urllib. http. ftplib. smtplib. sqlite3.
+    tempfile. os.exec os.fork os.posix_spawn os.spawn os.system os.startfile os.kill os.putenv
+    os.unsetenv os.remove os.rename os.rmdir os.mkdir os.link os.symlink os.truncate os.chmod
+    os.chown gc.get_objects gc.get_referrers sys.addaudithook
+"""
+REFUSED = tuple(_REFUSED.split())
 HIDDEN = ("colorcourse", "skimage", "kornia")  # packages that hold answers
 
 
@@ -49,7 +63,8 @@ def encode(value: Any) -> bytes:
             x = x.detach().resolve_conj().resolve_neg().contiguous()
             name = str(x.dtype).removeprefix("torch.")
             if name in DTYPES:
-                blobs.append(x.reshape(-1).view(torch.uint8).numpy().tobytes() if x.numel() else b"")
+                flat = x.reshape(-1).view(torch.uint8)
+                blobs.append(flat.numpy().tobytes())
                 return {"tensor": [name, list(x.shape), len(blobs[-1])]}
         if isinstance(x, torch.Tensor):
             return {"kind": f"tensor on {x.device}, {x.layout}"}
@@ -58,7 +73,9 @@ def encode(value: Any) -> bytes:
         if isinstance(x, np.ndarray):
             return {"array": None}
         if isinstance(x, tuple | list):
-            return {type(x).__name__ if type(x) is list else "tuple": [tree(y, depth + 1) for y in x]}
+            return {
+                type(x).__name__ if type(x) is list else "tuple": [tree(y, depth + 1) for y in x]
+            }
         if isinstance(x, dict):
             return {"dict": [[tree(k, depth + 1), tree(v, depth + 1)] for k, v in x.items()]}
         if is_dataclass(x) and not isinstance(x, type):
@@ -70,7 +87,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """What :func:`encode` made; ValueError, KeyError and the like where the bytes are no such thing.
+    """What :func:`encode` made; ValueError, KeyError and the like where the bytes are not that.
 
     Nothing is executed: data of another process may hold what it likes.
     """
@@ -219,7 +236,9 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    sys.stdin = sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(null, "r+"), write_through=True)
+    sys.stdin = sys.stdout = sys.stderr = io.TextIOWrapper(
+        io.FileIO(null, "r+"), write_through=True
+    )
     setup = pickle.load(requests)
     import torch
 

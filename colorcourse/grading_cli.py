@@ -13,15 +13,19 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 @click.option("--out", type=PATH, default="grades.csv", show_default=True, help="Table of points.")
-@click.option("--private", type=PATH, help="File with a secret, for cases that no student has seen.")
+@click.option(
+    "--private", type=PATH, help="File with a secret, for cases that no student has seen."
+)
 @click.option("--new-private", type=PATH, help="Make such a file, and do nothing else.")
 def grade(folder: Path | None, out: Path, private: Path | None, new_private: Path | None) -> None:
     """Grade the notebooks below FOLDER: of any names, in folders or zip files, one a student.
 
     The student is the folder's name, else the file's. The notebooks are not executed: their answers
-    are, in processes of their own. Writes a row a student to --out, and pages to a folder beside it.
+    are, in processes of their own. A row a student goes to --out, pages to a folder beside it.
     """
     from colorcourse import grading, grading_report
 
@@ -38,8 +42,12 @@ def grade(folder: Path | None, out: Path, private: Path | None, new_private: Pat
 
 
 @click.command()
-@click.argument("folder", default="my-lessons", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=PATH, help="The zip file.  [default: FOLDER.zip, in the current folder]")
+@click.argument(
+    "folder", default="my-lessons", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "--out", type=PATH, help="The zip file.  [default: FOLDER.zip, in the current folder]"
+)
 def collect(folder: Path, out: Path | None) -> None:
     """Pack the notebooks of FOLDER (my-lessons) into one zip file to hand in.
 
@@ -67,7 +75,9 @@ def collect(folder: Path, out: Path | None) -> None:
             name for name in solution(lesson).answers
             if all(source.is_stub(specs[name], node) for node in cells.answers.get(name, []))
         ]  # fmt: skip
-        click.echo(f"{path}: {'undone: ' + ', '.join(undone) if undone else 'all exercises are answered'}")
+        click.echo(
+            f"{path}: {'undone: ' + ', '.join(undone) if undone else 'all exercises are answered'}"
+        )
         for name, why in cells.broken.items():
             click.echo(f"{path}: {name} is no Python: {why}")
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in content.items()]

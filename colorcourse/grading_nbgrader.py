@@ -36,16 +36,31 @@ class Mend(NbGraderPreprocessor):
                 name = cell.metadata.pop("nbgrader", {}).get("grade_id")
                 if name in known and name not in seen:
                     seen.add(name)
-                    about_cell = {"schema_version": 3, "grade_id": name, "grade": name in graded, "solution": name in written,
-                                  "locked": bool(known[name].locked), "task": name in tasks}  # fmt: skip
+                    about_cell = {
+                        "schema_version": 3,
+                        "grade_id": name,
+                        "grade": name in graded,
+                        "solution": name in written,
+                        "locked": bool(known[name].locked),
+                        "task": name in tasks,
+                    }
                     if name in graded:
-                        about_cell |= {"points": graded[name].max_score, "cell_type": known[name].cell_type}
+                        about_cell |= {
+                            "points": graded[name].max_score,
+                            "cell_type": known[name].cell_type,
+                        }
                     cell.metadata["nbgrader"] = about_cell
                 elif name:
-                    self.log.warning("%s: a copy of the cell %s is graded as a plain cell", about["student"], name)
+                    self.log.warning(
+                        "%s: a copy of the cell %s is graded as a plain cell",
+                        about["student"],
+                        name,
+                    )
             for name in graded.keys() - seen:
                 self.log.warning("%s: the cell %s was gone and is put back", about["student"], name)
-                cell = OverwriteCells().missing_cell_transform(known[name], graded[name].max_score, name in written)
+                cell = OverwriteCells().missing_cell_transform(
+                    known[name], graded[name].max_score, name in written
+                )
                 cell.source = known[name].source  # without a notice, for its sum is checked
                 nb.cells.append(cell)
         return nb, resources
@@ -67,9 +82,13 @@ class Grade(NbGraderPreprocessor):
             marks |= grading.grade_lesson(cells, lesson, secret, hidden)
         for cell in checks:
             found = [marks[name] for name in named[id(cell)] if name in marks]
-            texts = [f"{m.exercise}: {m.state}, {m.passed} of {m.cases} cases. {m.hint}" for m in found]
+            texts = [
+                f"{m.exercise}: {m.state}, {m.passed} of {m.cases} cases. {m.hint}" for m in found
+            ]
             share = sum(m.points for m in found) / max(1, sum(m.most for m in found))
             points = round(share * cell.metadata.nbgrader["points"], 2)
-            result = new_output("execute_result", data={"text/plain": f"{points:g}"}, execution_count=None)
+            result = new_output(
+                "execute_result", data={"text/plain": f"{points:g}"}, execution_count=None
+            )
             cell.outputs = [new_output("stream", text="\n".join(texts)), result]
         return nb, resources

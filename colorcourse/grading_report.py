@@ -20,7 +20,8 @@ _PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: auto; padding: 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; vertical-align: top; padding: .3rem .8rem; border-bottom: 1px solid #8886; }}
+th, td {{ text-align: left; vertical-align: top; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8886; }}
 </style></head>
 <body><h1>{title}</h1>
 {body}
@@ -32,7 +33,9 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """An HTML table; every text in it is escaped."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
-    return f"<table><tr>{head}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return (
+        f"<table><tr>{head}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    )
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -62,8 +65,10 @@ def points_table(students: list[Student]) -> str:
 def student_page(student: Student) -> str:
     """One student's verdicts, hints, cases and seconds."""
     marks = list(student.marks.values())
-    rows = [(m.exercise, m.state, f"{m.points:g} of {m.most}", f"{m.passed} of {m.cases}", m.hint, f"{m.seconds:.1f}")
-            for m in marks]  # fmt: skip
+    rows = [
+        (m.exercise, m.state, f"{m.points:g} of {m.most}", f"{m.passed} of {m.cases}", m.hint,
+         f"{m.seconds:.1f}") for m in marks
+    ]  # fmt: skip
     heads = ("exercise", "verdict", "points", "cases passed", "hint", "seconds")
     total = f"{sum(m.points for m in marks):g} of {sum(m.most for m in marks)} points."
     body = _list([total, *student.notes]) + (_table(heads, rows) if rows else "")
@@ -105,7 +110,9 @@ def write_reports(students: list[Student], out: Path) -> Path:
     body += _table(("exercise", "students", "hint"), mistakes)
     body += f"<h2>Students</h2><ul>{''.join(links)}</ul>"
     write_whole(folder / "index.html", _PAGE.format(title="The class", body=body))
-    write_whole(out, "\ufeff" + points_table(students))  # the mark tells spreadsheets that it is UTF-8
+    write_whole(
+        out, "\ufeff" + points_table(students)
+    )  # the mark tells spreadsheets that it is UTF-8
     return folder / "index.html"
 
 

@@ -20,25 +20,28 @@ from colorcourse.exercises import Exercise
 COURSE = Path(__file__).parent
 DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # What an answer may import. All the rest would reach beyond it, or is of no use in it.
-MODULES = frozenset(
-    "__future__ abc bisect cmath collections colorkit contextlib copy dataclasses decimal enum "
-    "fractions functools heapq itertools math numbers numpy operator random re scipy statistics "
-    "time torch torchvision typing warnings".split()
-)
+_MODULES = """
+    __future__ abc bisect cmath collections colorkit contextlib copy dataclasses decimal enum
+    fractions functools heapq itertools math numbers numpy operator random re scipy statistics time
+    torch torchvision typing warnings
+"""
+MODULES = frozenset(_MODULES.split())
 # Names by which Python's own machinery, files and other processes are reached.
-FORBIDDEN = frozenset(
-    "__import__ eval exec compile open globals locals vars breakpoint exit quit sys os gc inspect "
-    "importlib builtins ctypes subprocess socket threading multiprocessing pickle pathlib shutil "
-    "tempfile get_type_hints ForwardRef attrgetter methodcaller environ putenv from_file fromfile tofile "
-    "memmap hub load_library cpp_extension f_back f_globals f_locals f_code tb_frame gi_frame "
-    "cr_frame ag_frame mro register submissions get_ipython settrace".split()
-)
+_FORBIDDEN = """
+    __import__ eval exec compile open globals locals vars breakpoint exit quit sys os gc inspect
+    importlib builtins ctypes subprocess socket threading multiprocessing pickle pathlib shutil
+    tempfile get_type_hints ForwardRef attrgetter methodcaller environ putenv from_file fromfile
+    tofile memmap hub load_library cpp_extension f_back f_globals f_locals f_code tb_frame gi_frame
+    cr_frame ag_frame mro register submissions get_ipython settrace
+"""
+FORBIDDEN = frozenset(_FORBIDDEN.split())
 DUNDER = re.compile(r"__[a-z_]+__")
-HARMLESS = frozenset(f"__{name}__" for name in (
-    "init call name class len iter next getitem setitem contains enter exit repr str eq ne lt le gt "
-    "ge hash add radd sub rsub mul rmul matmul truediv rtruediv pow neg abs float int bool index "
-    "doc post_init annotations future"
-).split())  # fmt: skip
+_HARMLESS = """
+    init call name class len iter next getitem setitem contains enter exit repr str eq ne lt le gt
+    ge hash add radd sub rsub mul rmul matmul truediv rtruediv pow neg abs float int bool index doc
+    post_init annotations future
+"""
+HARMLESS = frozenset(f"__{name}__" for name in _HARMLESS.split())
 
 
 @dataclass
@@ -57,7 +60,9 @@ class Cells:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None)
-            text = f"{getattr(error, 'msg', error)}" + (f", line {line} of its cell" if line else "")
+            text = f"{getattr(error, 'msg', error)}" + (
+                f", line {line} of its cell" if line else ""
+            )
             self.broken |= dict.fromkeys(re.findall(r"""exercise\(\s*["']([\w.]+)""", source), text)
             return
         for node in tree.body:
@@ -100,13 +105,15 @@ def module_cells(path: Path) -> Cells:
 
 def is_stub(spec: Exercise, node: ast.stmt) -> bool:
     """Whether an answer, or one of the methods that the student writes, is still the stub."""
-    parts = [node] if not isinstance(node, ast.ClassDef) else [
-        part for part in node.body if isinstance(part, DEFINED) and part.name in spec.methods
-    ]  # fmt: skip
-    return any(
-        all(isinstance(x, ast.Pass) or (isinstance(x, ast.Expr) and isinstance(x.value, ast.Constant))
-            for x in part.body) for part in parts
-    )  # fmt: skip
+    parts = [node]
+    if isinstance(node, ast.ClassDef):
+        parts = [x for x in node.body if isinstance(x, DEFINED) and x.name in spec.methods]
+
+    def empty(x: ast.stmt) -> bool:
+        text = isinstance(x, ast.Expr) and isinstance(x.value, ast.Constant)
+        return text or isinstance(x, ast.Pass)
+
+    return any(all(map(empty, part.body)) for part in parts)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -177,14 +184,18 @@ def tampering(nodes: Iterable[ast.stmt], helpers: set[str]) -> str:
         for name in filter(lambda name: isinstance(name, str), names):
             if name in FORBIDDEN or (DUNDER.fullmatch(name) and name not in HARMLESS):
                 return f"it uses {name}"
-        if isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr):
-            if getattr(node.value, "id", "") not in ("self", "cls"):
-                return f"it uses {ast.unparse(node)[:80]}, which is private"
+        private = isinstance(node, ast.Attribute) and re.match("_(?!_)", node.attr)
+        if private and getattr(node.value, "id", "") not in ("self", "cls"):
+            return f"it uses {ast.unparse(node)[:80]}, which is private"
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
             if hidden := [x for x in DUNDER.findall(text) if x not in HARMLESS]:
                 return f"a text in it holds {hidden[0]}"
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "setattr", "delattr"):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+            "getattr",
+            "setattr",
+            "delattr",
+        ):
             target, name = [*node.args, None, None][:2]
             fixed = isinstance(name, ast.Constant) and str(name.value) not in FORBIDDEN
             if not fixed and getattr(target, "id", "") != "self":
@@ -285,5 +296,7 @@ def bundle(wanted: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
                     continue
                 node = ast.ImportFrom(node.module, aliases, 0)
             kept.append(node)
-        sources.append((module, head + ast.unparse(ast.fix_missing_locations(ast.Module(kept, [])))))
+        sources.append(
+            (module, head + ast.unparse(ast.fix_missing_locations(ast.Module(kept, []))))
+        )
     return sources

@@ -37,7 +37,11 @@ def notebook(*cells, solved=False, change=lambda source: source):
         ours = cell.cell_type == "code" and f'@exercise("{TASK}")' in cell.source
         texts = cells if ours and cells else [cell.source]
         for text in map(change, texts):
-            make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+            make = (
+                nbformat.v4.new_code_cell
+                if cell.cell_type == "code"
+                else nbformat.v4.new_markdown_cell
+            )
             made.cells.append(make(text))
     return nbformat.writes(made)
 
@@ -59,7 +63,9 @@ def without(*words):
 
 def loud():
     """Right answers that print 5 MB, and 5 MB of outputs in the notebook."""
-    made = nbformat.reads(notebook(answer(f"print('x' * 5_000_000)\n    {RIGHT}"), solved=True), as_version=4)
+    made = nbformat.reads(
+        notebook(answer(f"print('x' * 5_000_000)\n    {RIGHT}"), solved=True), as_version=4
+    )
     made.cells[2].outputs = [nbformat.v4.new_output("stream", text="x" * 5_000_000)]
     return nbformat.writes(made)
 
@@ -86,7 +92,7 @@ HONEST = {
     "its own helper": (answer("return power(srgb)", before=f"def power(srgb):\n    {RIGHT}\n\n\n"), 1, ""),
     "magics": (notebook(answer(before="%matplotlib inline\n!ls\n")), 1, ""),
     "5 MB": (loud(), 6, ""),
-    "in place": (answer("srgb[srgb < 0.04] = 0\n    " + RIGHT), 0, "differ"),
+    "in place": (answer("srgb *= 0.9\n    " + RIGHT), 0, "in place"),
     "damaged": ('{"cells": [{"cell_type": "code"', 0, "damaged or no notebook"),
     "of no lesson": (nbformat.writes(nbformat.v4.new_notebook()), 0, "holds no exercise"),
     "Zoë Müller 张伟": (notebook(solved=True), 6, ""),
@@ -136,7 +142,12 @@ def graded(tmp_path_factory):
     root = tmp_path_factory.mktemp("class")
     folder = root / "handed in"
     for number, (student, (content, *_)) in enumerate((HONEST | TAMPERING).items()):
-        path = folder / student.replace("/", "_") / ("abgabe" if number % 2 else "тетрадь") / "my answers.ipynb"
+        path = (
+            folder
+            / student.replace("/", "_")
+            / ("abgabe" if number % 2 else "тетрадь")
+            / "my answers.ipynb"
+        )
         path.parent.mkdir(parents=True)
         text = content if content.startswith("{") else notebook(content)
         path.write_text(text, encoding="utf-8")
@@ -152,7 +163,9 @@ def graded(tmp_path_factory):
     secret = root / "private.json"
     done = CliRunner().invoke(grading_cli.grade, ["--new-private", str(secret)])
     assert done.exit_code == 0, done.output
-    students = grading.grade_folder(folder, grading.read_private(secret), lambda _: None, 0.05, [secret])
+    students = grading.grade_folder(
+        folder, grading.read_private(secret), lambda _: None, 0.05, [secret]
+    )
     return {student.name: student for student in students}, root
 
 
@@ -230,13 +243,24 @@ def test_every_solution_is_pulled_out_whole_and_taken_for_no_tampering(name):
 
 
 def test_what_goes_to_the_process_holds_no_reference():
-    sources = dict(bundle([("colorcourse.lesson05.exercises", "_what_it_did"), ("colorcourse.lesson05.exercises", "_Pairs")]))
+    sources = dict(
+        bundle(
+            [
+                ("colorcourse.lesson05.exercises", "_what_it_did"),
+                ("colorcourse.lesson05.exercises", "_Pairs"),
+            ]
+        )
+    )
     assert list(sources) == ["colorcourse.lesson05.exercises"]
     text = sources["colorcourse.lesson05.exercises"]
     assert "class _Pairs" in text
     assert "def play" not in text
     assert "register" not in text
-    assert "class BatchNorm" in "".join(vars(module_cells(ROOT / "colorcourse/lesson03/exercises.py"))["names"]["BatchNorm"].name.join(["class ", ""]))
+    assert "class BatchNorm" in "".join(
+        vars(module_cells(ROOT / "colorcourse/lesson03/exercises.py"))["names"][
+            "BatchNorm"
+        ].name.join(["class ", ""])
+    )
 
 
 def test_collect_packs_all_with_sums_and_the_report_and_names_what_is_undone(tmp_path, monkeypatch):
@@ -248,7 +272,9 @@ def test_collect_packs_all_with_sums_and_the_report_and_names_what_is_undone(tmp
     lessons = tmp_path / "my-lessons"
     lessons.mkdir()
     (lessons / "01_lab.ipynb").write_text(notebook(answer()), encoding="utf-8")
-    done = CliRunner().invoke(grading_cli.collect, [str(lessons), "--out", str(tmp_path / "me.zip")])
+    done = CliRunner().invoke(
+        grading_cli.collect, [str(lessons), "--out", str(tmp_path / "me.zip")]
+    )
     assert done.exit_code == 0, done.output
     assert "undone: lab.rgb_to_lab" in done.output
     assert TASK not in done.output

@@ -127,8 +127,12 @@ STACKS = (
 
 def _stacks(draw: random.Random) -> list[tuple[int, tuple[Conv, ...]]]:
     """Six stacks of three layers whose pictures stay large enough."""
+
     def layer() -> Conv:
-        return Conv(*draw.choices(range(1, 20), k=2), *(draw.choice(x) for x in ((1, 3, 5), (1, 2), (0, 1, 2), (1, 2))))
+        return Conv(
+            *draw.choices(range(1, 20), k=2),
+            *(draw.choice(x) for x in ((1, 3, 5), (1, 2), (0, 1, 2), (1, 2))),
+        )
 
     return [(draw.randint(60, 90), (layer(), layer(), layer())) for _ in range(6)]
 
@@ -277,7 +281,9 @@ def _wrong_weights(net: dict) -> str | None:
 
 def _wrong_layers(net: dict) -> str | None:
     order = net["layers"]
-    convs, norms = ([c for c in order if (c["kind"] == "conv") == is_conv] for is_conv in (True, False))
+    convs, norms = (
+        [c for c in order if (c["kind"] == "conv") == is_conv] for is_conv in (True, False)
+    )
     if (got := tuple(c["dilation"] for c in convs[:-1])) != DILATIONS:
         return f"The dilations are {got}, but {DILATIONS} were asked for, and then the last layer."
     if (sides := [c["side"] for c in convs]) != [3] * 5 + [1]:

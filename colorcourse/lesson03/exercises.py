@@ -149,7 +149,13 @@ def judge_constant(answer: Callable, seed: int | None = None) -> str | None:
     cases = {k: (torch.tensor(c).float(), torch.tensor(p)) for k, (c, p) in CONSTANT_CASES.items()}
     if seed is not None:
         draws = range(seed, seed + 4)
-        cases = {f"case {s - seed}": (_noise(5, 2, seed=s, scale=40).round().clamp(-75, 75), _noise(5, seed=s).softmax(0)) for s in draws}
+        cases = {
+            f"case {s - seed}": (
+                _noise(5, 2, seed=s, scale=40).round().clamp(-75, 75),
+                _noise(5, seed=s).softmax(0),
+            )
+            for s in draws
+        }
     for loss, mistakes in CONSTANT_MISTAKES.items():
         given, worse = {}, {}
         for name, (colours, p) in cases.items():
@@ -340,7 +346,12 @@ def observe_skip(answer: Callable, seed: int) -> list[tuple[Any, bool, bool]]:
             seen.append((str(error), False, False))
         else:
             one = isinstance(out, Tensor)
-            seen.append((out if one else [type(out).__name__], *(one and _reached(out, x) for x in (deep, skip))))
+            seen.append(
+                (
+                    out if one else [type(out).__name__],
+                    *(one and _reached(out, x) for x in (deep, skip)),
+                )
+            )
     return seen
 
 

@@ -186,13 +186,20 @@ def observe_patches(answer: Callable, seed: int) -> dict[str, Any]:
     if not isinstance(discriminator, nn.Module):
         return {"hint": f"Return a torch module, not {type(discriminator).__name__}."}
     discriminator.eval()  # batch norm, as pix2pix has it, then ties no patches together
-    x, y = _noise(4, 3, SIDE, SIDE, seed=seed).requires_grad_(), _noise(4, 3, SIDE, SIDE, seed=seed + 1)
+    x, y = (
+        _noise(4, 3, SIDE, SIDE, seed=seed).requires_grad_(),
+        _noise(4, 3, SIDE, SIDE, seed=seed + 1),
+    )
     try:
         logits = discriminator(x)
     except (RuntimeError, ValueError):
-        return {"hint": "It does not take L and ab together, 3 channels. Or a later layer does not fit the one before it."}
+        return {
+            "hint": "It does not take L and ab together, 3 channels. Or a later layer does not fit the one before it."
+        }
     if logits.ndim != 4 or logits.shape[2] * logits.shape[3] == 1:
-        return {"hint": "It gives one answer a picture. A PatchGAN gives a map: one logit for each patch."}
+        return {
+            "hint": "It gives one answer a picture. A PatchGAN gives a map: one logit for each patch."
+        }
     if logits.shape[1] != 1:
         return {"hint": f"It gives {logits.shape[1]} channels. A patch is true or not: one logit."}
     row, column = (side // 2 for side in logits.shape[2:])
@@ -201,7 +208,13 @@ def observe_patches(answer: Callable, seed: int) -> dict[str, Any]:
         far, of_both = discriminator(1000 * x), (discriminator(x) + discriminator(y)) / 2
         middle = discriminator((x + y) / 2)
     end = "activation" in type(list(discriminator.modules())[-1]).__module__
-    return {"seen": gradient.abs().sum(0), "far": far, "both": of_both, "middle": middle, "end": end}
+    return {
+        "seen": gradient.abs().sum(0),
+        "far": far,
+        "both": of_both,
+        "middle": middle,
+        "end": end,
+    }
 
 
 def judge_patches(answer: Callable, seed: int = 0) -> str | None:
@@ -239,7 +252,11 @@ def _judge_logits(found: dict[str, Any]) -> str | None:
         return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
     if (both - middle).abs().max() < 1e-3 * both.abs().max():
         return "It is linear: without an activation between them, all convolutions are no more than one."
-    return "An activation is the last layer. Nothing follows the last convolution." if found["end"] else None
+    return (
+        "An activation is the last layer. Nothing follows the last convolution."
+        if found["end"]
+        else None
+    )
 
 
 def _blind(discriminator: nn.Sequential) -> nn.Sequential:
