@@ -285,6 +285,7 @@ def grade_lesson(
     with JUDGING, contextlib.ExitStack() as stack:
         course, specs = solution(lesson), all_exercises()
         marks: dict[str, Mark] = {}
+        chosen: dict[str, ast.stmt] = {}  # the definition that was graded
         hidden = [*(hidden or []), str(source.COURSE.parent / SOURCES), str(source.COURSE)]
         process: list[Process] = []
 
@@ -303,10 +304,10 @@ def grade_lesson(
 
         for name in course.answers:
             begun = time.monotonic()
-            earlier = {k for k in marks if marks[k].state == "right"}
+            right = {k: n for k, n in chosen.items() if marks[k].state == "right"}
             marks[name] = mark = Mark(name, specs[name].points)
             try:
-                _grade(mark, specs[name], cells, course, earlier, running, secret, patience)
+                chosen |= _grade(mark, specs[name], cells, course, right, running, secret, patience)
             except checking.Runaway as error:
                 mark.state, mark.hint = "wrong", str(error)
             except Exception as error:
@@ -334,9 +335,9 @@ def _only(node: ast.stmt, names: set[str]) -> ast.stmt | None:
 
 
 def _grade(
-    mark, spec: Exercise, cells, course, earlier: set[str], running, secret: str, patience: float
-) -> None:
-    """Fill in the mark of one exercise."""
+    mark, spec: Exercise, cells, course, right: dict, running, secret: str, patience: float
+) -> dict[str, ast.stmt]:
+    """Fill in the mark of one exercise; its name with the definition that was graded, if any."""
     target = course.answers[spec.name][0]
     candidates = cells.answers.get(spec.name, [])
     if not candidates and isinstance(cells.names.get(target.name), source.DEFINED):
@@ -344,11 +345,11 @@ def _grade(
     if not candidates:
         if spec.name in cells.broken:
             mark.state, mark.hint = "wrong", f"Its cell is no Python: {cells.broken[spec.name]}."
-        return
+        return {}
     done = [node for node in candidates if not source.is_stub(spec, node)]
     if not done:
         mark.state = "not done"
-        return
+        return {}
     node = done[-1]
     if len(candidates) > 1:
         mark.hint += f"{len(candidates)} cells answer it: the last that is done was graded. "
@@ -356,10 +357,11 @@ def _grade(
         mark.hint += "Another cell of it is no Python. "
     # Which definitions may be used: the student's, but for answers that are not right; then those
     # of the lesson, with the answers to earlier exercises, but never to this or to a later one.
-    failed = {id(n) for name, nodes in cells.answers.items() for n in nodes if name not in earlier}
+    answers = {id(n) for nodes in cells.answers.values() for n in nodes}
     names = list(course.answers)
     later = {id(n) for name in names[names.index(spec.name) :] for n in course.answers[name]}
-    own = {k: n for k, n in cells.names.items() if id(n) not in failed} | {node.name: node}
+    own = {k: n for k, n in cells.names.items() if id(n) not in answers}
+    own |= {n.name: n for n in right.values()} | {node.name: node}
     given = {k: n for k, n in course.names.items() if id(n) not in later}
     nodes, lost = source.closure(node, [own, given])
     used = {name for n in nodes for name in _roots(n)}
@@ -369,13 +371,13 @@ def _grade(
     helpers = _helpers(target, course)
     if why := source.tampering(students, set(helpers)):
         mark.state, mark.hint = "refused", f"{mark.hint}Not run, for {why}: no answer needs that."
-        return
+        return {spec.name: node}
     if name := source.borrowed(spec, students):
         mark.state, mark.hint = (
             "wrong",
             f"{mark.hint}This uses {name}, which is the answer itself. Write the steps yourself.",
         )
-        return
+        return {spec.name: node}
     process, limit = running(), spec.time_limit * patience
     process.data((), *helpers.values())
     library = any(x.startswith("colorkit") for x in _imports(y for n in nodes for y in ast.walk(n)))
@@ -394,6 +396,7 @@ def _grade(
     if hint and "NameError" in hint and lost:
         hint += f" Nothing at the notebook's top level is called {' or '.join(sorted(lost))}."
     mark.hint += hint[:1000]
+    return {spec.name: node}
 
 
 def _helpers(target: ast.stmt, course: source.Cells) -> dict[str, Callable]:

@@ -83,7 +83,7 @@ def collect(folder: Path, out: Path | None) -> None:
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in content.items()]
     report = io.StringIO()
     with contextlib.redirect_stdout(report), contextlib.suppress(SystemExit):
-        doctor(standalone_mode=False)
+        doctor([], standalone_mode=False)
     content["SHA256SUMS"] = "\n".join([*sums, ""]).encode()
     content["doctor.txt"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n{report.getvalue()}".encode()
     packed = io.BytesIO()

@@ -6,6 +6,7 @@
 import re
 from pathlib import Path
 
+from nbformat import from_dict
 from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.api import Gradebook
@@ -62,7 +63,7 @@ class Mend(NbGraderPreprocessor):
                     known[name], graded[name].max_score, name in written
                 )
                 cell.source = known[name].source  # without a notice, for its sum is checked
-                nb.cells.append(cell)
+                nb.cells.append(from_dict(cell))
         return nb, resources
 
 

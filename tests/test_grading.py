@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from colorcourse import grading, grading_cli, grading_report
 from colorcourse.build import build_lesson
 from colorcourse.exercises import all_exercises
-from colorcourse.grading_source import bundle, closure, is_stub, module_cells, read_cells, tampering
+from colorcourse.grading_source import bundle, closure, is_stub, read_cells, tampering
 from tests.conftest import ROOT
 
 NAME, TASK = "01_lab", "lab.linearize"
@@ -131,7 +131,7 @@ TAMPERING = {
     "network": (answer(f"return {LISTEN}", before="import numpy\n"), 0, "grading allows no"),
     "fork": (answer("torch.multiprocessing.Process(target=print).start()"), 0, "uses multiprocessing"),
     "by a private module": (answer("return random._os.getpid()", before="import random\n"), 0, "which is private"),
-    "ends the process": (answer("ctypes = torch.multiprocessing"), 0, "multiprocessing"),
+    "ends the process": (answer("return numpy.lib.stride_tricks.as_strided(numpy.zeros(1), (10**9,), (800,)).sum()", before="import numpy\n"), 0, "ended its process"),
     "floods": (answer("while True:\n        print('x' * 10**6)"), 0, ""),
 }  # fmt: skip
 
@@ -256,11 +256,6 @@ def test_what_goes_to_the_process_holds_no_reference():
     assert "class _Pairs" in text
     assert "def play" not in text
     assert "register" not in text
-    assert "class BatchNorm" in "".join(
-        vars(module_cells(ROOT / "colorcourse/lesson03/exercises.py"))["names"][
-            "BatchNorm"
-        ].name.join(["class ", ""])
-    )
 
 
 def test_collect_packs_all_with_sums_and_the_report_and_names_what_is_undone(tmp_path, monkeypatch):
