@@ -37,6 +37,7 @@ c.Autograde.autograde_preprocessors = [
 ]
 # c.Grade.private = "/where/no/student/reads/it.json"  # colorkit grade --new-private
 
+c.ClearSolutions.text_stub = "Your answer here."
 c.ClearSolutions.code_stub = {"python": "...  # your code here"}
 c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"

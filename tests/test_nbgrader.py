@@ -69,7 +69,7 @@ def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monke
     points = {
         c.metadata.nbgrader["grade_id"].removeprefix("check-"): c.metadata.nbgrader["points"]
         for c in lesson.solution.cells
-        if c.metadata.get("nbgrader", {}).get("grade")
+        if c.metadata.get("nbgrader", {}).get("grade") and c.cell_type == "code"
     }
     solved = {"all": set(points), "three": set(list(points)[:3]), "copies": set(list(points)[1:])}
     solved |= {student: set() for student in TAMPERING}
@@ -97,7 +97,8 @@ def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monke
     nbgrader(tmp_path, "autograde", "ps")
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         scores = {s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("ps")}
-    full = sum(points.values())
+    graded = [c for c in lesson.solution.cells if c.metadata.get("nbgrader", {}).get("grade")]
+    full = sum(c.metadata.nbgrader["points"] for c in graded)  # a person grades the written ones
     assert {student for student, (score, _) in scores.items() if not score} == set(TAMPERING)
     assert 0 < sum(points[name] for name in solved["three"]) < full
     assert scores == {
