@@ -146,8 +146,12 @@ def _try_cases(spec: Exercise, answer: Callable) -> str | None:
 
     It is that of the listed mistake which gives the same outcomes, else it tells the first fault.
     """
-    pairs = [(case, run_case(spec, answer, case)) for case in spec.cases]
-    fault = next((text for pair in pairs if (text := _fault(spec, *pair))), None)
+    return hint_of(spec, [(case, run_case(spec, answer, case)) for case in spec.cases])
+
+
+def hint_of(spec: Exercise, pairs: list[tuple[Case, Outcome]]) -> str | None:
+    """The hint for what an answer gave on cases, or None where all of it is right."""
+    fault = next((text for pair in pairs if (text := fault_of(spec, *pair))), None)
     if fault is None:
         return None
     for mistake in spec.wrong:
@@ -174,7 +178,8 @@ def run_case(spec: Exercise, answer: Callable, case: Case) -> Outcome:
 listed_outcome = functools.cache(run_case)
 
 
-def _fault(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
+def fault_of(spec: Exercise, case: Case, outcome: Outcome) -> str | None:
+    """What is wrong with an outcome; None where it is as the reference's."""
     if outcome.problem:
         return f"On {case.label}: {outcome.problem}"
     if outcome.value is None:

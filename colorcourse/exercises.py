@@ -66,6 +66,29 @@ class Exercise:
     methods: tuple[str, ...] = ()  # of a class: what the student writes
     own: tuple[Callable, ...] = ()  # functions that are the answer, beside the reference
     time_limit: float = 10.0  # seconds for a case, and for the judge
+    # Arguments made from a number: graders' further cases, which no student has seen. A judge that
+    # takes a second argument `seed` is called again with such numbers instead.
+    fresh: Callable[[int], tuple] | None = None
+
+
+class Remote:
+    """An answer that lives in another process, when it is graded. Called, it takes plain data."""
+
+    def beside(self, function: Callable, *args) -> Any:
+        """What ``function(answer, *args)`` gives there."""
+        raise NotImplementedError
+
+
+def beside(answer: Callable | type, function: Callable, *args) -> Any:
+    """``function(answer, *args)``, where the answer lives: here, or in a process of its own.
+
+    A judge reaches so what it cannot pass as data: what a network does inside, or a loop with
+    callbacks. `function` stands at the top of its module, uses no reference, and returns numbers,
+    texts, tensors, and tuples, lists, dicts or dataclasses of these.
+    """
+    if isinstance(answer, Remote):
+        return answer.beside(function, *args)
+    return function(answer, *args)
 
 
 _specs: dict[str, Exercise] = {}

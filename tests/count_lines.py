@@ -18,10 +18,15 @@ PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "colorkit/bins.py": ("colorkit/bins.py", (), 280),
     "colorkit/data": ("colorkit/data/**/*.py", (), 1800),
     "colorkit/worlds": ("colorkit/worlds/**/*.py", (), 2300),
-    "colorcourse, the machinery": ("colorcourse/**/*.py", ("colorcourse/lesson",), 2150),
-    "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 6010),
+    "colorcourse, the machinery": (
+        "colorcourse/**/*.py",
+        ("colorcourse/lesson", "colorcourse/grading"),
+        2150,
+    ),
+    "colorcourse, the grader": ("colorcourse/grading*.py", (), 1490),
+    "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 6165),
     "docs, the site": ("docs/*.py", (), 380),
-    "tests": ("tests/**/*.py", (), 9645),
+    "tests": ("tests/**/*.py", (), 9970),
 }
 
 

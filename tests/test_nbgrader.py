@@ -1,5 +1,7 @@
 """nbgrader, from release to grade: a stub earns nothing, nor does a wrong answer; ours earns all.
 
+Neither does tampering; copied and deleted cells are mended, and stop nobody.
+
 Lesson 1 is released as the builder leaves it, with the repository's nbgrader_config.py.
 """
 
@@ -37,6 +39,15 @@ def wrong(source):
     return re.sub(region, "return None", source, flags=re.DOTALL)
 
 
+TAMPERING = {
+    "strict": "import os\nos.environ['COLORKIT_STRICT'] = '0'",
+    "check": "def check(name):\n    pass",
+    "patch": "import colorcourse.checking as c\nc.grade = lambda name: c.Verdict('right', '')",
+    "register": "from colorcourse import exercises as e\n"
+    "for spec in e.all_exercises().values():\n    e.submissions[spec.name] = spec.reference, ()",
+}
+
+
 @pytest.mark.notebooks
 def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monkeypatch):
     from nbgrader.api import Gradebook
@@ -54,27 +65,41 @@ def test_only_right_answers_earn_points_and_all_of_them_earn_all(tmp_path, monke
         c.source for c in lesson.student.cells
     ]
     # One student answers all; the other the first three, and then leaves some and gets some wrong.
+    # Of the third the cells were copied and deleted; the others tamper with undone notebooks.
     points = {
         c.metadata.nbgrader["grade_id"].removeprefix("check-"): c.metadata.nbgrader["points"]
         for c in lesson.solution.cells
-        if c.metadata.get("nbgrader", {}).get("grade")
+        if c.metadata.get("nbgrader", {}).get("grade") and c.cell_type == "code"
     }
-    solved = {"all": set(points), "three": set(list(points)[:3])}
+    solved = {"all": set(points), "three": set(list(points)[:3]), "copies": set(list(points)[1:])}
+    solved |= {student: set() for student in TAMPERING}
     for student, own in solved.items():
         notebook = read_notebook(released)
         sources = {key: cell.source for key, cell in answer_cells(lesson.solution).items()}
         for number, (key, cell) in enumerate(answer_cells(notebook).items()):
             if key.removeprefix("answer-") in own:
                 cell.source = sources[key]
-            elif number % 2:
+            elif number % 2 and student not in TAMPERING:
                 cell.source = wrong(sources[key])
+        if student == "copies":
+            found = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in notebook.cells}
+            first, second, third = (name.removeprefix("check-") for name in list(points)[:3])
+            for gone in (f"answer-{first}", f"check-{first}", f"check-{second}"):
+                notebook.cells.remove(found[gone])
+            for name in (f"answer-{third}", f"check-{third}"):
+                notebook.cells.insert(5, nbformat.from_dict({**found[name], "id": f"copy-{name}"}))
+        if student in TAMPERING:
+            for at in (0, len(notebook.cells)):
+                notebook.cells.insert(at, nbformat.v4.new_code_cell(TAMPERING[student]))
         path = tmp_path / "submitted" / student / "ps" / f"{NAME}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
     nbgrader(tmp_path, "autograde", "ps")
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         scores = {s.student.id: (s.score, s.max_score) for s in book.assignment_submissions("ps")}
-    full = sum(points.values())
+    graded = [c for c in lesson.solution.cells if c.metadata.get("nbgrader", {}).get("grade")]
+    full = sum(c.metadata.nbgrader["points"] for c in graded)  # a person grades the written ones
+    assert {student for student, (score, _) in scores.items() if not score} == set(TAMPERING)
     assert 0 < sum(points[name] for name in solved["three"]) < full
     assert scores == {
         student: (sum(points[name] for name in own), full) for student, own in solved.items()

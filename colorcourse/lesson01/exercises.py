@@ -34,7 +34,7 @@ register(Exercise(
         Case("a gray ramp", lambda: (_gray_ramp(),)),
         Case("a picture", lambda: (_picture(1),)),
     ),
-    atol=1e-5, rtol=1e-4,
+    atol=1e-5, rtol=1e-4, fresh=lambda seed: (_picture(seed),),
     wrong=(
         Answer("power 2.2", lambda x: x**2.2,
                "This is the rule of thumb x ** 2.2. The standard's exponent is 2.4 with an offset, and its dark end is a straight line."),
@@ -100,7 +100,7 @@ register(Exercise(
     name="lab.rgb_to_lab", lesson=LESSON, minutes=12,
     reference=srgb_to_lab, own=(color.rgb_to_lab,),
     cases=(Case("a gray ramp", lambda: (_gray_ramp(),)), Case("a picture", lambda: (_picture(3),))),
-    atol=0.02, rtol=1e-3,
+    atol=0.02, rtol=1e-3, fresh=lambda seed: (_picture(seed),),
     wrong=(
         Answer("no white point", lambda x: srgb_to_lab(x, white=1),
                "Gray pixels get a colour: the white point is missing. Divide XYZ by it before f."),
@@ -171,7 +171,7 @@ def byte_as_L(gray, L=lambda x: 100 * x, best=torch.argmax, measure=color.ciede2
 
 register(Exercise(
     name="lab.byte", lesson=LESSON, minutes=8,
-    reference=byte_as_L, atol=0.01,
+    reference=byte_as_L, atol=0.01, fresh=lambda seed: (_picture(seed)[:, :1],),
     cases=(
         Case("a gray ramp", lambda: (_gray_ramp()[:, :1],)),
         Case("random grays", lambda: (_picture(8)[:, :1],)),
@@ -247,9 +247,9 @@ def _rescale_rgb(L, ab):
     return (rgb - low) / (high - low)
 
 
-def judge_decode(answer) -> str | None:
+def judge_decode(answer, seed: int = 6) -> str | None:
     """Measure a decoder: range, L, colours that need no change, hue, and chroma given away."""
-    L, ab = _vivid(6)
+    L, ab = _vivid(seed)
     args = L.clone(), ab.clone()
     rgb = answer(*args)
     if not isinstance(rgb, torch.Tensor) or rgb.shape != (1, 3, 16, 16):
@@ -357,7 +357,7 @@ def _as_lab(rgb, args):
 
 register(Exercise(
     name="lab.recolour", lesson=LESSON, minutes=12,
-    reference=recolour, form=_as_lab, atol=0.8, rtol=0,
+    reference=recolour, form=_as_lab, atol=0.8, rtol=0, fresh=lambda seed: _gray_and_ab(seed, 2, 60.0),
     cases=(
         Case("ab at a quarter of the side length", lambda: _gray_and_ab(4, 4, 25.0)),
         Case("vivid ab at half the side length", lambda: _gray_and_ab(5, 2, 90.0)),
@@ -425,7 +425,7 @@ register(Exercise(
         Case("a picture", lambda: (color.rgb_to_lab(_picture(7, low=0.02, high=0.98)),)),
         Case("a colour outside sRGB", lambda: (torch.tensor([60.0, 100, 80]).view(1, 3, 1, 1),)),
     ),
-    atol=2e-3,
+    atol=2e-3, fresh=lambda seed: (color.rgb_to_lab(_picture(seed, low=0.02, high=0.98)),),
     wrong=(
         Answer("no white point", lambda lab: lab_to_srgb(lab, white=1),
                "Grays are tinted: multiply by the white point after undoing f."),

@@ -174,6 +174,14 @@ def run(
     return log
 
 
+def mended(_: object, fault: str, picture: Tensor, number: int, line: str) -> tuple[str, Log]:
+    """What stopped the program with a student's line, if anything did, and what was noted."""
+    try:
+        return "", run(fault, picture, (number, line), steps=40)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}", Log(0.0)
+
+
 def diagnosis(log: Log) -> str:
     """The fault that a log shows, ``"healthy"``, or what else is wrong with a mended program.
 

@@ -1,6 +1,7 @@
 """Lesson 2, overfit one photograph: a convolution, its arithmetic, the network, the loop, the clinic."""
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -12,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from colorcourse.checking import difference
 from colorcourse.clinic import HEALTHY
-from colorcourse.exercises import Answer, Case, Exercise, register
+from colorcourse.exercises import Answer, Case, Exercise, beside, register
 from colorcourse.lesson02 import clinic
 from colorcourse.lesson02.clinic import training_clinic
 from colorcourse.lesson02.overfit import Conv
@@ -49,8 +50,9 @@ def _slide(
     return answer
 
 
-def _noise(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+def _noise(*shape: int, seed: int | None = None) -> Tensor:
+    seed = sum(shape) if seed is None else seed
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 register(Exercise(
@@ -60,6 +62,7 @@ register(Exercise(
         Case("a picture wider than high", lambda: (_noise(5, 8), _noise(3, 3))),
         Case("a kernel of 2 x 2", lambda: (_noise(4, 5), _noise(2, 2))),
     ),
+    fresh=lambda seed: (_noise(5 + seed % 3, 7, seed=seed), _noise(3, 3, seed=seed + 1)),
     wrong=(
         Answer("flipped", _slide(change=lambda k: k.flip(0, 1)), "The kernel is mirrored; use it as it is."),
         Answer("transposed", _slide(change=lambda k: k.T), "The kernel's rows and columns are swapped."),
@@ -120,6 +123,20 @@ STACKS = (
     (34, (Conv(1, 4, 3, 2, 1), Conv(4, 2, 3))), (9, (Conv(1, 2, 3, 2, 0),)),
     (32, (Conv(1, 4, 3, 2), Conv(4, 4, 3, 2), Conv(4, 2, 3))), (64, (Conv(1, 8, 7, 2, 3), Conv(8, 8, 3, 1, 2, 2), Conv(8, 2, 1, 1, 0))),
 )  # fmt: skip
+
+
+def _stacks(draw: random.Random) -> list[tuple[int, tuple[Conv, ...]]]:
+    """Six stacks of three layers whose pictures stay large enough."""
+
+    def layer() -> Conv:
+        return Conv(
+            *draw.choices(range(1, 20), k=2),
+            *(draw.choice(x) for x in ((1, 3, 5), (1, 2), (0, 1, 2), (1, 2))),
+        )
+
+    return [(draw.randint(60, 90), (layer(), layer(), layer())) for _ in range(6)]
+
+
 ARITHMETIC_MISTAKES = (
     Answer("padding once", _arithmetic(sides=1), "Padding is added on both sides: it counts twice."),
     Answer("plus one forgotten", _arithmetic(one=0), "Count the positions of the kernel, not the steps between them: one more."),
@@ -141,17 +158,18 @@ ARITHMETIC_MISTAKES = (
 )  # fmt: skip
 
 
-def judge_arithmetic(answer: Callable) -> str | None:
+def judge_arithmetic(answer: Callable, seed: int | None = None) -> str | None:
     """The hint for the three values one after the other, so that two mistakes are both told."""
-    given, right = ([f(*stack) for stack in STACKS] for f in (answer, arithmetic))
+    stacks = STACKS if seed is None else _stacks(random.Random(seed))
+    given, right = ([f(*stack) for stack in stacks] for f in (answer, arithmetic))
     if bad := [v for v in given if not isinstance(v, tuple | list) or len(v) != 3]:
         return f"Return output size, parameters and receptive field. Yours returned {bad[0]!r:.60}."
     for i, part in enumerate(("output size", "number of parameters", "receptive field")):
         mine, wanted = ([float(v[i]) for v in values] for values in (given, right))
         for mistake in ARITHMETIC_MISTAKES:
-            if mine == [mistake.answer(*stack)[i] for stack in STACKS] != wanted:
+            if mine == [mistake.answer(*stack)[i] for stack in stacks] != wanted:
                 return f"{part.capitalize()}: {mistake.hint}"
-        for (size, layers), got, value in zip(STACKS, mine, wanted, strict=True):
+        for (size, layers), got, value in zip(stacks, mine, wanted, strict=True):
             if got != value:
                 stack = ", ".join(f"Conv{tuple(conv)}" for conv in layers)
                 return f"On {size} pixels and {stack}, the {part} is {value:g}; yours is {got:g}."
@@ -173,39 +191,70 @@ _ERRORS = (  # what torch says, and what to make of it
 )  # fmt: skip
 
 
-def judge_net(answer: type) -> str | None:
+def judge_net(answer: type, seed: int | None = None) -> str | None:
     """The hint for a network class, judged by what its networks do; None where it is right."""
+    L = TEST_PICTURES if seed is None else _test_pictures(seed)
+    net = beside(answer, observe_net, L)
+    if "error" in net:
+        hint = next((hint for part, hint in _ERRORS if part in net["error"]), "")
+        return f"{hint} (torch said: {net['text']})" if hint else net["error"]
+    if net["changed"]:
+        return "forward changes L in place. Leave its argument as it is: x = (L - 50) / 25."
+    hint = _wrong_shape(net["out"]) or _wrong_weights(net)
+    return hint or _wrong_layers(net) or _wrong_ends(net, L)
+
+
+def _test_pictures(seed: int) -> Tensor:
+    """Two pictures, L (2, 1, 40, 44) from 0 to 100."""
+    phase = torch.tensor(float(seed % 100))
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(44.0), indexing="ij")
+    waves = 50 + 50 * torch.sin(x / 3 + phase) * torch.cos(y / 4 + phase)
+    return torch.stack([waves, 100 - waves.flip(0) / 2])[:, None]
+
+
+TEST_PICTURES = _test_pictures(0)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+def observe_net(answer: type, L: Tensor) -> dict[str, object]:
+    """What a network class's networks do with L: all layers that are called, and the output."""
     try:
         torch.manual_seed(0)
         net, wider = answer(8), answer(16)
-        L = TEST_PICTURES.clone()
-        calls, out = _calls(net, L)
+        x, layers, before = L.clone(), [], []
+
+        def watch(m: nn.Module, args: tuple, out: Tensor) -> None:
+            conv, norm = isinstance(m, nn.Conv2d), isinstance(m, _NORMS)
+            if conv or norm:
+                layers.append({
+                    "kind": "conv" if conv else type(m).__name__, "instance": isinstance(m, nn.InstanceNorm2d),
+                    "affine": bool(getattr(m, "affine", True)), "dilation": conv and m.dilation[0], "side": conv and m.kernel_size[0],
+                    "low": args[0].min(), "high": args[0].max(), "out": out.detach().clone(),
+                })  # fmt: skip
+
+        for module in net.modules():
+            if not list(module.children()):
+                module.register_forward_hook(watch)
+        out = net(x)
+        seen = {"layers": list(layers), "out": out, "changed": bool((x != L).any()), "idle": ""}
+        if not isinstance(out, Tensor):
+            return seen
+        convs = sum(isinstance(m, nn.Conv2d) for m in net.modules())
+        count, more = (sum(p.numel() for p in n.parameters()) for n in (net, wider))
+        seen |= {"convs": convs, "wider": more > 1.5 * count, "learns": out.requires_grad}
+        if out.requires_grad:
+            out.square().mean().backward()
+            idle = [name for name, p in net.named_parameters() if p.grad is None]
+            seen["idle"] = idle[0] if idle else ""
+        blocks = list(getattr(net, "groups", None) or [])
+        if len(blocks) == 5:
+            for block in blocks:
+                block.register_forward_hook(lambda _m, _x, out: before.append(out.min()))
+            net(L)
+        return seen | {"blocks": len(blocks), "lowest": before}
     except Exception as error:
         text = (str(error).strip().splitlines() or [""])[0]
-        hint = next((hint for part, hint in _ERRORS if part in text), "")
-        return f"{hint} (torch said: {text})" if hint else f"{type(error).__name__}: {text}"
-    if difference(TEST_PICTURES, L, 0, 0):
-        return "forward changes L in place. Leave its argument as it is: x = (L - 50) / 25."
-    hint = _wrong_shape(out) or _wrong_weights(net, wider)
-    return hint or _wrong_layers(net, calls) or _wrong_ends(calls, out)
-
-
-_y, _x = torch.meshgrid(torch.arange(40.0), torch.arange(44.0), indexing="ij")
-_waves = 50 + 50 * torch.sin(_x / 3) * torch.cos(_y / 4)
-TEST_PICTURES = torch.stack([_waves, 100 - _waves.flip(0) / 2])[:, None]  # L, from 0 to 100
-
-
-def _calls(net: nn.Module, L: Tensor) -> tuple[list[tuple[nn.Module, Tensor, Tensor]], Tensor]:
-    """Each layer that a network calls for L, with its input and its output; and the network's."""
-    seen, hooks = [], []
-    for module in net.modules():
-        if not list(module.children()):
-            watch = lambda m, x, out: seen.append((m, x[0].detach().clone(), out.detach().clone()))  # noqa: E731
-            hooks.append(module.register_forward_hook(watch))
-    out = net(L)
-    for hook in hooks:
-        hook.remove()
-    return seen, out
+        return {"error": f"{type(error).__name__}: {text}", "text": text}
 
 
 def _wrong_shape(out: object) -> str | None:
@@ -218,62 +267,55 @@ def _wrong_shape(out: object) -> str | None:
     return None
 
 
-def _wrong_weights(net: nn.Module, wider: nn.Module) -> str | None:
-    count, more = (sum(p.numel() for p in n.parameters()) for n in (net, wider))
-    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
-    if len(convs) < 6:
-        return f"torch knows of {len(convs)} nn.Conv2d in your network, but six were asked for. Layers in a plain list are not registered: use nn.Sequential."
-    if more <= 1.5 * count:
+def _wrong_weights(net: dict) -> str | None:
+    if net["convs"] < 6:
+        return f"torch knows of {net['convs']} nn.Conv2d in your network, but six were asked for. Layers in a plain list are not registered: use nn.Sequential."
+    if not net["wider"]:
         return "The number of channels makes no difference: use the argument `channels`."
-    if not (out := net(TEST_PICTURES)).requires_grad:
+    if not net["learns"]:
         return "No gradient can reach the weights: no_grad, detach or .item() cuts them off."
-    out.square().mean().backward()
-    if idle := [name for name, p in net.named_parameters() if p.grad is None]:
-        return f"No gradient reaches {idle[0]}: forward does not use that layer."
+    if net["idle"]:
+        return f"No gradient reaches {net['idle']}: forward does not use that layer."
     return None
 
 
-def _wrong_layers(net: nn.Module, calls: list) -> str | None:
-    convs = [m for m, *_ in calls if isinstance(m, nn.Conv2d)]
-    if (got := tuple(m.dilation[0] for m in convs[:-1])) != DILATIONS:
+def _wrong_layers(net: dict) -> str | None:
+    order = net["layers"]
+    convs, norms = (
+        [c for c in order if (c["kind"] == "conv") == is_conv] for is_conv in (True, False)
+    )
+    if (got := tuple(c["dilation"] for c in convs[:-1])) != DILATIONS:
         return f"The dilations are {got}, but {DILATIONS} were asked for, and then the last layer."
-    if (sides := [m.kernel_size[0] for m in convs]) != [3] * 5 + [1]:
+    if (sides := [c["side"] for c in convs]) != [3] * 5 + [1]:
         return f"The kernels have sides {sides}; five of 3 and at the end one of 1 were asked for."
-    kinds = (nn.Conv2d, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
-    order = [m for m, *_ in calls if isinstance(m, kinds)]
-    norms = [m for m in order if not isinstance(m, nn.Conv2d)]
-    if other := [type(m).__name__ for m in norms if not isinstance(m, nn.InstanceNorm2d)]:
+    if other := [norm["kind"] for norm in norms if not norm["instance"]]:
         return f"{other[0]} is another normalisation; nn.InstanceNorm2d, which treats each picture and channel on its own, was asked for."
     if len(norms) != 5:
         return f"nn.InstanceNorm2d belongs into each of the five blocks; forward calls {len(norms)} of them."
-    if not all(m.affine for m in norms):
+    if not all(norm["affine"] for norm in norms):
         return "The normalisation has no scale and shift to learn: affine=True was asked for."
-    if order[1::2] != norms:
+    if [c["kind"] == "conv" for c in order[:10]] != [True, False] * 5:
         return "Each block is a convolution, then the normalisation, then ReLU."
-    blocks, before = list(getattr(net, "groups", None) or []), []
-    if len(blocks) > 5:
-        return f"self.groups has {len(blocks)} members: put each block's convolution, normalisation and ReLU into an nn.Sequential of their own."
-    if len(blocks) != 5:
+    if net["blocks"] > 5:
+        return f"self.groups has {net['blocks']} members: put each block's convolution, normalisation and ReLU into an nn.Sequential of their own."
+    if net["blocks"] != 5:
         return "Keep the five blocks in a Sequential called self.groups: the lesson looks into it."
-    for block in blocks:
-        block.register_forward_hook(lambda _m, _x, out: before.append(out))
-    net(TEST_PICTURES)
-    if all(x.min() >= 0 for m, x, _ in calls if isinstance(m, nn.InstanceNorm2d)):
+    if all(norm["low"] >= 0 for norm in norms):
         return "The ReLU stands before the normalisation; it comes after it."
-    if all(x.min() < 0 for x in before):
+    if all(low < 0 for low in net["lowest"]):
         return "No block ends with a ReLU. With nothing between them, convolutions in a row make one big convolution; leaky and smooth variants were not asked for."
-    if any(x.min() < 0 for x in before):
+    if any(low < 0 for low in net["lowest"]):
         return "A block has negative outputs, but each of the five ends with a ReLU."
     return None
 
 
-def _wrong_ends(calls: list, out: Tensor) -> str | None:
+def _wrong_ends(net: dict, L: Tensor) -> str | None:
     """What is wrong with the scaling of L before the first layer and of ab after the last."""
-    convs = [call for call in calls if isinstance(call[0], nn.Conv2d)]
-    first, last = convs[0][1], convs[-1][2]
-    wanted = [(x.item() - 50) / 25 for x in TEST_PICTURES.aminmax()]
-    if difference(wanted, [first.min(), first.max()], 1e-3, 1e-3):
-        return f"L from 0 to 100 reaches the first convolution as {first.min():.3g} to {first.max():.3g}: begin with (L - 50) / 25."
+    convs = [c for c in net["layers"] if c["kind"] == "conv"]
+    last, out = convs[-1]["out"], net["out"].detach()
+    wanted = [(x.item() - 50) / 25 for x in L.aminmax()]
+    if difference(wanted, [convs[0]["low"], convs[0]["high"]], 1e-3, 1e-3):
+        return f"L from {L.min():.3g} to {L.max():.3g} reaches the first convolution as {convs[0]['low']:.3g} to {convs[0]['high']:.3g}: begin with (L - 50) / 25."
     if not difference(50 * last, out, 1e-3, 1e-3):
         return None
     if not difference(last, out, 1e-4, 1e-3):
@@ -371,10 +413,10 @@ class _Line(nn.Module):
         return (self.weight * L).expand(-1, 2, -1, -1)
 
 
-def trace_loop(answer: Callable) -> _Trace:
+def trace_loop(answer: Callable, seed: int = 0) -> _Trace:
     """Run a training loop on a model with one weight and note all that can be seen from outside."""
     net, trace = _Line(), _Trace()
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
 
     def batch() -> tuple[Tensor, Tensor]:
         L = torch.rand(2, 1, 3, 3, generator=generator) + 0.5
@@ -421,9 +463,9 @@ _PROBLEMS = (
 )  # fmt: skip
 
 
-def judge_loop(answer: Callable) -> str | None:
+def judge_loop(answer: Callable, seed: int = 0) -> str | None:
     """The hint for a training loop, judged by the path of a weight; None where it is right."""
-    trace, right = trace_loop(answer), trace_loop(fit)
+    trace, right = beside(answer, trace_loop, seed), trace_loop(fit, seed)
     if trace.problem:
         return next((hint for part, hint in _PROBLEMS if part in trace.problem), trace.problem)
     if trace.gradients and trace.steps[:1] == [0]:
@@ -433,7 +475,7 @@ def judge_loop(answer: Callable) -> str | None:
             return NO_BACKWARD
         return STANDS_STILL if trace.steps else NO_STEP
     for mistake in LOOP_MISTAKES:
-        theirs = trace_loop(mistake.answer)
+        theirs = trace_loop(mistake.answer, seed)
         only_watched = _same_trace(theirs, right, PATH)  # trains rightly, calls after wrongly
         if _same_trace(trace, theirs, (*PATH, "seen", "weights") if only_watched else PATH):
             return mistake.hint
@@ -552,12 +594,12 @@ def judge_clinic(answer: Callable) -> str | None:
     if hint := training_clinic.hint({letter: entry[0] for letter, entry in table.items()}):
         return hint
     entries = ((letter, *table[letter][1:]) for letter in training_clinic.runs)
-    hint = next((hint for entry in entries if (hint := _judge_entry(*entry))), None)
+    hint = next((hint for entry in entries if (hint := _judge_entry(answer, *entry))), None)
     clinic.solved = hint is None
     return hint
 
 
-def _judge_entry(letter: str, reading: str, number: int, line: str) -> str | None:
+def _judge_entry(answer: Callable, letter: str, reading: str, number: int, line: str) -> str | None:
     if "look" in str(line):
         return f"Run {letter}: fix the program, not the instruments."
     named, fault = f"Run {letter}: named rightly, but", training_clinic.fault(letter)
@@ -565,12 +607,11 @@ def _judge_entry(letter: str, reading: str, number: int, line: str) -> str | Non
         return f"{named} {reading!r} is none of the readings {', '.join(clinic.READINGS)}."
     if given not in clinic.BROKEN[fault][2]:
         return f"{named} its {given} alone does not tell this fault. Look at {training_clinic.symptoms[fault]}."
-    try:
-        log = training_clinic.log(
-            letter, photograph("astronaut", 32).permute(0, 2, 3, 1), (number, str(line)), steps=40
-        )
-    except Exception as error:
-        return f"{named} with your line {number} the program stops with {type(error).__name__}: {error}"
+    picture = photograph("astronaut", 32).permute(0, 2, 3, 1)
+    problem, log = beside(answer, clinic.mended, fault, picture, number, str(line))
+    if problem:
+        return f"{named} with your line {number} the program stops with {problem}"
+    log = clinic.Log(**vars(log))
     found = training_clinic.diagnosis(log)
     if found == HEALTHY:
         return None

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial, partialmethod
 from itertools import pairwise, product
 from typing import Any
-from unittest.mock import Mock
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch.autograd import grad
 from torch.nn import functional as F
 
 from colorcourse.checking import difference
-from colorcourse.exercises import Answer, Case, Exercise, register
+from colorcourse.exercises import Answer, Case, Exercise, beside, register
 from colorcourse.lesson03.clinic import data_clinic
 from colorkit import metrics, models
 
@@ -46,6 +45,7 @@ def _grid_errors() -> tuple[Tensor, Tensor]:
 
 register(Exercise(
     name="networks.auc", lesson=LESSON, minutes=6, reference=_auc(), own=(metrics.auc, metrics.cumulative_error),
+    fresh=lambda seed: (_noise(3, 2, 8, 7, seed=seed, scale=50), _noise(3, 2, 8, 7, seed=seed + 1, scale=9)),
     cases=(
         Case("errors of 0, 5, 10, ..., 35", _grid_errors),
         Case("three pictures with small and large errors", lambda: (_noise(3, 2, 9, 7, seed=1, scale=60), _noise(3, 2, 9, 7, seed=2, scale=9))),
@@ -144,9 +144,18 @@ def _expected_loss(guess: Tensor, colours: Tensor, p: Tensor, loss: str) -> floa
     return float((p * (away.square() if loss == "l2" else away.abs()).sum(1)).sum())
 
 
-def judge_constant(answer: Callable) -> str | None:
+def judge_constant(answer: Callable, seed: int | None = None) -> str | None:
     """The hint for a best constant; any one of least expected loss is right."""
     cases = {k: (torch.tensor(c).float(), torch.tensor(p)) for k, (c, p) in CONSTANT_CASES.items()}
+    if seed is not None:
+        draws = range(seed, seed + 4)
+        cases = {
+            f"case {s - seed}": (
+                _noise(5, 2, seed=s, scale=40).round().clamp(-75, 75),
+                _noise(5, seed=s).softmax(0),
+            )
+            for s in draws
+        }
     for loss, mistakes in CONSTANT_MISTAKES.items():
         given, worse = {}, {}
         for name, (colours, p) in cases.items():
@@ -247,11 +256,15 @@ def _prepared(answer: Callable) -> nn.Module:
     return layer.train()
 
 
-def _norm_trace(answer: Callable) -> dict[str, Any]:
+def _norm_trace(answer: Callable, seed: int = 0) -> dict[str, Any]:
     """What a layer does, in the order in which a student should look."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     layer = _prepared(answer)
-    x = _noise(8, 3, 6, 6) * torch.tensor([1.0, 3.0, 0.2]).view(EACH_CHANNEL) + 2
+    if not isinstance(layer(_noise(8, 3, 6, 6)), Tensor):
+        return {}
+    torch.manual_seed(seed)
+    layer = _prepared(answer)
+    x = _noise(8, 3, 6, 6, seed=seed) * torch.tensor([1.0, 3.0, 0.2]).view(EACH_CHANNEL) + 2
     x.requires_grad_()
     out = layer(x)
     trace = {"the output in training mode": out.detach()}
@@ -267,20 +280,20 @@ def _norm_trace(answer: Callable) -> dict[str, Any]:
     return trace
 
 
-def judge_norm(answer: Callable) -> str | None:
+def judge_norm(answer: Callable, seed: int = 0) -> str | None:
     """The hint for a batch norm: that of the mistake whose first difference it shares."""
     try:
-        if not isinstance(_prepared(answer)(_noise(8, 3, 6, 6)), Tensor):
-            return "forward should return a tensor. Is `return` missing?"
+        got, right = beside(answer, _norm_trace, seed), _norm_trace(BatchNorm, seed)
     except RuntimeError as error:
         if "must match the size" in str(error):
             return "A tensor (C,) lines up with the width, the last dimension: make it (C, 1, 1)."
         raise
-    got, right = _norm_trace(answer), _norm_trace(BatchNorm)
+    if not got:
+        return "forward should return a tensor. Is `return` missing?"
     for part, expected in right.items():
         if text := difference(expected, got[part], 2e-3, 2e-3):
             for n, (changes, hint) in product((0, 1), NORM_MISTAKES.values()):
-                theirs = _norm_trace(_broken_norm(changes | {"CORRECTION": n}))
+                theirs = _norm_trace(_broken_norm(changes | {"CORRECTION": n}), seed)
                 same = not difference(theirs[part], got[part], 2e-3, 2e-3, nan_equal=True)
                 if same and difference(expected, theirs[part], 2e-3, 2e-3):
                     return hint
@@ -314,27 +327,50 @@ def join_skip(deep: Tensor, skip: Tensor) -> Tensor:
     return torch.cat([deep, skip], dim=1)
 
 
-def judge_skip(answer: Callable) -> str | None:
-    """The hint for a skip connection; None where both parts arrive, each in its own channels."""
+def _to_join(seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Pairs (deep, skip); equal channels first: there also sums have a shape."""
     sizes = (((4, 4), (8, 8), (16, 16)), ((3, 5), (8, 8), (16, 16)), ((4, 4), (7, 5), (13, 9)))
-    for channels, small, large in sizes:  # equal channels first: there also sums have a shape
-        deep, skip = _noise(2, channels[0], *small), _noise(2, channels[1], *large, seed=1)
-        deep.requires_grad_(), skip.requires_grad_()
+    return [
+        (_noise(2, a, *small, seed=seed).requires_grad_(), _noise(2, b, *large, seed=seed + 1).requires_grad_())
+        for (a, b), small, large in sizes
+    ]  # fmt: skip
+
+
+def observe_skip(answer: Callable, seed: int) -> list[tuple[Any, bool, bool]]:
+    """For each pair the result, or the error, and whether gradients reach deep and skip."""
+    seen = []
+    for deep, skip in _to_join(seed):
         try:
             out = answer(deep, skip)
         except RuntimeError as error:
-            if small == (7, 5):
-                return f"It works for 8 -> 16, not for {small} -> {large}: take skip's own size."
-            if channels == (4, 4):
+            seen.append((str(error), False, False))
+        else:
+            one = isinstance(out, Tensor)
+            seen.append(
+                (
+                    out if one else [type(out).__name__],
+                    *(one and _reached(out, x) for x in (deep, skip)),
+                )
+            )
+    return seen
+
+
+def judge_skip(answer: Callable, seed: int = 0) -> str | None:
+    """The hint for a skip connection; None where both parts arrive, each in its own channels."""
+    seen = beside(answer, observe_skip, seed)
+    for (deep, skip), (out, to_deep, to_skip) in zip(_to_join(seed), seen, strict=True):
+        if isinstance(out, str):
+            if deep.shape[2:] == (7, 5):
+                return "It works for 8 -> 16, not for (7, 5) -> (13, 9): take skip's own size."
+            if deep.shape[1] == skip.shape[1]:
                 return "Tensors of different sizes cannot be joined: before that, `deep` must have the height and width of `skip`."
-            return f"It works with 4 and 4 channels, but not with 3 and 5: {error}"
+            return f"It works with 4 and 4 channels, but not with 3 and 5: {out}"
         if not isinstance(out, Tensor):
-            return f"Return a tensor, not {type(out).__name__}. Is `return` missing?"
-        if hint := _judge_joined(out, deep, skip):
+            return f"Return a tensor, not {out[0]}. Is `return` missing?"
+        if hint := _judge_joined(out, deep, skip, to_skip):
             return hint
-        for name, x in (("skip", skip), ("deep", deep)):
-            if not _reached(out, x):
-                return f"No gradient reaches `{name}`: leave out detach and no_grad."
+        if not (to_skip and to_deep):
+            return f"No gradient reaches `{'deep' if to_skip else 'skip'}`: leave out detach and no_grad."
     return None
 
 
@@ -343,7 +379,7 @@ def _reached(out: Tensor, x: Tensor) -> bool:
     return out.requires_grad and grad(out.sum(), x, None, True, allow_unused=True)[0] is not None
 
 
-def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
+def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor, to_skip: bool) -> str | None:
     c1, c2 = deep.shape[1], skip.shape[1]
     if out.shape[0] != len(deep):
         return "They are joined as if they were further pictures: channels are the second dimension, dim=1."
@@ -352,7 +388,7 @@ def _judge_joined(out: Tensor, deep: Tensor, skip: Tensor) -> str | None:
     if out.shape[2:] != skip.shape[2:]:
         return "They are joined along the height or width: channels are the second one, dim=1."
     if out.shape[1] != c1 + c2:
-        if not _reached(out, skip):
+        if not to_skip:
             return "`skip` is missing in the result: concatenate the enlarged `deep` and `skip`."
         return f"{c1} and {c2} channels should become {c1 + c2}, not {out.shape[1]}. Adding them would be a residual connection; here they are concatenated."
     for deep_part, skip_part in ((out[:, :c1], out[:, c1:]), (out[:, c2:], out[:, :c2])):
@@ -452,24 +488,53 @@ def _unet(**changes) -> type:
     return type("UNet", (SkipUNet,), {"compute": partialmethod(_compute, **changes)})
 
 
-def judge_unet(answer: Callable) -> str | None:
+def _unet_parts(depth: int, skips: bool, seed: int) -> nn.ModuleDict:
+    """The blocks of a U-Net of width 8, without batch norm, for that of a student may be wrong."""
+    torch.manual_seed(seed)
+    pairs = list(pairwise([8 * 2**k for k in range(depth + 1)]))
+    block = lambda a, b: nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU())  # noqa: E731
+    downs = [block(a, b) for a, b in pairs]
+    ups = [block(b + a * skips, a) for a, b in reversed(pairs)]
+    lists = {"downs": nn.ModuleList(downs), "ups": nn.ModuleList(ups)}
+    return nn.ModuleDict({"first": block(1, 8), **lists, "head": nn.Conv2d(8, 2, 1)})
+
+
+def observe_unet(answer: Callable, depth: int, skips: bool, seed: int) -> tuple[Any, str, bool]:
+    """What `compute` gives with known blocks, what stopped it, and whether it called self.join."""
+    torch.manual_seed(0)
+    net, called = answer(8, depth, skips), []
+    if not isinstance(net, nn.Module):
+        return None, f"Return a torch module, not {type(net).__name__}.", False
+    for name, part in _unet_parts(depth, skips, seed).items():
+        setattr(net, name, part)
+
+    def join(deep: Tensor, skip: Tensor) -> Tensor:
+        called.append(True)
+        deep = F.interpolate(deep, skip.shape[-2:], mode="bilinear", align_corners=False)
+        return torch.cat([deep, skip], 1) if skips else deep
+
+    net.eval().join = join
+    try:
+        return net.compute(_noise(2, 1, 16, 24, seed=seed)), "", bool(called)
+    except RecursionError:
+        return None, "compute calls itself: self(x) calls compute again.", False
+    except (RuntimeError, IndexError) as error:
+        return None, f"torch: {error}", False
+
+
+def judge_unet(answer: Callable, seed: int = 0) -> str | None:
     """The hint for a U-Net's `compute`; None where it gives what the reference gives."""
     for depth, skips in ((2, True), (3, True), (2, False)):
-        torch.manual_seed(0)
-        net, x = answer(8, depth, skips), _noise(2, 1, 16, 24)
-        if not isinstance(net, nn.Module):
-            return f"Return a torch module, not {type(net).__name__}."
-        net.eval().join = Mock(wraps=join_skip if skips else enlarge)  # the student's may be wrong
-        try:
-            out = net.compute(x)
-        except RecursionError:
-            return "compute calls itself: self(x) calls compute again."
-        except (RuntimeError, IndexError) as error:
-            return _unet_error(str(error), depth)
+        out, error, called = beside(answer, observe_unet, depth, skips, seed)
+        if error:
+            return _unet_error(error[7:], depth) if error.startswith("torch: ") else error
         if not isinstance(out, Tensor):
             return f"Return a tensor, not {type(out).__name__}. Is `return` missing?"
-        if not net.join.called:
+        if not called:
             return "Call self.join(deep, skip), not join_skip: __init__ chose the function."
+        net, x = SkipUNet(8, depth, skips), _noise(2, 1, 16, 24, seed=seed)
+        for name, part in _unet_parts(depth, skips, seed).items():
+            setattr(net, name, part)
         if not difference(_compute(net, x), out, 1e-3, 1e-3):
             continue
         for changes, hint in UNET_MISTAKES.values():

@@ -53,6 +53,7 @@ def _decode_by_convolution(logits, bins, temperature=0.38):
 register(Exercise(
     name="classes.annealed_mean", lesson=LESSON, minutes=6,
     reference=library.annealed_mean,
+    fresh=lambda seed: (6 * _random(2, 22, 3, 4, seed=seed) - 2, _some_bins(), 0.2 + seed % 9 / 10),
     cases=(
         Case("T = 0.38", lambda: (0.5 + 4 * _random(2, 22, 3, 4, seed=40), _some_bins())),
         Case("T = 1", lambda: (8 * _random(2, 22, 3, 4, seed=41) - 4, _some_bins(), 1.0)),
@@ -149,6 +150,7 @@ def _encode_from_the_end(ab, bins, neighbours=10, sigma=5.0):
 register(Exercise(
     name="classes.soft_encoding", lesson=LESSON, minutes=9,
     reference=_encode(), own=(library.soft_encode, library.SoftEncoder), form=_on_bins,
+    fresh=lambda seed: (50 * _random(11, 2, seed=seed) - 25, _some_bins(), 4 + seed % 5, 4.0 + seed % 4),
     cases=(
         Case("any colours", lambda: (50 * _random(12, 2, seed=1) - 25, _some_bins())),
         Case("centres of bins, 5 neighbours", lambda: (_some_bins()[[9, 14, 10]], _some_bins(), 5)),
@@ -204,6 +206,7 @@ def _shares(count: int, seed: int, empty: int = 0) -> Tensor:
 register(Exercise(
     name="classes.weights", lesson=LESSON, minutes=5,
     reference=library.rebalancing_weights,
+    fresh=lambda seed: (_shares(5 + seed % 30, seed, empty=seed % 3), 0.1 + seed % 8 / 10),
     cases=(
         Case("six bins", lambda: (_shares(6, 4),)),
         Case("lam 0.2", lambda: (_shares(9, 5), 0.2)),
@@ -301,6 +304,7 @@ def _divergence(logits, indices, z, weights):
 register(Exercise(
     name="classes.cross_entropy", lesson=LESSON, minutes=10,
     reference=_loss(), own=(library.soft_cross_entropy,), form=with_gradients,
+    fresh=lambda seed: _batch(seed, scale=10.0, bins=6 + seed % 7),
     cases=(
         Case("a few pixels", lambda: _batch(10)),
         Case("a network that is sure, and often wrong", lambda: _batch(20, scale=40.0)),
@@ -391,10 +395,14 @@ def _training_batch(seed: int, *size: int) -> tuple[nn.Module, Tensor, Tensor, T
     return net, L, ab, bins, 0.2 + 3 * _random(22, seed=seed + 3)
 
 
+def _with_weights(value: Any, args: tuple) -> Any:
+    return with_gradients(value, tuple(args[0].parameters()))
+
+
 register(Exercise(
     name="classes.objective", lesson=LESSON, minutes=12,
     reference=class_loss, own=(Classification, library.soft_encode, library.soft_cross_entropy),
-    form=lambda value, args: with_gradients(value, tuple(args[0].parameters())),
+    form=_with_weights, fresh=lambda seed: _training_batch(seed, 6, 8),
     cases=(Case("square pictures", lambda: _training_batch(90, 8, 8)),
            Case("wide pictures", lambda: _training_batch(95, 4, 10))),
     atol=1e-4, rtol=2e-3,

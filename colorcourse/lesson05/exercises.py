@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorcourse.exercises import Answer, Case, Exercise, register
+from colorcourse.exercises import Answer, Case, Exercise, beside, register
 from colorcourse.lesson04.exercises import with_gradients
 from colorcourse.lesson05.clinic import gan_clinic
 from colorkit import losses as library
@@ -65,6 +65,7 @@ def _logits(seed: int, scale: float = 2.0, generated: int = 3) -> tuple[Tensor, 
 register(Exercise(
     name="adversarial.discriminator_loss", lesson=LESSON, minutes=4,
     reference=_discriminator(), own=OWN_LOSSES, form=with_gradients,
+    fresh=lambda seed: _logits(seed, 3.0, generated=1 + seed % 3),
     cases=(
         Case("a few logits", lambda: _logits(1)),
         Case("three true pictures, one generated (each half has its own mean)", lambda: _logits(2, generated=1)),
@@ -123,6 +124,7 @@ def _generated(seed: int, scale: float = 2.0) -> tuple[Tensor, Tensor, Tensor]:
 register(Exercise(
     name="adversarial.generator_loss", lesson=LESSON, minutes=5,
     reference=_generator(), own=OWN_LOSSES, form=with_gradients,
+    fresh=lambda seed: (*_generated(seed, 3.0), 0.1 + seed % 20 / 10),
     cases=(
         Case("a few patches", lambda: _generated(10)),
         Case("lam = 0.2", lambda: (*_generated(20), 0.2)),
@@ -178,29 +180,51 @@ def _patches(width=16, strides=(2, 1, 1), first=3, last=(), act=nn.LeakyReLU, **
     return nn.Sequential(*layers, *last)
 
 
-def judge_patches(answer: Callable) -> str | None:
-    """The hint for a discriminator; None where each logit of a map depends on just 16 x 16 pixels."""
+def observe_patches(answer: Callable, seed: int) -> dict[str, Any]:
+    """What a discriminator gives for L and ab, what a logit in the middle depends on, and more."""
     discriminator = answer(8)
     if not isinstance(discriminator, nn.Module):
-        return f"Return a torch module, not {type(discriminator).__name__}."
+        return {"hint": f"Return a torch module, not {type(discriminator).__name__}."}
     discriminator.eval()  # batch norm, as pix2pix has it, then ties no patches together
-    x = _noise(4, 3, SIDE, SIDE).requires_grad_()
+    x, y = (
+        _noise(4, 3, SIDE, SIDE, seed=seed).requires_grad_(),
+        _noise(4, 3, SIDE, SIDE, seed=seed + 1),
+    )
     try:
         logits = discriminator(x)
     except (RuntimeError, ValueError):
-        return "It does not take L and ab together, 3 channels. Or a later layer does not fit the one before it."
+        return {
+            "hint": "It does not take L and ab together, 3 channels. Or a later layer does not fit the one before it."
+        }
     if logits.ndim != 4 or logits.shape[2] * logits.shape[3] == 1:
-        return "It gives one answer a picture. A PatchGAN gives a map: one logit for each patch."
+        return {
+            "hint": "It gives one answer a picture. A PatchGAN gives a map: one logit for each patch."
+        }
     if logits.shape[1] != 1:
-        return f"It gives {logits.shape[1]} channels. A patch is true or not: one logit."
-    return _judge_field(x, logits) or _judge_logits(discriminator, x)
-
-
-def _judge_field(x: Tensor, logits: Tensor) -> str | None:
-    """By the gradient of logits in the middle."""
+        return {"hint": f"It gives {logits.shape[1]} channels. A patch is true or not: one logit."}
     row, column = (side // 2 for side in logits.shape[2:])
     (gradient,) = torch.autograd.grad(logits[:, 0, row, column].sum(), x)
-    seen = gradient.abs().sum(0)
+    with torch.no_grad():
+        far, of_both = discriminator(1000 * x), (discriminator(x) + discriminator(y)) / 2
+        middle = discriminator((x + y) / 2)
+    end = "activation" in type(list(discriminator.modules())[-1]).__module__
+    return {
+        "seen": gradient.abs().sum(0),
+        "far": far,
+        "both": of_both,
+        "middle": middle,
+        "end": end,
+    }
+
+
+def judge_patches(answer: Callable, seed: int = 0) -> str | None:
+    """The hint for a discriminator; None where each logit of a map depends on just 16 x 16 pixels."""
+    found = beside(answer, observe_patches, seed)
+    return found.get("hint") or _judge_field(found["seen"]) or _judge_logits(found)
+
+
+def _judge_field(seen: Tensor) -> str | None:
+    """By the gradient of logits in the middle, (3, H, W)."""
     if not seen[0].any():
         return "L has no influence: it knows which colours there are, not what they belong to."
     if not seen[1:].any():
@@ -217,22 +241,22 @@ def _judge_field(x: Tensor, logits: Tensor) -> str | None:
     return f"A logit sees {height} x {width} pixels: too {size}. From the last layer back to the first, a field r becomes (r - 1) * stride + kernel."
 
 
-def _judge_logits(discriminator: nn.Module, x: Tensor) -> str | None:
-    with torch.no_grad():
-        far, y = discriminator(1000 * x), _noise(4, 3, SIDE, SIDE, seed=1)
-        if far.min() >= 0 and far.max() <= 1:
-            return "All answers lie between 0 and 1: there is a sigmoid. The loss takes logits."
-        if far.min() >= 0 or far.max() <= 0:
-            word, call = ("below", "generated") if far.min() >= 0 else ("above", "true")
-            return f"No logit is ever {word} 0, so it can never say {call!r}. Nothing follows the last convolution."
-        if far.abs().max() <= 1:
-            return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
-        both, middle = (discriminator(x) + discriminator(y)) / 2, discriminator((x + y) / 2)
+def _judge_logits(found: dict[str, Any]) -> str | None:
+    far, both, middle = (found[name] for name in ("far", "both", "middle"))
+    if far.min() >= 0 and far.max() <= 1:
+        return "All answers lie between 0 and 1: there is a sigmoid. The loss takes logits."
+    if far.min() >= 0 or far.max() <= 0:
+        word, call = ("below", "generated") if far.min() >= 0 else ("above", "true")
+        return f"No logit is ever {word} 0, so it can never say {call!r}. Nothing follows the last convolution."
+    if far.abs().max() <= 1:
+        return "All answers lie between -1 and 1: something bounds them. A logit has no bounds."
     if (both - middle).abs().max() < 1e-3 * both.abs().max():
         return "It is linear: without an activation between them, all convolutions are no more than one."
-    if any("activation" in type(m).__module__ for m in list(discriminator.modules())[-1:]):
-        return "An activation is the last layer. Nothing follows the last convolution."
-    return None
+    return (
+        "An activation is the last layer. Nothing follows the last convolution."
+        if found["end"]
+        else None
+    )
 
 
 def _blind(discriminator: nn.Sequential) -> nn.Sequential:
@@ -434,6 +458,7 @@ def _tensors(G, D, of_G, of_D, batches, lam, adversarial=True):
 register(Exercise(
     name="adversarial.play", lesson=LESSON, minutes=18, points=2,
     reference=play, form=_what_it_did, own=(fit_gan,), atol=1e-5, rtol=1e-3,
+    fresh=lambda seed: _players(seed, 0.2 + seed % 10 / 10),
     cases=(Case("three batches", lambda: _players(0, 0.9)), Case("lam = 0.1", lambda: _players(1, 0.1)),
            Case("the control, adversarial=False", lambda: _players(2, 0.5, False))),
     wrong=(

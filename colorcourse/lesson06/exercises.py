@@ -59,7 +59,7 @@ def _vivid(height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 register(Exercise(
-    name="photographs.join", lesson=LESSON, minutes=7, reference=_join(),
+    name="photographs.join", lesson=LESSON, minutes=7, reference=_join(), fresh=lambda seed: _vivid(20, 28, seed),
     cases=(Case("a picture with vivid colours", lambda: _vivid(24, 32, 1)),
            Case("sides that are no multiples", lambda: _vivid(26, 19, 3))),
     atol=2e-3,
@@ -114,6 +114,7 @@ def _whole(value: Any, args: tuple) -> Any:
 
 register(Exercise(
     name="photographs.draw", lesson=LESSON, minutes=8, reference=_draw(), own=(library.sample,), form=_whole,
+    fresh=lambda seed: _chances(seed, 3, 4),
     cases=(Case("one u for each picture", lambda: _chances(1, 1, 1)), Case("one u for each pixel", lambda: _chances(2, 3, 4)),
            Case("u = 0, and numbers of probability 0", lambda: _few((0.0, 0.25, 0.0, 0.75, 0.0), (0.0, 0.25, 0.5, 0.99))),
            Case("p that adds up to 0.9999, and a larger u", lambda: _few((0.5, 0.25, 0.2499), (0.99995,)))),
@@ -169,6 +170,7 @@ def _then(change: Callable) -> Callable:
 
 register(Exercise(
     name="photographs.hints", lesson=LESSON, minutes=7, reference=_hints(),
+    fresh=lambda seed: (80 * _noise(2, 2, 12, 12, seed=seed) - 40, [(seed % 2, seed % 7, 3, 4), (0, 4, seed % 5, 5)]),
     cases=(
         Case("three patches in two pictures", lambda: (80 * _noise(2, 2, 12, 12, seed=1) - 40, [(0, 1, 2, 3), (1, 8, 4, 4), (0, 7, 6, 1)])),
         Case("patches that overlap", lambda: (80 * _noise(1, 2, 10, 10, seed=2) - 40, [(0, 1, 1, 5), (0, 3, 4, 4)])),
@@ -231,7 +233,7 @@ def _bright_and_dark(seed: int) -> Tensor:
 
 
 register(Exercise(
-    name="photographs.orthochromatic", lesson=LESSON, minutes=8, reference=orthochromatic,
+    name="photographs.orthochromatic", lesson=LESSON, minutes=8, reference=orthochromatic, fresh=lambda seed: (_bright_and_dark(seed),),
     cases=(Case("bytes, bright and nearly black", lambda: (_bright_and_dark(1),)),
            Case("floats", lambda: (_noise(1, 3, 7, 7, seed=4),)),
            Case("red, green, blue and white", lambda: (torch.cat([torch.eye(3), torch.ones(1, 3)]).T.reshape(1, 3, 2, 2).contiguous(),))),
@@ -331,6 +333,7 @@ def _photo(height: int, width: int, u: float, *temperature: float) -> tuple:
 
 register(Exercise(
     name="photographs.colour", lesson=LESSON, minutes=12, reference=_colour(), own=(library.sample,),
+    fresh=lambda seed: _photo(208, 304 + 16 * (seed % 4), 0.05 + seed % 18 / 20, 0.3 + seed % 7 / 10),
     cases=(Case("a wide photograph, u = 0.2", lambda: _photo(208, 320, 0.2)),
            Case("a high photograph, u = 0.7, temperature 1", lambda: _photo(400, 304, 0.7, 1.0)),
            Case("the same with u = 0.4, temperature 0.2", lambda: _photo(400, 304, 0.4, 0.2))),
@@ -385,6 +388,7 @@ def _power_normal(n: int, share: float, level: float = 0.05) -> float:
 
 register(Exercise(
     name="photographs.power", lesson=LESSON, minutes=7, core=False, reference=_power(),
+    fresh=lambda seed: (10 + seed % 60, 0.55 + seed % 8 / 20, (0.01, 0.05, 0.1)[seed % 3]),
     cases=(Case("20 pairs, share 0.75", lambda: (20, 0.75)), Case("100 pairs, share 0.6, level 0.01", lambda: (100, 0.6, 0.01)),
            Case("4 pairs, of which not even 4 prove anything", lambda: (4, 0.9)), Case("50 pairs, share 0.5", lambda: (50, 0.5)),
            Case("4 pairs, level 1/16, which 4 right answers reach exactly", lambda: (4, 0.6, 1 / 16))),
