@@ -57,7 +57,7 @@ def spoiled(lab: Tensor, errors: Sequence[float], generator: torch.Generator) ->
     for mse in errors:
         for (kind, row), wrong in zip(rows.items(), perturb(ab, mse, generator), strict=True):
             row[f"{kind}, MSE {mse:g}"] = lab_to_rgb(join_lab(L, wrong))
-    return picture_grid(list(rows.values()), height=1.65)
+    return picture_grid(list(rows.values()), height=1.7)
 
 
 def perturb(ab: Tensor, mse: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
