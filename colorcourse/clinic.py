@@ -72,7 +72,7 @@ class Clinic:
         for letter, right in self.runs.items():
             name = str(names[letter]).strip().lower()  # capitals do not matter
             if name not in map(str.lower, self.symptoms):
-                return f"{letter}: {names[letter]!r} is not one of {', '.join(self.symptoms)}."
+                return f"{letter}: {names[letter]!r} is not one of {list(self.symptoms)}."
             if name != right.lower():
                 sign = f", where {self.signs[name]}" if name in self.signs else ""
                 return f"{letter}: not {names[letter]!r}{sign}. Look at {self.symptoms[right]}."

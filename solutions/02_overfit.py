@@ -11,21 +11,20 @@
 # %% [markdown] tags=["slide"]
 # # Lesson 2. Overfit one photograph
 #
-# Before you train a network on a million photographs, train it on one. A network with forty
-# thousand weights should be able to learn the colours of a single picture by heart; if it cannot,
-# look for a bug before you look for more data. The test is cheap but one-sided: some bugs pass it,
-# as the clinic will show.
+# Before you train a network on a million photographs, train it on one. Forty thousand weights
+# should learn the colours of a single picture by heart; if they cannot, look for a bug before you
+# look for more data. The test is one-sided: some bugs pass it.
 #
 # **After this lesson you can**
 #
 # - compute a convolution by hand, and the size, parameters and receptive field of a stack;
-# - write a convolutional network and its training loop, and explain each line;
+# - write a convolutional network and its training loop;
 # - judge an error against baselines, and choose a learning rate from loss curves;
 # - recognise seven common bugs by their symptoms.
 #
-# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90
-# minutes, 72 of them exercises; allow two hours if this is your first network. The extras take
-# another 30.
+# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 85
+# minutes, 72 of them exercises. A class, with quiz and written questions, needs two hours, the
+# extras another 30 minutes.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -60,8 +59,7 @@ show(
 )
 
 # %% [markdown] tags=["slide"]
-# This is the task: from the left picture, find the middle one, *a* and *b* for each pixel. *L* is
-# never changed.
+# This is the task: from the left picture, find the middle one, *a* and *b* for each pixel.
 #
 # ## An error needs baselines
 #
@@ -72,8 +70,8 @@ show(
 # - **Gray**: ab = 0 everywhere.
 # - **Mean colour**: the mean ab of the photograph, everywhere.
 # - **Coarse colour**: the true ab at a quarter of the side length, enlarged again. Made from the
-#   answer, it is no rival but a yardstick: with this error a picture can still look right, since
-#   the eye hardly notices blurred colour.
+#   answer, it is a yardstick: with this error a picture can still look right, since the eye hardly
+#   notices blurred colour.
 
 
 # %%
@@ -104,9 +102,9 @@ show(
 )
 
 # %% [markdown]
-# One brown nearly suffices for a ginger cat; on the
-# astronaut, whose suit and flag differ, most of the error stays. The same error can be a success on
-# one photograph and worthless on another, so report it beside its baselines.
+# One brown nearly suffices for a ginger cat, with an MSE of 41; on the astronaut, whose suit and
+# flag differ, one colour leaves 309, and 41 would be a success. Report an error beside its
+# baselines.
 #
 # ## What the numbers look like
 #
@@ -120,9 +118,9 @@ show(
 )
 
 # %% [markdown] tags=["slide"]
-# Along a row, the picture is plainly wrong at 400; at 10 you need the truth beside it to find the
-# mistake. Down the column of 400, three pictures with the *same* MSE look very different: nearly
-# gray, green, speckled. MSE measures how large errors are, not how they look.
+# The pictures are plainly wrong at 400; at 10 you need the truth beside them to find the mistake.
+# Down the column of 400, the *same* MSE looks very different: nearly gray, green, speckled. MSE
+# measures how large errors are, not how they look.
 #
 # ## A convolution by hand
 #
@@ -137,14 +135,14 @@ show(
 # 6  7  8
 # ```
 #
-# Work out the other three on paper; the cell below the exercise prints them. As a formula:
+# Work out the other three on paper; a cell below prints them.
 #
 # $$\text{out}[y, x] = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} K[i, j] \cdot X[y + i,\, x + j]$$
 #
 # Mathematics calls this a *cross-correlation*; its convolution mirrors the kernel first.
 #
 # **Exercise 1** (10 minutes). Write it for a picture (H, W) and a kernel (k, k), without torch's
-# own convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions.
+# convolution. The kernel stays inside the picture, so it has H - k + 1 by W - k + 1 positions.
 # Return a float32 tensor.
 
 
@@ -179,9 +177,9 @@ show(
 
 # %% [markdown] tags=["slide"]
 # This kernel subtracts the pixels on its left from those on its right. Its response is positive at
-# the square's left edge, negative at its right edge, and 0 where both sides are equal. The last
-# grid shows what the **ReLU**, max(0, x), keeps of it. Without a ReLU between them, convolutions in
-# a row are only one larger convolution.
+# the square's left edge, negative at its right, and 0 where both are equal. The last grid shows
+# what the **ReLU**, max(0, x), keeps of it. Without a ReLU between them, convolutions in a row are
+# only one larger convolution, since a weighted sum of weighted sums is again one.
 #
 # ## The arithmetic of convolutions
 #
@@ -193,8 +191,9 @@ show(
 #
 # - **Size.** Count the kernel's positions in the padded picture.
 # - **Parameters.** The weights of all kernels, shared by all pixels, and the biases.
-# - **Receptive field.** How many input pixels, along a side, one output pixel depends on. It starts
-#   at 1. After a layer of stride 2, neighbouring pixels lie 2 input pixels apart.
+# - **Receptive field.** The width, in input pixels, of the square that one output pixel looks at;
+#   pixels that a dilated kernel skips are counted. It starts at 1. After a layer of stride 2,
+#   neighbouring pixels lie 2 input pixels apart.
 #
 # ```
 # 8 pixels, k = 3, p = 1, d = 2    the kernel spans 5 pixels, the padded picture has 10
@@ -228,10 +227,11 @@ def arithmetic(size, layers):
 check("overfit.arithmetic")
 
 # %% [markdown]
-# Each layer is to keep the size, and each output pixel should see 33 × 33 pixels, as wide as the
-# cat's eye. A plain 3 × 3 layer widens the field by 2; doubling the dilation doubles this growth with
-# no more weights ([Yu and Koltun 2016](https://arxiv.org/abs/1511.07122)). A dilated kernel skips
-# pixels, so the last 3 × 3 layer has dilation 1 again, to smooth the grid that this leaves.
+# Each layer is to keep the size; each output pixel should see 33 × 33 pixels, as wide as the cat's
+# eye. A plain 3 × 3 layer widens the field by 2; doubling the dilation doubles this growth with no
+# more weights ([Yu and Koltun 2016](https://arxiv.org/abs/1511.07122)). The last 3 × 3 layer has
+# dilation 1 again, against the grid pattern that dilation can leave ([Yu et al.
+# 2017](https://arxiv.org/abs/1705.09914)).
 
 # %%
 channels = cfg.channels
@@ -253,11 +253,11 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 # - Five blocks in a Sequential called `self.groups`, each itself a Sequential: an `nn.Conv2d` of 3
 #   × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the size; then
 #   `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation** brings each
-#   channel of each picture to mean 0 and unit variance, so that the values of every layer have a
-#   similar scale. Then it applies a learned scale and shift ([Ulyanov et al.
+#   channel of each picture to mean 0 and unit variance, so that all layers have values of a similar
+#   scale. Then comes a learned scale and shift ([Ulyanov et al.
 #   2016](https://arxiv.org/abs/1607.08022)), which the plan did not count: 10 × `channels` numbers.
-#   Strictly, each output now depends on the whole picture, through mean and variance; but these are
-#   shared by all pixels, so only the 33 × 33 around a pixel can tell it from another.
+#   Each output now depends on the whole picture, through mean and variance; but all pixels share
+#   these, so only its 33 × 33 tells a pixel from another.
 # - An `nn.Conv2d` of 1 × 1 to two channels. Should a ReLU follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
@@ -295,13 +295,13 @@ check("overfit.net")
 # %% [markdown]
 # ## Before training: weights, gradient, step
 #
-# **Initialisation.** Weights start as random numbers, since identical kernels receive identical
-# gradients and stay identical. PyTorch draws them between ±1/√n, where n is the number of products
-# summed into one output pixel: channels in × k². By itself this makes values shrink over the 3 × 3
-# layers ([He et al. 2015](https://arxiv.org/abs/1502.01852) use variance 2/n before a ReLU, six
-# times that of this range). Compare the table's last two columns, the standard deviation of each
-# convolution's output: with normalisation it keeps its size. The first loss should be of gray's
-# order, often larger, because random output adds its own variance; a million is a bug.
+# **Initialisation.** Weights start as random numbers: channels with equal weights before and behind
+# them would receive equal gradients and remain copies. PyTorch draws them between ±1/√n, where n is
+# the number of products summed into one output pixel: channels in × k². By itself this makes values
+# shrink over the 3 × 3 layers ([He et al. 2015](https://arxiv.org/abs/1502.01852) use variance 2/n
+# before a ReLU, six times that of this range). Compare the table's last two columns, the standard
+# deviation of each output: with normalisation it keeps its size. The first loss should be of gray's
+# order, often larger, as random output adds variance; a million is a bug.
 
 # %%
 torch.manual_seed(cfg.seed)
@@ -310,12 +310,13 @@ L, ab = split_lab(labs["chelsea"])
 overfit.scales(fresh, L)
 
 # %% [markdown]
-# **The gradient** *g* says for each weight how fast the loss changes with it; its **norm** ‖g‖ is its
-# length as one long vector. A step of -lr · g, where lr is the **learning rate**, promises
+# **The gradient** *g* says for each weight how fast the loss changes with it; its **norm** ‖g‖ is
+# its length as one long vector. A step of -lr · g, where lr is the **learning rate**, promises
 #
 # loss(w - lr · g) ≈ loss(w) - lr · ‖g‖²,
 #
-# which would be exact if the loss were linear. Check the first row of the table with this formula.
+# which would be exact if the loss were linear. Check the table's first row, but for rounding: a
+# norm of 4,000 would promise a loss lower by 10⁻⁷ · 4,000² = 1.6.
 
 # %%
 loss = F.mse_loss(fresh(L), ab)
@@ -326,13 +327,13 @@ overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 
 # %% [markdown]
 # The smallest step keeps its promise; the largest overshoots, and the loss rises: a slope holds
-# only near where it was measured. Which rates are small enough depends on the size of the gradient.
+# only nearby. Which rates are small enough depends on the size of the gradient.
 #
 # **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) removes this dependence: it
 # divides a running average of each weight's gradient by the root of a running average of its
-# square. In the first step both averages hold one gradient, so the quotient is g/√g² = ±1 and
-# nearly every weight moves by lr: one rate suits many networks. The table shows it, at a rate too
-# high for gradient descent.
+# square. In the first step both hold one gradient, so the quotient is g/√g² = ±1 and nearly every
+# weight moves by lr: one rate suits many networks. The table shows it, at a rate too high for
+# gradient descent.
 
 # %%
 overfit.step_sizes(fresh, cfg.lr)
@@ -346,7 +347,8 @@ overfit.step_sizes(fresh, cfg.lr)
 #
 # - `after(step)`, with the number of steps done: 1, 2, ...
 # - `L, ab = batch()`, anew in each step.
-# - `loss.backward()`, which *adds* the derivative of the loss for every weight to its `weight.grad`.
+# - `loss.backward()`, which *adds* the derivative of the loss for every weight to its
+#   `weight.grad`.
 # - `optimizer.step()`, which moves the weights.
 # - `optimizer.zero_grad()`, which empties `weight.grad`.
 #
@@ -415,9 +417,10 @@ answer = "fewer than 10" if above < 10 else "10 to 50" if above <= 50 else "more
 reveal("overfit.beat", answer, f"Your network was no better than one colour for {above} steps.")
 
 # %% [markdown]
-# Compare each curve with the dotted lines of its own colour: the network of the astronaut, whose
-# curve ends below coarse colour, has learned more than blurred colours. Below we also show the
-# colours **alone**, because *L* carries the edges and makes almost any colouring look sharp.
+# (In exercise 4, `zero_grad()` can stand anywhere but between `backward()` and `step()`; the rest
+# is fixed.) Compare each curve with the dotted lines of its own colour: the network of the
+# astronaut, whose curve ends below coarse colour, has learned more than blurred colours. Below, the
+# colours also stand **alone**, because *L* makes almost any colouring look sharp.
 
 # %% tags=["slide"]
 L, ab = split_lab(labs["astronaut"])
@@ -434,14 +437,13 @@ overfit.error_table(guesses, ab, coarse_astronaut="coarse colour", mse_astronaut
 
 # %% [markdown]
 # In the lower row, the first colours stray over their edges; the last are hard to tell from the
-# truth. Move the slider: when does it work?
+# truth.
 #
 # ## The learning rate
 #
-# To compare settings quickly, we train small networks on a small astronaut, at six rates, each ten
-# times the one before. The table gives the step at which each curve beats gray, its highest value
-# over its first, the mean of its last 20 losses, and whether that is over 5% below that of the 20
-# before.
+# We train small networks on a small astronaut, at six rates, each ten times the one before. The
+# table gives the step at which each curve beats gray, its highest value over its first (a *leap*:
+# over 1.2), the mean of its last 20 losses, and whether that is over 5% below the 20 before.
 
 
 # %% tags=["slide"]
@@ -473,18 +475,20 @@ reveal("overfit.rate", leaps[leaps < 1.2].index[-1], "See 'highest / first' in t
 table
 
 # %% [markdown]
-# The smallest and the largest rate both end high, for opposite reasons. *Too small*: the loss never
-# rises above its first value, but needs about ten times as many steps to beat gray as the next
-# rate. *Too large*: the loss leaps above its first value at once. At 0.2 it then stays near the
-# error of the mean colour for dozens of steps. At 2 it ends exactly there: the network gives every
-# pixel one colour, whatever *L* says, and no longer learns.
+# The smallest and the largest rate both end high. *Too small*: the loss never rises above its first
+# value, but needs about ten times as many steps to beat gray as the next rate. *Too large*: the
+# loss leaps above its first value at once. At 0.2 it then stays near the error of the mean colour
+# for about a hundred steps. At 2 it ends exactly there, with one colour for every pixel: its first
+# steps were so large that every ReLU of the last block now gives 0, and only the last bias still
+# learns.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
+# Where a curve is *still falling*, a longer run may favour a smaller rate.
 #
 # ## The clinic
 #
-# These seven programs were meant to do in small, at 32 × 32 pixels, what yours does. In each, one
-# line is broken, and none stops with an error.
+# These seven programs were meant to do, at 32 × 32 pixels, what yours does. One line of each is
+# broken; none stops with an error.
 
 # %% tags=["slide"]
 picture = photograph("astronaut", 32).permute(0, 2, 3, 1).contiguous()  # NHWC, as files give it
@@ -498,10 +502,10 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 
 # %% [markdown]
 # The thick pale line behind each run is the healthy program; the dotted line is the error of
-# predicting ab = 0 on this run's own target. In the table, *last ten* and *first ten* are steps.
-# Compare each run with the healthy one, in this order. Is the **batch** what you meant? Do the
-# **weights** change? Is the first **loss** sensible, and what does it do then? Does the **gradient
-# norm** shrink as the loss does? What range does the **prediction** have? The faults, in no order:
+# predicting ab = 0 on its own target. *Last ten* and *first ten* are steps. Compare, in this order:
+# is the **batch** what you meant? Do the **weights** change? Is the first **loss** sensible, and
+# what does it do then? Does the **gradient norm** shrink as the loss does? What range does the
+# **prediction** have? The faults, in no order:
 #
 # - `"ReLU on the output"`, `"a and b swapped"`, `"learning rate too high"`,
 #   `"zero_grad not called"`,
@@ -512,7 +516,7 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 # **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides:
 # `"batch"`, `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`; where two tell it, either
 # counts. Given the right name, the next cell prints the program; write its broken line as it should
-# be. `DilatedCNN` is the network of exercise 3; `look(...)` writes the log and is never at fault.
+# be. `DilatedCNN` is exercise 3's network; `look(...)` writes the log and is never at fault.
 
 # %%
 clinic.print_program("A", named="the fault that you see in its log")  # then "B", "C", ... "G"
@@ -543,13 +547,13 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # %% [markdown] tags=["slide"]
 # ## Recap
 #
-# - A convolution slides one small set of weights over the picture; six integers fix its size,
-#   weights and receptive field.
+# - A convolution slides one set of weights over the picture; six integers fix its size, weights and
+#   receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
-# - Too high a learning rate makes the loss leap; too low a rate takes long.
-# - **Overfit one picture first.** A network that cannot has a bug, a bad learning rate, or an input
-#   that does not determine the answer. One that can may still be wrong, as run D was: look at all
-#   readings.
+# - Too high a learning rate makes the loss leap; too low a one takes long.
+# - **Overfit one picture first.** A network that cannot is too small, was trained for too few
+#   steps, has a bad learning rate or a bug, or its input does not determine the answer. One that
+#   can may still be wrong, as run D was: look at all readings.
 #
 # **Open questions**
 #
@@ -576,33 +580,35 @@ quiz("02")
 
 # %% [markdown] tags=["answer", "extra"]
 # **A possible answer.** Hardly more than the mean colour: it gives nearly every pixel one colour,
-# whatever L says. I look first at the batch, drawn as a picture: are L and *ab* what I meant, in
-# the right order of axes? Then at the weights: do they change, or does the optimizer hold those of
-# another network? Then at the loss in its first steps and at the prediction: a leap at the start
-# speaks for too high a learning rate, which can end exactly at the mean colour, and a prediction
-# that never goes below 0 for a ReLU at the end.
+# whatever *L* says. (The weights did move, or the loss would not have fallen.) First the
+# prediction, drawn and with its range: if it is one colour everywhere, the network no longer uses
+# *L*. Then the loss of the first steps: a leap speaks for too high a learning rate, which can end
+# exactly at the mean colour, as the rate 2 did. Then the batch, drawn as *L* and as colours: if *L*
+# is blank, the mean colour is about all that can be learned. *One point for the mean colour, and
+# one for each reading with what it would tell.*
 
 # %% [markdown] tags=["written", "extra"]
 # **Question 2.** "Our network has learned one photograph by heart. So the program is right, and the
-# network will do well on other photographs." Discuss both halves of the conclusion, with an example
-# from the lesson for each.
+# network will do well on other photographs." Discuss both halves of the conclusion: the first with
+# an example from the lesson, the second with an experiment that would decide it.
 
 # %% [markdown] tags=["answer", "extra"]
 # **A possible answer.** The first half says too much. The test excludes faults that keep a network
 # from learning at all, but the program with *a* and *b* exchanged learned its wrong target just as
 # well, and only its batch gave it away. The second half does not follow: a network with forty
-# thousand weights can store one picture. The cat's network, shown the astronaut, was about as far
-# off as one brown everywhere. How well it does on new photographs has to be measured on new
-# photographs.
+# thousand weights can store one picture. To decide it, show the network photographs that it never
+# saw, and compare its errors with those of gray and of one colour; an extra below does so with the
+# astronaut. *One point for each half, one for the example, one for the experiment with its
+# baselines.*
 
 # %% [markdown] tags=["extra"]
 # ## Extra: the size of the batch
 #
-# One photograph is one example, so the batch size can only be 1. But we can cut **random crops** out
-# of it, and compare sizes at equal steps, where the larger batch has seen more crops, or at equal
-# crops, where it has taken fewer steps. The error is measured on the whole training photograph, cut
-# into tiles as large as the crops. We begin without normalisation, at a learning rate of 0.002 for
-# every size.
+# One photograph is one example, so the batch size can only be 1. But we can cut **random crops**
+# out of it, and compare sizes at equal steps, where the larger batch has seen more crops, or at
+# equal crops, where it has taken fewer steps. The error is measured on the whole training
+# photograph, cut into tiles as large as the crops. We begin without normalisation, at a learning
+# rate of 0.002 for every size.
 
 # %% tags=["extra"]
 predict(
@@ -635,8 +641,9 @@ table.round(0)
 # equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter
 # to a machine that works on a batch in parallel, equal crops to one that pays for each crop
 # ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
-# tuned for each size, the gaps may shrink. Each number in the table is the mean of three
-# measurements, the last up to that point of 40 that are evenly spaced over the run.
+# tuned for each size, the gaps may shrink. To steady them, each number in the table is the mean of
+# three measurements up to that point. For 1 crop at equal steps and for 16 crops at equal crops
+# these reach back four times as far as for the others, so these two numbers are a little too high.
 #
 # The next table repeats this with five seeds and the laptop's settings (`scripts/crops.py`; means,
 # and ranges in brackets):
@@ -648,12 +655,12 @@ overfit.recorded_batches()
 
 # %% [markdown] tags=["extra"]
 # With these settings, one mean colour scores 309. In the last row, with instance normalisation, no
-# size is better than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop* to
-# mean 0 and unit variance, so that a dark crop and a bright one look alike. That probably hurts
-# because brightness tells the suit from the helmet. On the whole photograph this does no harm.
-# With batch normalisation a single crop has the same problem, and another: it is judged with averages
-# from the whole training (lesson 3). At equal crops, 4 crops are best with it on average, and 1 crop
-# without any, but the ranges of the two best sizes overlap.
+# size is better than 229, against 80 to 150 for 16 crops in the other rows. It brings *each crop*
+# to mean 0 and unit variance, so that a dark crop and a bright one look alike. That probably hurts
+# because brightness tells the suit from the helmet. On the whole photograph this does no harm. With
+# batch normalisation a single crop has the same problem, and another: it is judged with averages
+# from the whole training (lesson 3). At equal crops, 4 crops are best with it on average, and 1
+# crop without any, but the ranges of the two best sizes overlap.
 #
 # ## Extra: a different photograph
 #
@@ -685,7 +692,8 @@ overfit.error_table(guesses, ab, **names)
 # Each block turns the picture into new pictures, its **activations**. Below is the channel of
 # largest variance of each block, for two networks looking at chelsea. One is trained; the other has
 # random weights of another seed, a control that [Adebayo et al.
-# 2018](https://arxiv.org/abs/1810.03292) used for saliency maps.
+# 2018](https://arxiv.org/abs/1810.03292) used for saliency maps. The first blocks hardly differ;
+# look at the deep ones. Which kernels, random or trained, would leave them speckled?
 
 # %% tags=["extra"]
 cat = labs["chelsea"][:, :1]

@@ -57,6 +57,8 @@ def numbered(lines: Iterable[str]) -> str:
     return "\n".join(f"{number:2d}  {line}" for number, line in enumerate(lines, 1))
 
 
+RUNS = zip("ABCDEFG", BROKEN.values(), strict=True)
+BROKEN_LINES = "\n".join(f"{run}  {line[0]:2d}  {line[1]}" for run, line in RUNS)
 WHY = f"""\
 A, C  The gradient norm grows in both, since C's zero_grad() empties the gradients of another
       network. But none of C's weights changed. (Its first loss is another random draw.)
@@ -67,7 +69,10 @@ E     The loss leaps far above its first value, and the gradient norm with it.
 G     No prediction is below 0. On a ginger cat, mostly of positive a and b, that might pass.
 
 The program as it should be:
-{numbered(PROGRAM)}"""
+{numbered(PROGRAM)}
+
+The broken lines, by run:
+{BROKEN_LINES}"""
 solved = False  # whether the latest diagnosis that was checked was right
 
 
