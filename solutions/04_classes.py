@@ -16,13 +16,13 @@
 #
 # **After this lesson you can**
 #
-# - turn colours into classes with soft targets, and write the loss that trains a network on them;
+# - turn colours into classes with soft targets, and write the loss for them;
 # - decode a predicted distribution to its mean, its mode, or a random draw;
-# - measure how far predicted probabilities are from the true ones;
+# - read how far predicted probabilities are from the true ones;
 # - give rare classes more weight, and read who gains and who pays.
 #
-# **It takes** 60 to 90 minutes, of which the profile "laptop", described here, computes about nine,
-# with five exercises. **It needs** lesson 3.
+# **It takes** 60 to 90 minutes, 42 of them for five exercises and about nine for computing (profile
+# "laptop", described here). **It needs** lesson 3.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -58,7 +58,7 @@ show(figures.one_apple(world), alt)
 
 # %% [markdown] tags=["slide"]
 # The lightness of this apple does not tell its colour: our world draws red with probability 0.5,
-# green with 0.3 and yellow with 0.2. Their mean is the colour of no apple.
+# green with 0.3 and yellow with 0.2.
 #
 # ## Softmax and cross-entropy
 #
@@ -139,17 +139,17 @@ alt = "Seven swatches decoded at falling T: from brown over orange to red. Above
 show(colorings(L, {"decoded": swatches}, 0.9, titles=titles), alt)
 
 # %% [markdown]
-# As T falls from 1 to 0, the swatches go from the mean to the most probable colour.
+# The swatches go from the mean to the most probable colour.
 #
 # ## Soft targets
 #
 # A **hard** target puts a pixel into the nearest bin. A **soft** target shares the pixel among its
 # K nearest bins. Their weights z are proportional to $\exp(-d^2/(2\sigma^2))$ and add up to 1,
-# where d is the Euclidean distance in the *ab* plane and sigma = 5.
+# where d is the distance in the *ab* plane and sigma = 5.
 #
 # **Exercise 2** (9 minutes). Nearly all 313 weights are 0, so return only the other K, as two
 # tensors: the numbers of the bins (int64) and their weights. Choose the neighbours before you
-# normalise. The order of the K bins is free, and so is the choice among equally near ones.
+# normalise. The order of the K bins and the choice among equally near ones are free.
 
 
 # %%
@@ -175,7 +175,7 @@ show(
 print({name: [round(x) for x in (z @ bins).tolist()] for name, z in dense.items()})
 
 # %% [markdown] tags=["slide"]
-# The red cross marks the colour (43, 26). Only the mean of the soft target, rounded, gives it back.
+# The red cross marks the colour. Only the mean of the soft target, rounded, gives it back.
 #
 # ## Weights for rare colours
 #
@@ -216,15 +216,15 @@ for number in p.topk(3).indices:
 print(f"bins without pixels: weight up to {w.max():.2f}")
 
 # %% [markdown]
-# The weights are smallest where p is largest: for the blue of skies, the green of grass, and gray.
+# The weights are smallest for the blue of skies, the green of grass, and gray.
 #
 # ## The loss
 #
 # The loss of a pixel is the cross-entropy with its soft target, times the weight of the bin with
-# the largest z. The loss of a batch is the sum over its pixels, divided by their number.
+# the largest z. A batch's loss is the sum over its pixels, divided by their number.
 #
 # **Exercise 4** (10 minutes). Write it for K bins in any order. Use `log_softmax`: the logarithm of
-# a softmax that is rounded to 0 is infinite, and its gradient is not a number.
+# a softmax that is rounded to 0 is infinite, and its gradient is NaN.
 
 
 # %%
@@ -245,8 +245,8 @@ check("classes.cross_entropy")
 # %% [markdown]
 # **Exercise 5** (12 minutes). Assemble the loss of a batch. The logits have half the height and
 # width of the picture, because the eye resolves colour coarsely. Take the lower right pixel of each
-# 2 × 2 cell: a mean would mix the colours that meet at an edge. Call your `soft_encode`, which
-# wants rows (M, 2), and your `soft_cross_entropy`.
+# 2 × 2 cell: a mean would mix the colours that meet at an edge. Call your `soft_encode` and your
+# `soft_cross_entropy`.
 
 
 # %%
@@ -277,17 +277,16 @@ def small_net():
 comparisons.beside_the_library(class_loss, small_net(), pictures.train, bins, w).round(4)
 
 # %% [markdown]
-# In the first column your loss and colorkit's `Classification` agree up to rounding. Colorkit's has
-# a reason: it is faster, because it looks soft targets up in a table. Without weights, the loss of
-# this untrained network is about ln 313. With them it is lower: a part of p lies in bins without
-# pixels, so pixels' weights average less than 1.
+# Your loss and colorkit's `Classification` agree up to rounding; it is faster, because it looks
+# soft targets up. Without weights, the loss of this untrained network is about ln 313. With them it
+# is lower: as a part of p lies in empty bins, pixels' weights average less than 1.
 #
 # ## Train with your loss, and find a bug
 #
-# Your loss now trains a small U-Net. Another has a bug from a student project: for dense targets z,
-# (N, 313, h, w), `z.reshape(-1, 313)` is to give a row for each pixel. (What does a row hold?)
-# Nothing fails. Is it A or B? The table shows the share of pixels within 10 units of the truth;
-# "rare" are the rarest bins that together hold a tenth of p.
+# Your loss now trains a small U-Net. A second one trains with a bug from a student project: for
+# dense targets z, (N, 313, h, w), `z.reshape(-1, 313)` is to give a row for each pixel. (Does it?)
+# Nothing fails. The table shows the share of pixels within 10 units of the truth. "Rare" are the
+# rarest bins that together hold a tenth of p; the others are "common".
 
 
 # %%
@@ -338,9 +337,10 @@ alt += (
 show(colorings(L, painted, 1.5), alt)
 
 # %% [markdown]
-# A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0, so
-# nearly every pixel gets the weight of bin 0. Equal weights rebalance nothing: A has hardly any
-# rare pixel right. B's skies and grass pay for its fruit.
+# A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0;
+# their maximum is reported at number 0, so nearly every pixel gets the high weight of an empty bin,
+# bin 0. Equal weights only scale the loss, and AdamW's steps hardly depend on that: A has hardly
+# any rare pixel right. B's skies and grass pay for its fruit.
 #
 # A recorded study trained such networks longer, with five seeds.
 
@@ -353,16 +353,15 @@ show(dots, alt)
 print(study.attrs["about"])
 
 # %% [markdown]
-# Each dot is one network, each line one seed. With lambda = 0.5 every network has far more rare
-# pixels right than any without rebalancing, and fewer common ones. Going on to 0.1 gains 0.05 of
-# the rare pixels and costs 0.09 of the common ones on average, with the same signs for each seed.
+# With lambda = 0.5 every network has far more rare pixels right than any without rebalancing, and
+# fewer common ones. Going on to 0.1 gains 0.05 of the rare and costs 0.09 of the common pixels on
+# average.
 #
 # ## Three larger networks
 #
 # Compare **regression** with L2, **classes**, and **classes rebalanced**. All start from one
-# **pretrained** encoder, which has learned to name the objects of gray pictures; it is **frozen**:
-# it keeps its weights while a new decoder learns. Colorkit's faster loss replaces yours; training
-# takes some minutes.
+# **pretrained** encoder, which has learned to name objects in gray pictures and is **frozen**: it
+# keeps its weights while a new decoder learns. Colorkit's faster loss replaces yours.
 
 
 # %%
@@ -403,8 +402,8 @@ figures.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
 comparisons.over_temperature(nets["classes"], pictures, annealed_mean, cfg.temperatures).round(3)
 
 # %% [markdown]
-# AuC hardly depends on T: it moves by about 0.01. Colorfulness rises as T falls, to that of the
-# true pictures near T = 0.1. Neither sees the blotches above.
+# AuC hardly depends on T. Colorfulness rises as T falls, to that of the true pictures near T = 0.1.
+# Neither sees the blotches above.
 
 
 # %%
@@ -419,20 +418,20 @@ show(
 )
 
 # %% [markdown]
-# In **rebalanced AuC** each bin of true colours counts alike. L2 is a little duller than the
-# oracle, lesson 3's best answer under squared error. The first three differences are what classes
-# gain over L2. Rebalanced leads classes in rebalanced AuC and loses a little AuC; within_10, which
-# mixes rare and common pixels, can go either way. `random` copies a training picture's colours. The
-# intervals are over pictures, not over trainings.
+# In **rebalanced AuC** each bin of true colours counts alike. Classes, decoded at T = 0.38, score
+# slightly differently here, where colours are brought into sRGB. L2 is a little duller than the
+# oracle of lesson 3. Rebalanced leads classes in rebalanced AuC and loses a little AuC. The
+# intervals are over pictures, not trainings: in within_10, which mixes rare gains with common
+# losses, another training may end otherwise.
 #
 # ## Are the probabilities true?
 #
 # A predictor is **calibrated** if, of the pixels to which it gives red the probability 0.3, 30% are
-# red. Predicting p everywhere is calibrated too, and useless. Here we ask for more, since each
-# object's distribution is known. Average the predictions over an object's pixels, and count each
-# bin for the nearest of the object's possible colours within 25 units, else for "other". The
-# **total variation**, half of the summed absolute differences to the known probabilities, is the
-# amount of probability in the wrong place.
+# red. Here we ask for more, of each object that can have several colours (a lemon has one), since
+# its distribution is known. Average the predictions over an object's pixels, and count each bin for
+# the nearest of the object's possible colours within 25 units, else for "other". The **total
+# variation**, half of the summed absolute differences to the known probabilities, is the amount of
+# probability in the wrong place.
 
 
 # %% tags=["slide"]
@@ -459,21 +458,22 @@ show(
 )
 
 # %% [markdown]
-# In the figure the known probabilities are frames. In the table, on average less than a sixth of
-# the probability of `classes` is in the wrong place, and more than half of L2's and of the prior's.
-# L2 puts everything on one colour: the brown of an apple counts as yellow, and is wrong by 0.8. So
-# the probabilities of `classes` are near the truth, but not true.
+# In the table, on average less than a sixth of the probability of `classes` is in the wrong place,
+# and more than half of L2's and of the prior's. L2 puts everything on one colour: an apple's brown
+# counts as yellow, and is wrong by 0.8.
 #
-# If r are the true probabilities, the weighted loss is smallest at q proportional to r w, the
-# dotted frames. By the last two columns, rebalanced predictions lie on average somewhat nearer r w
-# than r: a part of their error is intended.
+# Solid frames show the true probabilities r. Among pixels that look alike, a colour comes with
+# probability r and its loss counts w times, so the mean loss is −Σ r w log q. Up to a factor, that
+# is a cross-entropy with target r w, scaled to add up to 1. By the first formula it is smallest
+# there (soft targets blur this a little): the dotted frames. By the last two columns, rebalanced
+# predictions lie on average somewhat nearer r w than r: a part of their error is intended.
 #
 # ## One draw for each picture
 #
 # The apple of `classes` is mostly brown, with patches. So **draw** a colour. Sort the bins by hue,
 # add up the probabilities, and take the bin at which the sum passes a random number u, uniform
-# between 0 and 1. If all pixels of a picture share one u, pixels with similar distributions take
-# similar colours.
+# between 0 and 1. All pixels of a picture share one u. Neighbours in hue look alike, so pixels
+# whose sums differ a little take mostly similar colours; in random order they could take any.
 
 
 # %%
@@ -515,20 +515,21 @@ comparisons.frequencies(world, ways, said)
 
 # %% [markdown]
 # Compare the draws: an apple is red in one and green in another. Some apples, skies and cloths are
-# mixed: where distributions differ a little, the same u falls into different bins.
+# mixed, where sums differ more.
 #
-# In the table "none of these" is farther than 10 units from each possible colour. At T = 0.38
-# nearly all apples are. Of the apples drawn with one u for each picture, fewer than half are; with
-# one u for each pixel, nearly all are again. Red is drawn less often than in the world, in part
-# because it is predicted less often (second row, within 25 units).
+# In the table an apple counts by the mean over its pixels; "none of these" is farther than 10 units
+# from each possible colour. At T = 0.38 nearly all apples are. Of the apples drawn with one u for
+# each picture, fewer than half are; with one u for each pixel, nearly all are again: pixels have
+# possible colours, but their mean is brown. Red is drawn less often than in the world, in part
+# because it is predicted less.
 #
 # ## Who pays? Hair and skin
 #
 # Does rebalancing *colours* help rare *groups* of people? Our drawn faces have six tones of skin, 1
-# the lightest. In the next training set nine of ten faces have tone 2 and one has tone 5; many of
-# both look alike in gray. Two small networks, one with your weights and one with equal ones, are
-# judged on new faces, half of each tone. Hair or skin *keeps its colour* if, of all colours
-# possible at that brightness, the true one is nearest to the mean painted.
+# the lightest. In the next training set nine of ten faces have tone 2, one has tone 5; many of both
+# look alike in gray. Two small networks, with your weights and with equal ones, are judged on new
+# faces, half of each tone. Hair or skin *keeps its colour* if, of all colours possible at that
+# brightness, the true one is nearest to the mean painted.
 
 
 # %%
@@ -574,20 +575,22 @@ alt += "each seed, a gray bar for pictures without colour: it is high for black 
 show(dots, alt)
 
 # %% [markdown]
-# Gray bars mark what a picture without colour "keeps", mostly the dullest groups. Of the brown hair
-# in 90/10, on average 0.42 keeps its colour without rebalancing and 0.95 with it. Black hair pays:
-# about half of it stays black without rebalancing; with rebalancing none does, in any of ten
-# networks, and by the table it is not gray either. Black is the most frequent hair (0.32), and the
-# two rarest gain nothing: red (0.08) stays near 0, and gray (0.12) falls to 0 with weights.
+# Gray bars mark what a picture without colour "keeps". In 90/10, on average 0.42 of the brown hair
+# keeps its colour without rebalancing and 0.95 with it. Black hair pays: about half of it stays
+# black without rebalancing; with rebalancing none does, in any of ten networks, and by the table it
+# is not gray either. Our world draws black most often (0.32). Its two rarest gain nothing by
+# weights: red (0.08) stays near 0, gray (0.12) falls to 0. Blond has no steady direction.
 #
-# In 90/10, rebalancing hardly helps tone 5 (0.03 instead of 0.00). With 50/50 data alone, 0.91 of
-# tone 2 and 0.52 of tone 5 keep their colour; with weights as well, 0.16 and 0.95. So the answer is
-# no: in 50/50 the weights exchanged one group for the other.
+# In 90/10, where tone 5 is rare, weights hardly help it (0.03 instead of 0.00). So in this world,
+# at lambda = 0.5, the answer is no. More pictures help: with 50/50 and no weights, 0.91 of tone 2
+# and 0.52 of tone 5 keep their colour. There neither tone is rare, and weights trade one for the
+# other: 0.16 and 0.95.
 #
 # ## Photographs
 #
-# These three networks have learned from drawn fruit only. Lesson 6 colours photographs better. To train on
-# some here, with a network connection, choose `source="official-portraits"` above.
+# L2, classes and rebalanced have learned from drawn fruit only: the more vivid a network is below,
+# the more vivid are its mistakes. To train on downloaded photographs, choose
+# `source="official-portraits"` above.
 
 # %% tags=["slide"]
 figures.on_photographs(nets, pictures)
@@ -603,14 +606,12 @@ figures.on_photographs(nets, pictures)
 # **Open questions**
 #
 # - How would you draw apple and sky independently, each in one piece?
-# - For photographs the true probabilities are unknown. How would you test calibration?
+# - How would you test calibration on photographs, whose true probabilities are unknown?
 #
 # **Further reading**: [Guo and others (2017)](https://arxiv.org/abs/1706.04599) on calibration;
-# [Kumar and others (2021)](https://arxiv.org/abs/2102.04432), who draw pixel after pixel;
-# [Buolamwini and Gebru (2018)](https://proceedings.mlr.press/v81/buolamwini18a.html), who counted
-# accuracy by group.
-#
-# Quiz and recorded numbers:
+# [Kumar and others (2021)](https://arxiv.org/abs/2102.04432) on drawing pixel after pixel;
+# [Buolamwini and Gebru (2018)](https://proceedings.mlr.press/v81/buolamwini18a.html) on accuracy by
+# group.
 
 # %% tags=["quiz", "extra"]
 quiz("04")
@@ -628,12 +629,14 @@ show_records("04_classes", cfg.profile, source)
 # must not be printed as it is, and what you would do instead.
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** Weights move predictions from the true probabilities r towards r w: rare,
-# vivid colours such as red are predicted as if they occurred more often. So the 70% is too high on
-# purpose. I would train without weights, or divide the predicted probabilities by w and scale them
-# to add up to 1. Even then they may not be true: on photographs r is unknown for one dress, so I
-# would test calibration over many pixels of held-out pictures that resemble the archive's, and
-# print a range, or several colours, rather than one number.
+# **A possible answer.** Weights move predictions from the true probabilities r towards r w. The
+# lesson's rebalanced network gave the apple more red than it has. Whether 70% is too high or too
+# low depends on the weights of the dress's other possible colours: q of red is above r only if
+# red's weight is above the mean weight, Σ r w. In either case it is not r. I would train without
+# weights, or divide the predicted probabilities by w and scale them to add up to 1. Even then they
+# may not be true: on photographs r is unknown for one dress, so I would test calibration over many
+# pixels of held-out pictures that resemble the archive's, and print a range, or several colours,
+# rather than one number.
 
 # %% [markdown] tags=["written", "extra"]
 # **Question 2.** Compare the annealed mean with one draw for each picture: for a children's book,
@@ -641,9 +644,11 @@ show_records("04_classes", cfg.profile, source)
 # what does it cost?
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** For the table I would take the annealed mean: it always gives the same
-# colour for the same distribution, and it lies between the possible colours, so its error is the
-# smaller. It costs vividness, and it leaves blotches where distributions differ a little. For the
-# book I would take draws, look at several, and choose: one u for all pixels often gives an object
-# one possible colour. It costs accuracy, since a draw is often not the true colour, and one u ties
-# objects together that have nothing to do with each other.
+# **A possible answer.** For the table I would take the annealed mean: it needs no random numbers,
+# so the table comes out the same each time, and a colour between the possible ones has a small
+# *squared* error. By the share within 10 units it may lose: at T = 0.38 hardly any apple has one of
+# its colours, and a draw is sometimes right. So I would name the measure. It costs vividness, and
+# it leaves blotches where distributions differ a little. For the book I would take draws, look at
+# several, and choose: one u for all pixels often gives an object one possible colour. It costs
+# squared error, since a draw is often far from the true colour, and one u ties objects together
+# that have nothing to do with each other.
