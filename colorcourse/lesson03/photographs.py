@@ -34,8 +34,11 @@ def oracle_of(world: World | None) -> dict[str, Oracle]:
     return {"oracle": Oracle(world)}
 
 
-def on_photographs(nets: Mapping[str, Colorizer], pictures: Pictures) -> None:
-    """Show two photographs that come along, as large as a lesson's pictures, by its networks."""
+def on_photographs(nets: Mapping[str, Colorizer], pictures: Pictures, seen: str = "") -> None:
+    """Show two photographs that come along, as large as a lesson's pictures, by its networks.
+
+    `seen` is added to the alt text: what there is to see in this lesson.
+    """
     size = pictures.test[0].shape[-1]
     L, ab = split_lab(rgb_to_lab(torch.cat([photograph(name, size) for name in SHOWN])))
     planes = {"true": ab} | {name: net.colorize(L).cpu() for name, net in nets.items()}
@@ -44,4 +47,5 @@ def on_photographs(nets: Mapping[str, Colorizer], pictures: Pictures) -> None:
     chroma = {n: rgb_to_lab(x)[:, 1:].norm(dim=1).mean().item() for n, x in rgb.items()}
     alt = f"Two photographs, {'; '.join(SHOWN.values())}: gray, in true colours, and by "
     alt += f"{', '.join(nets)}. How vivid they are, as mean chroma: "
-    show(picture_grid(rows, 1.8), alt + ", ".join(f"{n} {c:.0f}" for n, c in chroma.items()) + ".")
+    alt += ", ".join(f"{n} {c:.0f}" for n, c in chroma.items())
+    show(picture_grid(rows, 1.8), f"{alt}. {seen}".strip())
