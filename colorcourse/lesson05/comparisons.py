@@ -106,7 +106,7 @@ def instruments(G: nn.Module, D: nn.Module, pair: Pair, lam: float) -> dict[str,
 
 
 def state_of(log: Sequence[dict[str, float]]) -> str:
-    """Record the instruments of a game, means of its last third; what the clinic would call it."""
+    """Record a game's late instruments; the clinic's name for it, blind to swapped labels."""
     late = pd.DataFrame(log[2 * len(log) // 3 :]).mean()
     for name in ("right", "gray", "share", "loss_D"):
         record(f"game_{name}", late[name], "mean of the last third")
