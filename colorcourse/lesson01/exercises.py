@@ -352,7 +352,9 @@ def _gray_and_ab(seed: int, factor: int, vivid: float) -> tuple[torch.Tensor, to
 def _as_lab(rgb, args):
     """Lab of an answer, so that all decoders within half a unit of chroma count as equal."""
     usable = isinstance(rgb, torch.Tensor) and rgb.shape == (1, 3, 16, 24) and rgb.isfinite().all()
-    return color.rgb_to_lab(rgb.float()) if usable and 0 <= rgb.min() <= rgb.max() <= 1 else rgb
+    if usable and not 0 <= rgb.min() <= rgb.max() <= 1:  # Lab, say, must not pass for its own RGB
+        raise ValueError(f"RGB lies in 0 to 1, but this lies in {rgb.min():.3g} to {rgb.max():.3g}")
+    return color.rgb_to_lab(rgb.float()) if usable else rgb
 
 
 register(Exercise(
@@ -392,6 +394,8 @@ register(Exercise(
         Answer("Lab returned",
                lambda gray, ab: recolour(gray, ab, finish=lambda L, ab: torch.cat([L, ab], 1)),
                "This is Lab. Let decode, from exercise 4, turn L and ab into an RGB picture."),
+        Answer("Lab of the right picture", lambda gray, ab: color.rgb_to_lab(recolour(gray, ab)),
+               "This is Lab. Return the RGB picture that decode makes."),
     ),
     right=(
         Answer("bisection, repeat and scale_factor", lambda gray, ab: _scaled_to_gamut(
