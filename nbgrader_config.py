@@ -11,7 +11,7 @@ import os
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import preprocessors as own
 
-from colorcourse.grading_nbgrader import Grade, Mend
+from colorcourse.grading.nbgrader import Grade, Mend
 
 # For `nbgrader validate`, which does execute a notebook, the student's own.
 os.environ["COLORKIT_STRICT"] = "1"

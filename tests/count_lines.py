@@ -20,10 +20,10 @@ PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "colorkit/worlds": ("colorkit/worlds/**/*.py", (), 2300),
     "colorcourse, the machinery": (
         "colorcourse/**/*.py",
-        ("colorcourse/lesson", "colorcourse/grading"),
+        ("colorcourse/lesson", "colorcourse/grading/"),
         2170,
     ),
-    "colorcourse, the grader": ("colorcourse/grading*.py", (), 1490),
+    "colorcourse, the grader": ("colorcourse/grading/*.py", (), 1381),
     "colorcourse, the lessons": ("colorcourse/lesson*/**/*.py", (), 6169),
     "docs, the site": ("docs/*.py", (), 380),
     "tests": ("tests/**/*.py", (), 9970),

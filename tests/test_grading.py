@@ -10,10 +10,11 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
-from colorcourse import grading, grading_cli, grading_report
 from colorcourse.build import build_lesson
 from colorcourse.exercises import all_exercises
-from colorcourse.grading_source import bundle, closure, is_stub, read_cells, tampering
+from colorcourse.grading import cli, grade, report
+from colorcourse.grading.extract import bundle, closure, is_stub, read_cells, solution
+from colorcourse.grading.screen import tampering
 from tests.conftest import ROOT
 
 NAME, TASK = "01_lab", "lab.linearize"
@@ -161,10 +162,10 @@ def graded(tmp_path_factory):
     with zipfile.ZipFile(folder / "packed.zip", "w") as archive:
         archive.writestr("x/y.ipynb", notebook(answer()))
     secret = root / "private.json"
-    done = CliRunner().invoke(grading_cli.grade, ["--new-private", str(secret)])
+    done = CliRunner().invoke(cli.grade, ["--new-private", str(secret)])
     assert done.exit_code == 0, done.output
-    students = grading.grade_folder(
-        folder, grading.read_private(secret), lambda _: None, 0.05, [secret]
+    students = grade.grade_folder(
+        folder, grade.read_private(secret), lambda _: None, 0.05, [secret]
     )
     return {student.name: student for student in students}, root
 
@@ -195,14 +196,14 @@ def test_what_an_answer_knew_by_heart_earns_a_share_of_the_cases():
         for args in (case.args() for case in all_exercises()[TASK].cases))}  # fmt: skip
     body = f"known = {known!r}\n    return torch.tensor(known.get(f'{{srgb.double().sum():.6f}}', [0.0]))"
     cells = read_cells([answer(body, before="import torch\n")])
-    mark = grading.grade_lesson(cells, NAME, "a secret of the grader")[TASK]
+    mark = grade.grade_lesson(cells, NAME, "a secret of the grader")[TASK]
     assert (mark.state, mark.passed, mark.cases, mark.points) == ("partly right", 3, 6, 0.5)
     assert "not on others like them" in mark.hint
 
 
 def test_reports_are_whole_escaped_and_readable_by_a_spreadsheet(graded):
     students, root = graded
-    index = grading_report.write_reports(list(students.values()), root / "grades.csv")
+    index = report.write_reports(list(students.values()), root / "grades.csv")
     text = (root / "grades.csv").read_text(encoding="utf-8-sig")
     rows = {row["student"]: row for row in csv.DictReader(text.splitlines())}
     assert len(rows) == len(students) == len(HONEST | TAMPERING) + 3
@@ -214,32 +215,30 @@ def test_reports_are_whole_escaped_and_readable_by_a_spreadsheet(graded):
     assert not any("<script" in page or "<b>" in page for page in pages.values())
     assert any(html.escape("=1+cmd & co") in page for page in pages.values())
     assert "rule of thumb" in pages["index.html"]
-    assert "most frequent mistakes" in grading_report.summary_text(list(students.values()))
+    assert "most frequent mistakes" in report.summary_text(list(students.values()))
 
 
 def test_a_private_file_is_never_written_over_and_a_bad_one_is_named(tmp_path):
     path = tmp_path / "secret.json"
-    grading.new_private(path)
+    grade.new_private(path)
     with pytest.raises(FileExistsError, match=r"secret\.json exists"):
-        grading.new_private(path)
-    assert grading.seeds(grading.read_private(path), TASK) != grading.seeds("other", TASK)
+        grade.new_private(path)
+    assert grade.seeds(grade.read_private(path), TASK) != grade.seeds("other", TASK)
     path.write_text(json.dumps({"seed": 3}))
     with pytest.raises(ValueError, match="holds no seed"):
-        grading.read_private(path)
+        grade.read_private(path)
     with pytest.raises(ValueError, match="holds no notebook"):
-        grading.grade_folder(tmp_path)
+        grade.grade_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", [s.name for s in all_exercises().values()])
 def test_every_solution_is_pulled_out_whole_and_taken_for_no_tampering(name):
     spec = all_exercises()[name]
-    course = grading.solution(spec.lesson)
+    course = solution(spec.lesson)
     node = course.answers[name][0]
-    nodes, lost = closure(node, [course.names])
-    used = {x for n in nodes for x in grading._roots(n)}
-    kept = list(filter(None, (grading._only(n, used) for n in nodes)))
+    nodes, lost = closure(node.name, [{node.name: node}, course.names])
     assert (lost, is_stub(spec, node)) == (set(), False)
-    assert tampering(kept, set(grading._helpers(node, course))) == ""
+    assert tampering(nodes, grade._helpers(node, course)) == ""
 
 
 def test_what_goes_to_the_process_holds_no_reference():
@@ -267,9 +266,7 @@ def test_collect_packs_all_with_sums_and_the_report_and_names_what_is_undone(tmp
     lessons = tmp_path / "my-lessons"
     lessons.mkdir()
     (lessons / "01_lab.ipynb").write_text(notebook(answer()), encoding="utf-8")
-    done = CliRunner().invoke(
-        grading_cli.collect, [str(lessons), "--out", str(tmp_path / "me.zip")]
-    )
+    done = CliRunner().invoke(cli.collect, [str(lessons), "--out", str(tmp_path / "me.zip")])
     assert done.exit_code == 0, done.output
     assert "undone: lab.rgb_to_lab" in done.output
     assert TASK not in done.output

@@ -10,16 +10,13 @@ from pathlib import Path
 import click
 
 PATH = click.Path(path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument(
-    "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("folder", required=False, type=FOLDER)
 @click.option("--out", type=PATH, default="grades.csv", show_default=True, help="Table of points.")
-@click.option(
-    "--private", type=PATH, help="File with a secret, for cases that no student has seen."
-)
+@click.option("--private", type=PATH, help="A secret, for cases that no student has seen.")
 @click.option("--new-private", type=PATH, help="Make such a file, and do nothing else.")
 def grade(folder: Path | None, out: Path, private: Path | None, new_private: Path | None) -> None:
     """Grade the notebooks below FOLDER: of any names, in folders or zip files, one a student.
@@ -27,37 +24,34 @@ def grade(folder: Path | None, out: Path, private: Path | None, new_private: Pat
     The student is the folder's name, else the file's. The notebooks are not executed: their answers
     are, in processes of their own. A row a student goes to --out, pages to a folder beside it.
     """
-    from colorcourse import grading, grading_report
+    from colorcourse.grading import grade as grader
+    from colorcourse.grading import report
 
     if new_private:
-        grading.new_private(new_private)
+        grader.new_private(new_private)
         click.echo(f"{new_private}: keep it where no student reads it, for as long as you grade")
         return
     if folder is None:
         raise click.UsageError("name the FOLDER with the notebooks that were handed in")
-    secret = grading.read_private(private) if private else ""
-    students = grading.grade_folder(folder, secret, click.echo, hidden=[private] if private else [])
-    index = grading_report.write_reports(students, out)
-    click.echo(f"\n{grading_report.summary_text(students)}\n\n{out}\n{index}")
+    secret = grader.read_private(private) if private else ""
+    students = grader.grade_folder(folder, secret, click.echo, hidden=[private] if private else [])
+    index = report.write_reports(students, out)
+    click.echo(f"\n{report.summary_text(students)}\n\n{out}\n{index}")
 
 
 @click.command()
-@click.argument(
-    "folder", default="my-lessons", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
-@click.option(
-    "--out", type=PATH, help="The zip file.  [default: FOLDER.zip, in the current folder]"
-)
+@click.argument("folder", default="my-lessons", type=FOLDER)
+@click.option("--out", type=PATH, help="The zip file.  [default: ./FOLDER.zip]")
 def collect(folder: Path, out: Path | None) -> None:
     """Pack the notebooks of FOLDER (my-lessons) into one zip file to hand in.
 
     It holds a checksum of each, and the doctor's report. What is still undone is said, and packed
     all the same.
     """
-    from colorcourse import grading_source as source
     from colorcourse.doctor import doctor
     from colorcourse.exercises import all_exercises
-    from colorcourse.grading import read, solution
+    from colorcourse.grading.extract import is_stub, solution
+    from colorcourse.grading.grade import read
     from colorkit.files import write_whole
 
     paths = [p for p in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
@@ -73,11 +67,10 @@ def collect(folder: Path, out: Path | None) -> None:
             continue
         undone = [
             name for name in solution(lesson).answers
-            if all(source.is_stub(specs[name], node) for node in cells.answers.get(name, []))
+            if all(is_stub(specs[name], node) for node in cells.answers.get(name, []))
         ]  # fmt: skip
-        click.echo(
-            f"{path}: {'undone: ' + ', '.join(undone) if undone else 'all exercises are answered'}"
-        )
+        said = f"undone: {', '.join(undone)}" if undone else "all exercises are answered"
+        click.echo(f"{path}: {said}")
         for name, why in cells.broken.items():
             click.echo(f"{path}: {name} is no Python: {why}")
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in content.items()]

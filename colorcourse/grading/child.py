@@ -8,10 +8,12 @@ is trusted; what it locks keeps honest mistakes and plain tampering from doing h
 
 import __future__
 
+import base64
 import contextlib
 import importlib
 import io
 import json
+import operator
 import os
 import pickle
 import struct
@@ -22,20 +24,10 @@ from typing import Any
 
 MOST = 1 << 26  # bytes of one reply
 MEMORY = 3 << 30  # bytes beyond those that torch takes
-PLAIN = (type(None), bool, int, float, str)
-DTYPES = [
-    "bool",
-    "uint8",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "float16",
-    "bfloat16",
-    "float32",
-    "float64",
-    "complex64",
-]
+_DTYPES = """
+    bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64
+"""
+DTYPES = frozenset(_DTYPES.split())
 # Audit events (their list stands in Python's documentation) that no answer has a use for.
 _REFUSED = """
     socket. subprocess. ctypes.dlopen shutil. webbrowser. urllib. http. ftplib. smtplib. sqlite3.
@@ -48,64 +40,49 @@ HIDDEN = ("colorcourse", "skimage", "kornia")  # packages that hold answers
 
 
 def encode(value: Any) -> bytes:
-    """Plain data with tensors and arrays in it, as bytes; of anything else only its type's name."""
+    """Plain data with tensors in it, as JSON; of anything else only its type's name."""
     import numpy as np
     import torch
 
-    blobs: list[bytes] = []
-
-    def tree(x: Any, depth: int = 0) -> Any:
-        if depth > 30:
-            return {"kind": "deeply nested object"}
-        if type(x) in PLAIN:
-            return x if not isinstance(x, int | str) or len(str(x)) < 10**5 else {"kind": "giant"}
-        if isinstance(x, torch.Tensor) and x.device.type == "cpu" and x.layout == torch.strided:
-            x = x.detach().resolve_conj().resolve_neg().contiguous()
-            name = str(x.dtype).removeprefix("torch.")
-            if name in DTYPES:
-                flat = x.reshape(-1).view(torch.uint8)
-                blobs.append(flat.numpy().tobytes())
-                return {"tensor": [name, list(x.shape), len(blobs[-1])]}
+    def tree(x: Any) -> Any:
+        if type(x) in (type(None), bool, int, float, str):
+            return x
+        if isinstance(x, np.generic):
+            return tree(x.item())
         if isinstance(x, torch.Tensor):
-            return {"kind": f"tensor on {x.device}, {x.layout}"}
-        if isinstance(x, np.generic) and isinstance(x.item(), PLAIN):
-            return x.item()
-        if isinstance(x, np.ndarray):
-            return {"array": None}
+            name = str(x.dtype).removeprefix("torch.")
+            if name not in DTYPES or x.device.type != "cpu" or x.layout != torch.strided:
+                return {"kind": f"tensor of {x.dtype} on {x.device}, {x.layout}"}
+            flat = x.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+            data = base64.b64encode(flat.view(torch.uint8).numpy().tobytes()).decode()
+            return {"tensor": [name, list(x.shape), data]}
         if isinstance(x, tuple | list):
-            return {
-                type(x).__name__ if type(x) is list else "tuple": [tree(y, depth + 1) for y in x]
-            }
+            return {"list" if type(x) is list else "tuple": [tree(y) for y in x]}
         if isinstance(x, dict):
-            return {"dict": [[tree(k, depth + 1), tree(v, depth + 1)] for k, v in x.items()]}
+            return {"dict": [[tree(k), tree(v)] for k, v in x.items()]}
         if is_dataclass(x) and not isinstance(x, type):
-            return {"fields": {f.name: tree(getattr(x, f.name), depth + 1) for f in fields(x)}}
-        return {"kind": type(x).__name__}
+            return {"fields": {f.name: tree(getattr(x, f.name)) for f in fields(x)}}
+        return {"array" if isinstance(x, np.ndarray) else "kind": type(x).__name__}
 
-    text = json.dumps(tree(value)).encode()
-    return struct.pack("<I", len(text)) + text + b"".join(blobs)
+    return json.dumps(tree(value)).encode()
 
 
 def decode(data: bytes) -> Any:
-    """What :func:`encode` made; ValueError, KeyError and the like where the bytes are not that.
+    """What :func:`encode` made; an error of any kind where the bytes are not that.
 
     Nothing is executed: data of another process may hold what it likes.
     """
     import numpy as np
     import torch
 
-    (length,) = struct.unpack_from("<I", data)
-    at = 4 + length
-
     def tree(x: Any) -> Any:
-        nonlocal at
         if not isinstance(x, dict):
             return x
         ((key, inner),) = x.items()
         if key == "tensor":
-            name, shape, size = inner
-            dtype = getattr(torch, DTYPES[DTYPES.index(name)])
-            raw, at = bytearray(data[at : at + size]), at + size
+            name, shape, text = inner
+            raw = bytearray(base64.b64decode(text))
+            dtype = getattr(torch, name) if name in DTYPES else None
             flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
             return flat.reshape(shape)
         if key == "array":
@@ -118,7 +95,7 @@ def decode(data: bytes) -> Any:
             return types.SimpleNamespace(**{k: tree(v) for k, v in inner.items()})
         return type(str(inner)[:60], (), {})()
 
-    return tree(json.loads(data[4:at]))
+    return tree(json.loads(data))
 
 
 def lock(hidden: list[str]) -> None:
@@ -164,11 +141,8 @@ class Server:
 
     def __init__(self) -> None:
         self.answer: Any = None
+        self.limit = 0.0  # seconds of processor time for the request
         self.gutted: list[tuple[Any, Any]] = []
-
-    def ready(self) -> bool:
-        """Asked first, so that no limit counts what it takes to start."""
-        return True
 
     def modules(self, sources: list[tuple[str, str]]) -> None:
         """Make parts of the course's modules known: a name and a source each."""
@@ -190,9 +164,7 @@ class Server:
             function.__code__ = code
         self.gutted.clear()
         for module, path in own:
-            function = importlib.import_module(module)
-            for part in path.split("."):
-                function = getattr(function, part)
+            function = operator.attrgetter(path)(importlib.import_module(module))
             function = function.__init__ if isinstance(function, type) else function
             code = getattr(function, "__code__", None)
             if code and not code.co_freevars:
@@ -202,27 +174,26 @@ class Server:
         exec(compile(tree, "<answer>", "exec", __future__.annotations.compiler_flag), cells)
         self.answer = cells[name]
 
-    def case(self, form: tuple[str, str] | None, args: bytes, limit: float) -> tuple:
+    def case(self, form: tuple[str, str] | None, args: bytes) -> tuple:
         """What came of calling the answer once: value, problem, positions changed in place."""
-        checking = sys.modules["colorcourse.checking"]
         function = form and getattr(sys.modules[form[0]], form[1])
-        spec = types.SimpleNamespace(form=function, time_limit=limit)
+        spec = types.SimpleNamespace(form=function, time_limit=self.limit)
         case = types.SimpleNamespace(args=lambda: pickle.loads(args))
-        outcome = checking.run_case(spec, self.answer, case)
+        outcome = sys.modules["colorcourse.checking"].run_case(spec, self.answer, case)
         return outcome.value, outcome.problem, outcome.changed
 
-    def call(self, args: bytes, limit: float) -> tuple:
+    def call(self, args: bytes) -> tuple:
         """What the answer gives, why it gives nothing, and its arguments as they are afterwards."""
         values = pickle.loads(args)
-        return *self._call(limit, self.answer, values), values
+        return *self._call(self.answer, *values), values
 
-    def beside(self, function: tuple[str, str], args: bytes, limit: float) -> tuple:
+    def beside(self, function: tuple[str, str], args: bytes) -> tuple:
         """What a function of the course gives that takes the answer first; and the problem."""
         course = getattr(sys.modules[function[0]], function[1])
-        return self._call(limit, course, (self.answer, *pickle.loads(args)))
+        return self._call(course, self.answer, *pickle.loads(args))
 
-    def _call(self, limit: float, function: Any, args: tuple) -> tuple:
-        spec = types.SimpleNamespace(time_limit=limit)
+    def _call(self, function: Any, *args: Any) -> tuple:
+        spec = types.SimpleNamespace(time_limit=self.limit)
         return sys.modules["colorcourse.checking"]._call(spec, self.answer, function, *args)
 
 
@@ -231,35 +202,35 @@ def _own(*_: Any, **__: Any) -> Any:
 
 
 def main() -> None:
-    """Serve requests (a nonce, a method of :class:`Server`, its arguments) until there are none."""
+    """Serve requests (a nonce, seconds, a method of :class:`Server`, its arguments) to the end."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    sys.stdin = sys.stdout = sys.stderr = io.TextIOWrapper(
-        io.FileIO(null, "r+"), write_through=True
-    )
-    setup = pickle.load(requests)
+    silent = io.TextIOWrapper(io.FileIO(null, "r+"), write_through=True)
+    sys.stdin = sys.stdout = sys.stderr = silent
+    imports, optimizer, modules, hidden = pickle.load(requests)
     import torch
 
     torch.set_num_threads(1)
-    for name in setup["imports"]:
-        importlib.import_module(name)
-    if setup["optimizer"]:  # torch imports more at the first step, and must not be refused then
+    for name in imports:
+        with contextlib.suppress(ImportError):  # the answer that needs it will say so
+            importlib.import_module(name)
+    if optimizer:  # torch imports more at the first step, and must not be refused then
         torch.optim.Adam([torch.ones(1, requires_grad=True)]).step()
     server = Server()
-    server.modules(setup["modules"])
-    lock(setup["hidden"])
+    server.modules(modules)
+    lock(hidden)
     while True:
         try:
-            nonce, method, arguments = pickle.load(requests)
+            nonce, server.limit, method, arguments = pickle.load(requests)
         except EOFError:
             return
         try:
-            reply = encode((True, getattr(server, method)(*arguments)))
+            reply = encode((getattr(server, method)(*arguments), None, ""))
         except BaseException as error:  # SystemExit too: an answer may raise what it likes
             text = (str(error).strip().splitlines() or [""])[0][:500]
-            reply = encode((False, (type(error).__name__, text)))
+            reply = encode((None, type(error).__name__, text))
         replies.write(nonce + struct.pack("<Q", len(reply)) + reply)
         replies.flush()
 

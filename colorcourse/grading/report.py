@@ -5,11 +5,11 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from colorcourse.grading import Mark, Student
+from colorcourse.grading.grade import Mark, Student
 from colorkit.files import write_whole
 
 _PAGE = """<!DOCTYPE html>
@@ -19,9 +19,8 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title><style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: auto; padding: 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; vertical-align: top; }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8886; }}
+table {{ border-collapse: collapse; width: 100%; text-align: left; }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8886; vertical-align: top; }}
 </style></head>
 <body><h1>{title}</h1>
 {body}
@@ -33,13 +32,8 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """An HTML table; every text in it is escaped."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
-    return (
-        f"<table><tr>{head}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-    )
-
-
-def _list(texts: Iterable[str]) -> str:
-    return "".join(f"<p>{escape(text)}</p>\n" for text in texts)
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><tr>{head}</tr>\n{body}</table>"
 
 
 def exercises_of(students: list[Student]) -> dict[str, int]:
@@ -58,7 +52,7 @@ def points_table(students: list[Student]) -> str:
         name, notes = (re.sub(r"^(?=[=+\-@\t\r])", "'", text)
                        for text in (student.name, "; ".join(student.notes)))  # fmt: skip
         numbers = [f"{points.get(exercise, 0):g}" for exercise in exercises]
-        writer.writerow([name, *numbers, f"{sum(points.values()):g}", notes])
+        writer.writerow([name, *numbers, f"{student.points:g}", notes])
     return file.getvalue()
 
 
@@ -70,14 +64,10 @@ def student_page(student: Student) -> str:
          f"{m.seconds:.1f}") for m in marks
     ]  # fmt: skip
     heads = ("exercise", "verdict", "points", "cases passed", "hint", "seconds")
-    total = f"{sum(m.points for m in marks):g} of {sum(m.most for m in marks)} points."
-    body = _list([total, *student.notes]) + (_table(heads, rows) if rows else "")
+    total = f"{student.points:g} of {sum(m.most for m in marks)} points."
+    body = "".join(f"<p>{escape(text)}</p>\n" for text in (total, *student.notes))
+    body += _table(heads, rows) if rows else ""
     return _PAGE.format(title=escape(student.name), body=body)
-
-
-def _mistake(mark: Mark) -> str:
-    """A hint without its numbers, so that the same mistake of two students counts as one."""
-    return re.sub(r"[-+]?\d[\d.,e+-]*", "…", mark.hint)[:300]
 
 
 def summary(students: list[Student]) -> tuple[list[tuple], list[tuple]]:
@@ -89,10 +79,11 @@ def summary(students: list[Student]) -> tuple[list[tuple], list[tuple]]:
         count = Counter(mark.state for mark in marks)
         mean = sum(mark.points for mark in marks) / len(marks)
         verdicts.append((exercise, *(count[state] for state in states), f"{mean:.2f} of {most}"))
-        mistakes.update((exercise, _mistake(m)) for m in marks if m.hint and m.state != "right")
-    return [("exercise", *states, "mean"), *verdicts], [
-        (exercise, number, hint) for (exercise, hint), number in mistakes.most_common()
-    ]
+        for mark in marks:
+            if mark.hint and mark.state != "right":  # without numbers, two hints are one mistake
+                mistakes[exercise, re.sub(r"[-+]?\d[\d.,e+-]*", "…", mark.hint)[:300]] += 1
+    counted = [(exercise, number, hint) for (exercise, hint), number in mistakes.most_common()]
+    return [("exercise", *states, "mean"), *verdicts], counted
 
 
 def write_reports(students: list[Student], out: Path) -> Path:
@@ -102,17 +93,14 @@ def write_reports(students: list[Student], out: Path) -> Path:
         safe = re.sub(r"[^\w-]", "_", student.name)[:40]
         file = f"{safe}-{hashlib.sha256(student.name.encode()).hexdigest()[:8]}.html"
         write_whole(folder / file, student_page(student))
-        points = sum(mark.points for mark in student.marks.values())
-        links.append(f'<li><a href="{file}">{escape(student.name)}</a>: {points:g}</li>')
+        links.append(f'<li><a href="{file}">{escape(student.name)}</a>: {student.points:g}</li>')
     (heads, *verdicts), mistakes = summary(students)
     body = f"<p>{len(students)} students. Most points: {sum(exercises_of(students).values())}.</p>"
     body += _table(heads, verdicts) + "<h2>Mistakes</h2>"
     body += _table(("exercise", "students", "hint"), mistakes)
     body += f"<h2>Students</h2><ul>{''.join(links)}</ul>"
     write_whole(folder / "index.html", _PAGE.format(title="The class", body=body))
-    write_whole(
-        out, "\ufeff" + points_table(students)
-    )  # the mark tells spreadsheets that it is UTF-8
+    write_whole(out, "\ufeff" + points_table(students))  # the mark tells spreadsheets: UTF-8
     return folder / "index.html"
 
 
@@ -124,8 +112,3 @@ def summary_text(students: list[Student]) -> str:
     table = pd.DataFrame(verdicts, columns=list(heads)).to_string(index=False)
     lines = [f"{number:4d}  {exercise}: {hint[:150]}" for exercise, number, hint in mistakes[:10]]
     return "\n".join([table, *(["", "The most frequent mistakes:", *lines] if lines else [])])
-
-
-def undone(marks: Mapping[str, Mark]) -> list[str]:
-    """The exercises that are not done, or whose cells are gone."""
-    return [name for name, mark in marks.items() if mark.state in ("missing", "not done")]
