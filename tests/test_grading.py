@@ -4,6 +4,8 @@ import csv
 import html
 import json
 import os
+import subprocess
+import sys
 import zipfile
 
 import nbformat
@@ -12,7 +14,7 @@ from click.testing import CliRunner
 
 from colorcourse.build import build_lesson
 from colorcourse.exercises import all_exercises
-from colorcourse.grading import cli, grade, report
+from colorcourse.grading import child, cli, grade, report
 from colorcourse.grading.extract import bundle, closure, is_stub, read_cells, solution
 from colorcourse.grading.screen import tampering
 from tests.conftest import ROOT
@@ -229,6 +231,26 @@ def test_a_private_file_is_never_written_over_and_a_bad_one_is_named(tmp_path):
         grade.read_private(path)
     with pytest.raises(ValueError, match="holds no notebook"):
         grade.grade_folder(tmp_path)
+
+
+def test_the_process_of_answers_reads_no_hidden_file_and_writes_none(tmp_path):
+    for name in ("secret.json", "other.json"):
+        (tmp_path / name).write_text("{}")
+    tries = ["open('secret.json')", "io.FileIO(pathlib.Path('secret.json'))", "open('new', 'w')",
+             "os.open('new', os.O_CREAT)", "os.system('true')", "open('other.json')"]  # fmt: skip
+    program = f"""
+import io, os, pathlib, runpy
+runpy.run_path({child.__file__!r})["lock"](["secret.json"])
+for text in {tries}:
+    try:
+        eval(text)
+        print("done")
+    except PermissionError:
+        print("refused")
+"""
+    run = [sys.executable, "-c", program]
+    said = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["refused"] * 5 + ["done"]
 
 
 @pytest.mark.parametrize("name", [s.name for s in all_exercises().values()])

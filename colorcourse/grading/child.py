@@ -99,24 +99,26 @@ def decode(data: bytes) -> Any:
 
 
 def lock(hidden: list[str]) -> None:
-    """Refuse from now on network, processes, writing, and reading below the `hidden` folders.
+    """Refuse from now on network, processes, writing, and reading `hidden` files and folders.
 
     An audit hook cannot be taken away from Python; it does not see what native code does. Limits
     of the system come beside it where there are any.
     """
     folders = tuple(os.path.join(os.path.realpath(folder), "") for folder in hidden)
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    devnull, realpath, fspath = os.devnull, os.path.realpath, os.fsdecode
+    devnull, realpath, join, fspath = os.devnull, os.path.realpath, os.path.join, os.fsdecode
 
     def hook(event: str, args: tuple) -> None:
         if event.startswith(REFUSED):
             raise PermissionError(f"grading allows no {event}")
         if event == "import" and args[0].split(".")[0] in HIDDEN:
             raise PermissionError(f"grading allows no import of {args[0]}")
-        if event == "open" and isinstance(args[0], str | bytes) and args[0] != devnull:
+        if event == "open" and not isinstance(args[0], int) and args[0] != devnull:
+            if not isinstance(args[0], str | bytes):  # an object may give another path next time
+                raise PermissionError("grading opens files by their names alone")
             if (args[2] or 0) & writing:
                 raise PermissionError(f"grading lets no answer write ({args[0]!r})")
-            if realpath(fspath(args[0])).startswith(folders):
+            if join(realpath(fspath(args[0])), "").startswith(folders):  # or is such a file
                 raise PermissionError("grading hides the course's files")
 
     with contextlib.suppress(ImportError):
