@@ -176,10 +176,13 @@ def _last_step(log):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_request_to_stop_keeps_what_was_learned(tmp_path, name):
+def test_a_request_to_stop_keeps_what_was_learned(tmp_path, name, request):
     if not hasattr(signal, name):
         pytest.skip(f"no {name} here")
     number = getattr(signal, name)
+    if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, which training respects
+        request.addfinalizer(lambda: signal.signal(number, signal.SIG_IGN))
+        signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     run = train(tmp_path, callbacks=[lambda run: run.step == 13 and signal.raise_signal(number)])
     assert signal.getsignal(number) is before
