@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 # Part: its files, the folders among them that are parts of their own, and its limit.
 PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
-    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 4350),
+    "colorkit, the core": ("colorkit/**/*.py", ("colorkit/worlds/", "colorkit/data/"), 4640),
     "colorkit/fit.py": ("colorkit/fit.py", (), 260),
     "colorkit/gan.py": ("colorkit/gan.py", (), 260),
     "colorkit/color.py": ("colorkit/color.py", (), 350),

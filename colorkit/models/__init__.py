@@ -21,6 +21,7 @@ from colorkit.models.lite0 import EfficientNetLite0, Lite0Colorizer
 from colorkit.models.loading import load_colorizer, pretrained
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
+from colorkit.models.velocity import VelocityNet
 from colorkit.models.zhang import ZhangNet
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RandomPicture",
     "ResNetColorizer",
     "UNet",
+    "VelocityNet",
     "ZhangNet",
     "load_colorizer",
     "pretrained",

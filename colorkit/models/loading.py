@@ -34,6 +34,10 @@ def build(
         net = ResNetColorizer(int(model[6:]), **size, **options)
     elif model == "lite0":
         net = Lite0Colorizer(**size, **options)
+    elif model == "flow":
+        from colorkit.flow import FlowColorizer  # it imports what stands beside this module
+
+        return FlowColorizer(ResNetColorizer(18, **options), **size)
     elif model in OF_ONE_WIDTH:
         net = OF_ONE_WIDTH[model](*size.values())
     else:
@@ -90,7 +94,7 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Networ
     try:
         if known["model"] == "lite0":
             known["pretrained"] = False
-        elif known["model"].startswith("resnet"):
+        elif known["model"].startswith(("resnet", "flow")):
             stem = next(x for name, x in state.items() if name.endswith("encoder.conv1.weight"))
             known["encoder_width"] = len(stem)
         net = build(**known)

@@ -1,0 +1,163 @@
+"""Flow matching: noise moves along straight lines to colours, and each draw is another colouring.
+
+A classifier gives every pixel a distribution of its own; here a whole colouring is drawn from the
+distribution of colourings. A network learns the velocity with which a point between noise and data
+moves (Y. Lipman et al., "Flow matching for generative modeling"; X. Liu et al., "Flow straight and
+fast", both ICLR 2023); to draw, noise follows that velocity from time 0 to time 1.
+
+Colours are drawn small, x (N, 2, h, w) at half of L's sides and in units of SCALE, then enlarged.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colorkit.color import fit_gamut
+from colorkit.models.colorizer import Colorizer, check_lightness, evaluating
+from colorkit.models.decoder import EncoderColorizer
+from colorkit.models.velocity import VelocityNet
+
+SCALE = 50.0
+"""ab units: with it colours are a little less spread than the noise, whose variance is 1."""
+Velocity = Callable[[Tensor, Tensor], Tensor]
+"""velocity(x, t) of points x (N, ...) at times t (N,) in [0, 1], of the shape of x."""
+
+
+def interpolate(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a point is at time t on its straight way from noise to data, and how fast it moves.
+
+    noise and data are (N, ...), t is (N,) in [0, 1]; so are the points and the velocities (N, ...).
+
+    >>> interpolate(torch.tensor([[1.0]]), torch.tensor([[5.0]]), torch.tensor([0.25]))
+    (tensor([[2.]]), tensor([[4.]]))
+    """
+    t = t.view(-1, *[1] * (data.ndim - 1))
+    return (1 - t) * noise + t * data, data - noise
+
+
+def velocity_loss(model: Callable, data: Tensor, given: Tensor | None) -> Tensor:
+    """The mean squared error of model(x, t, given), at a random time of each line, as a velocity.
+
+    Many lines cross at a point, and under squared error the network learns their mean velocity.
+    That mean moves noise to data all the same: it carries as much probability as the lines do.
+    """
+    noise, t = torch.randn_like(data), torch.rand(len(data), device=data.device)
+    x, target = interpolate(noise, data, t)
+    return (model(x, t, given).float() - target).square().mean()
+
+
+def flow_matching(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The objective of a `FlowColorizer` on a batch of L and ab, for `colorkit.fit.fit`."""
+    L, ab = batch
+    return velocity_loss(model, shrink(ab), L)
+
+
+def euler(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
+    """Follow the velocity from x at time 0 to time 1, each step along the velocity at its start.
+
+    The error falls as 1 / steps.
+    """
+    for k in range(steps):
+        x = x + velocity(x, x.new_full((len(x),), k / steps)) / steps
+    return x
+
+
+def heun(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
+    """As `euler`, with the mean of the velocities at the step's start and at its supposed end.
+
+    The error falls as 1 / steps²; a step asks the network twice.
+    """
+    for k in range(steps):
+        t = x.new_full((len(x),), k / steps)
+        start = velocity(x, t)
+        x = x + (start + velocity(x + start / steps, t + 1 / steps)) / (2 * steps)
+    return x
+
+
+def filled(plane: Tensor) -> Tensor:
+    """Repeat the last row and column until both sides are multiples of 32."""
+    height, width = plane.shape[2:]
+    return F.pad(plane, (0, -width % 32, 0, -height % 32), mode="replicate")
+
+
+def shrink(ab: Tensor) -> Tensor:
+    """ab (N, 2, H, W), filled, to x (N, 2, h, w): means of 2 x 2 pixels, in units of SCALE."""
+    return F.avg_pool2d(filled(ab), 2) / SCALE
+
+
+def enlarge(x: Tensor, L: Tensor) -> Tensor:
+    """x (N, 2, h, w) to ab (N, 2, H, W) of the size of L, bilinearly."""
+    ab = F.interpolate(SCALE * x, scale_factor=2, mode="bilinear")
+    return ab[..., : L.shape[2], : L.shape[3]]
+
+
+class FlowColorizer(VelocityNet, Colorizer):
+    """Draws colourings of L from a distribution that it has learnt by `flow_matching`.
+
+    Parameters
+    ----------
+    trunk : EncoderColorizer
+        Its encoder, frozen, looks at L.
+    sampler : callable
+        ``sampler(velocity, x, steps)``, such as `heun`.
+    steps : int
+        Of the sampler.
+    guidance : float
+        1 draws from what was learnt. More goes further in the direction in which L moves the
+        velocity: colours are more vivid and agree better with L, and rare ones get rarer.
+    options
+        Those of `VelocityNet`.
+    """
+
+    side = 64  # that of its training
+
+    def __init__(
+        self,
+        trunk: EncoderColorizer,
+        *,
+        sampler: Callable[[Velocity, Tensor, int], Tensor] = heun,
+        steps: int = 8,
+        guidance: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(trunk, **options)
+        self.sampler, self.steps, self.guidance = sampler, steps, guidance
+
+    def predict(self, L: Tensor, seed: int = 0) -> Tensor:
+        """One drawn colouring, always the same for a seed."""
+        return self.draw(L, 1, seed)[0]
+
+    def samples(self, L: Tensor, n: int, seed: int = 0) -> Tensor:
+        """n drawn colourings of L (N, 1, H, W) inside sRGB: ab (n, N, 2, H, W), on L's device."""
+        check_lightness(L)
+        drawn = self.draw(L, n, seed).to(L.device, torch.float32)
+        return torch.stack([fit_gamut(L.float(), ab) for ab in drawn])
+
+    @torch.no_grad()
+    def draw(self, L: Tensor, n: int, seed: int) -> Tensor:
+        """n colourings of L, inside the gamut or not: ab (n, N, 2, H, W)."""
+        generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
+        with evaluating(self):
+            L = L.to(device)
+            velocity, size = (
+                self.field(L),
+                (len(L), 2, *(side // 2 for side in filled(L).shape[2:])),
+            )
+            noise = (torch.randn(size, generator=generator).to(device) for _ in range(n))
+            return torch.stack([enlarge(self.sampler(velocity, x, self.steps), L) for x in noise])
+
+    def field(self, L: Tensor) -> Velocity:
+        """The velocity given L, which is looked at once, with classifier-free guidance."""
+        seen = self.see(L)
+
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            given = self.velocity(x, t, seen)
+            if self.guidance == 1:
+                return given
+            blind = self.velocity(x, t, torch.zeros_like(seen))
+            return blind + self.guidance * (given - blind)
+
+        return velocity

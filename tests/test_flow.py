@@ -1,0 +1,203 @@
+"""Flow matching: straight lines, samplers of known order, true frequencies, and one L for many."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from colorkit import flow
+from colorkit.batches import Batches
+from colorkit.color import join_lab, lab_to_rgb, out_of_gamut, rgb_to_lab
+from colorkit.device import seed_everything
+from colorkit.fit import fit
+from colorkit.flow import FlowColorizer, euler, flow_matching, heun
+from colorkit.models import ResNetColorizer, load_colorizer
+
+HILLS = ((-2.0, 0.7), (2.0, 0.3))  # where they lie, how probable they are
+SPREAD = 0.5
+
+
+def hills(n):
+    """(n, 1) numbers of two hills."""
+    right = torch.rand(n, 1) < HILLS[1][1]
+    return torch.where(right, HILLS[1][0], HILLS[0][0]) + SPREAD * torch.randn(n, 1)
+
+
+def exact_velocity(x, t):
+    """E[data - noise | x, t] of the two hills, in closed form: Gaussians stay such on the way."""
+    t = t.view(-1, 1)
+    variance = (1 - t) ** 2 + (t * SPREAD) ** 2
+    logs, means = [], []
+    for centre, p in HILLS:
+        off = x - t * centre
+        logs.append(math.log(p) - off.square() / (2 * variance))
+        means.append(centre + (t * SPREAD**2 - (1 - t)) / variance * off)
+    return (torch.stack(logs).softmax(0) * torch.stack(means)).sum(0)
+
+
+def make(width=8, **options):
+    torch.manual_seed(0)
+    net = FlowColorizer(ResNetColorizer(encoder_width=4, width=2), width=width, steps=2, **options)
+    for module in net.modules():  # blocks begin as nothing: here all of them do something
+        if isinstance(module, nn.Conv2d) and not module.weight.any():
+            nn.init.normal_(module.weight, std=0.1)
+    return net
+
+
+@pytest.fixture(scope="module")
+def net():
+    return make()
+
+
+def lightness(n=2, height=32, width=32):
+    return 100 * torch.rand(n, 1, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_line_begins_at_noise_ends_at_data_and_its_velocity_is_its_derivative():
+    noise, data = torch.randn(5, 2, 4, 4).double(), torch.randn(5, 2, 4, 4).double()
+    t = torch.tensor([0.0, 0.2, 0.5, 0.9, 1.0]).double()
+    x, velocity = flow.interpolate(noise, data, t)
+    assert torch.equal(x[0], noise[0])
+    assert torch.equal(x[4], data[4])
+    later = flow.interpolate(noise, data, t + 1e-6)[0]
+    torch.testing.assert_close((later - x) / 1e-6, velocity, atol=1e-6, rtol=1e-6)
+
+
+def test_the_exact_velocity_has_the_least_loss():
+    """Squared error has the mean velocity as its best answer; an offset costs its square."""
+    torch.manual_seed(0)
+    data, losses = hills(40_000), []
+    for offset in (0.0, 0.5):
+        torch.manual_seed(1)
+        model = lambda x, t, given, offset=offset: exact_velocity(x, t) + offset  # noqa: E731
+        losses.append(flow.velocity_loss(model, data, None))
+    assert (losses[1] - losses[0]).item() == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [(euler, 1), (heun, 2)])
+def test_samplers_converge_in_their_order(sampler, order):
+    def velocity(x, t):
+        return 2 * x * (2 * t).cos().view(-1, 1)
+
+    start = torch.tensor([[1.0], [-0.5]], dtype=torch.float64)
+    end = start * math.exp(math.sin(2))
+    errors = [(sampler(velocity, start, n) - end).abs().max().item() for n in (20, 40, 80)]
+    for coarse, fine in pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
+
+
+def test_one_step_gives_the_mean_and_many_the_hills_in_their_shares():
+    torch.manual_seed(0)
+    noise = torch.randn(20_000, 1)
+    mean = sum(centre * p for centre, p in HILLS)
+    one = euler(exact_velocity, noise, 1)
+    assert one.sub(mean).abs().max() < 1e-4
+    many = heun(exact_velocity, noise, 20)
+    assert (many > 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert many[many > 0].std().item() == pytest.approx(SPREAD, abs=0.05)
+
+
+def test_a_small_network_recovers_the_shares():
+    seed_everything(0)
+    net = nn.Sequential(nn.Linear(2, 48), nn.SiLU(), nn.Linear(48, 48), nn.SiLU(), nn.Linear(48, 1))
+    optimizer = torch.optim.Adam(net.parameters(), 4e-3)
+
+    def model(x, t, given=None):
+        return net(torch.cat([x, t.view(-1, 1)], 1))
+
+    for _ in range(500):
+        optimizer.zero_grad()
+        flow.velocity_loss(model, hills(256), None).backward()
+        optimizer.step()
+    with torch.no_grad():
+        drawn = heun(model, torch.randn(4000, 1), 20)
+    assert (drawn > 0).float().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert (drawn.abs() < 0.7).float().mean() < 0.08  # 0.006 in truth, all of them for a mean
+
+
+def test_colours_are_drawn_in_their_shares_and_never_between():
+    """Pictures of one colour each, 70% red and 30% green, that L cannot tell apart."""
+    seed_everything(0)
+    colours = torch.tensor([[60.0, 40.0], [-60.0, 40.0]])[(torch.rand(400) < 0.3).long()]
+    ab = colours[:, :, None, None].expand(-1, -1, 32, 32).contiguous()
+    data = Batches((torch.full((400, 1, 32, 32), 60.0), ab), 32)
+    net = make(sampler=heun)
+    fit(net, flow_matching, data, 150, lr=4e-3, schedule="one-cycle", callbacks=(), device="cpu")
+    net.steps = 8
+    drawn = net.draw(torch.full((100, 1, 32, 32), 60.0), 1, 5)[0]
+    green = drawn[:, 0].mean((1, 2)) < 0
+    assert green.float().mean().item() == pytest.approx(0.3, abs=0.15)
+    assert (drawn[:, 0].mean((1, 2)).abs() > 30).float().mean() > 0.9
+    assert ((drawn[:, 0] < 0).float().mean((1, 2)) - green.float()).abs().mean() < 0.05  # whole
+
+
+@pytest.mark.parametrize("size", [(32, 32), (45, 70), (3, 5)])
+def test_samples_of_any_size_keep_lightness_and_stay_inside_the_gamut(net, size):
+    L = lightness(2, *size)
+    drawn = net.samples(L, 3)
+    assert drawn.shape == (3, 2, 2, *size)
+    for ab in drawn:
+        assert not out_of_gamut(L, ab).any()
+        rgb = lab_to_rgb(join_lab(L, ab))
+        torch.testing.assert_close(rgb_to_lab(rgb)[:, :1], L, atol=0.1, rtol=0)
+
+
+def test_a_seed_gives_the_same_samples_and_another_seed_others(net):
+    L, mode = lightness(), net.training
+    drawn = net.samples(L, 2, seed=3)
+    assert torch.equal(drawn, net.samples(L, 2, seed=3))
+    assert torch.equal(drawn[:1], net.samples(L, 1, seed=3))
+    assert torch.equal(drawn[0], net.colorize(L, seed=3))
+    assert not torch.equal(drawn, net.samples(L, 2, seed=4))
+    assert not torch.equal(drawn[0], drawn[1])
+    assert net.training == mode
+
+
+def test_guidance_goes_on_beyond_what_is_known_without_lightness(net):
+    L, x, t = lightness(), torch.randn(2, 2, 16, 16), torch.tensor([0.2, 0.6])
+    found = {}
+    with torch.no_grad():
+        net.eval()
+        for net.guidance in (0.0, 1.0, 3.0):
+            found[net.guidance] = net.field(L)(x, t)
+            other = net.field(100 - L)(x, t)
+            assert torch.equal(found[net.guidance], other) == (net.guidance == 0)
+    net.guidance = 1.0
+    torch.testing.assert_close(found[3.0], found[0.0] + 3 * (found[1.0] - found[0.0]))
+
+
+def test_a_part_of_the_training_pictures_is_hidden_and_none_afterwards():
+    net, L = make(drop=0.3), lightness(200)
+    hidden = [(net.train(mode).see(L) == 0).all((1, 2, 3)).float().mean() for mode in (True, False)]
+    assert hidden[0].item() == pytest.approx(0.3, abs=0.1)
+    assert hidden[1] == 0
+
+
+def test_each_place_depends_on_all_others_and_on_its_time(net):
+    x, L = torch.randn(1, 2, 32, 32).requires_grad_(), lightness(1, 64, 64)
+    net.eval()
+    v = net(x, torch.tensor([0.5]), L)
+    (gradient,) = torch.autograd.grad(v[0, 0, 0, 0], x)
+    assert gradient.abs().amax((0, 1)).gt(0).all()  # through attention: convolutions reach less far
+    assert not torch.allclose(v, net(x, torch.tensor([0.6]), L))
+
+
+def test_the_encoder_is_frozen_and_every_other_weight_is_trained():
+    net, world = make(), (lightness(), torch.randn(2, 2, 32, 32))
+    before = {k: v.clone() for k, v in net.trunk.state_dict().items()}
+    flow_matching(net.train(), world).backward()
+    idle = [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all(name.startswith("trunk.") for name in idle)
+    assert all(torch.equal(v, before[k]) for k, v in net.trunk.state_dict().items())
+
+
+def test_a_run_of_training_leaves_a_checkpoint_that_colours(tmp_path):
+    net, data = make(), Batches((lightness(4), 20 * torch.randn(4, 2, 32, 32)), 2)
+    about = {"model": "flow", "width": 8}
+    fit(net, flow_matching, data, 2, folder=tmp_path, config=about, callbacks=(), device="cpu")
+    again = load_colorizer(tmp_path)
+    again.steps = net.steps
+    drawn = [x.samples(lightness(), 2) for x in (again, net)]
+    torch.testing.assert_close(*drawn, atol=1e-2, rtol=0)
