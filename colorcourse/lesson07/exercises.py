@@ -367,6 +367,9 @@ def _count(
     return answer
 
 
+count_colours = _count()
+
+
 def _count_in_a_loop(drawn: Tensor, possible: Tensor, within: float = 15.0) -> Tensor:
     counts = [0.0] * (len(possible) + 1)
     for colour in drawn:
@@ -394,7 +397,7 @@ def _some_draws(seed: int, count: int, *within: float) -> tuple:
 
 
 register(Exercise(
-    name="flow.dice", lesson=LESSON, minutes=7, reference=_count(),
+    name="flow.dice", lesson=LESSON, minutes=7, reference=count_colours,
     cases=(Case("forty draws", lambda: _some_draws(1, 40)), Case("within 8", lambda: _some_draws(3, 30, 8.0)),
            Case("within 200", lambda: _some_draws(7, 20, 200.0)),
            Case("a colour that is never drawn", lambda: (torch.tensor([[1.0, 0], [2, 0], [0, 90]]), torch.tensor([[0.0, 0], [40, 0], [0, 50]])))),

@@ -21,7 +21,6 @@ from colorkit.models.lite0 import EfficientNetLite0, Lite0Colorizer
 from colorkit.models.loading import load_colorizer, pretrained
 from colorkit.models.resnet import ResNetColorizer
 from colorkit.models.unet import UNet
-from colorkit.models.velocity import VelocityNet
 from colorkit.models.zhang import ZhangNet
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "RandomPicture",
     "ResNetColorizer",
     "UNet",
-    "VelocityNet",
     "ZhangNet",
     "load_colorizer",
     "pretrained",
