@@ -174,8 +174,8 @@ ends.round(3)
 # Read the panels from left to right. At t = 0, x is pure noise and tells nothing about its data, so the mean velocity
 # points from x to the mean of *all* data. One step follows it to the end, and arrives at L2's answer between the hills.
 # With 50 steps the paths bend: as soon as x contains a little of the data, the network knows better which hill is
-# likelier. The paths part, no two of them cross, and about 30% of the numbers end in the upper hill. Nobody had told
-# the network this share. A GAN's losses hardly tell how its game goes; here, training is a plain regression.
+# likelier. The paths part, no two of them cross, and about 30% of the numbers end in the upper hill. The
+# network was never told this share. A GAN's losses hardly tell how its game goes; here, training is a plain regression.
 #
 # ## 3. A network for colourings
 #
@@ -386,6 +386,43 @@ guided.round(3)
 # %% [markdown]
 # TODO
 
+# %% [markdown] tags=["extra"]
+# ## Extra: a hint without another training
+#
+# In lesson 6 a network was trained to take hints. A flow takes them as it is. Where the colour is known, we do not ask
+# the network: such a place goes straight to its colour, with the velocity (known - x) / (1 - t). All other places see it
+# in x, and fit in with it ([Lugmayr et al., 2022](https://arxiv.org/abs/2201.09865), fill holes in pictures in a
+# similar way).
+
+
+# %% tags=["extra"]
+def with_hint(velocity, known, mask):
+    """The velocity where places in the mask (bool) go straight to their known colours."""
+
+    def hinted(x, t):
+        straight = (known - x) / (1 - t.view(-1, 1, 1, 1))
+        return torch.where(mask, straight, velocity(x, t))
+
+    return hinted
+
+
+studies.apples_under_hints(net, world, with_hint, count_colours, cfg.apples, cfg.seed).round(2)
+
+# %% [markdown] tags=["extra"]
+# A row is a hint of 4 x 4 pixels in the middle of an apple, a column the share of draws in which the whole apple got
+# that colour.
+#
+# ## Extra: where this idea stands
+#
+# Flow matching is one of a family. **Diffusion** models ([Ho et al., 2020](https://arxiv.org/abs/2006.11239)) add noise
+# in many small steps and learn to take it away; **score** models ([Song et al.,
+# 2021](https://arxiv.org/abs/2011.13456)) show that this, too, is a differential equation, with curved paths. Straight
+# lines need fewer steps. [Palette](https://arxiv.org/abs/2111.05826) (2021) colours photographs by diffusion, drawing
+# all of RGB; [L-CAD](https://arxiv.org/abs/2305.15217) (2023) is guided by a sentence. Large models draw not pixels but
+# the features of an autoencoder ([Rombach et al., 2022](https://arxiv.org/abs/2112.10752)), as we draw small colours and
+# enlarge them. **Mean flows** ([Geng et al., 2025](https://arxiv.org/abs/2505.13447)) learn the mean velocity over a
+# stretch of *time*, and draw in one step.
+
 # %% [markdown]
 # ## Recap
 #
@@ -398,16 +435,13 @@ guided.round(3)
 #
 # **Open questions**
 #
-# - For photographs nobody knows the frequencies. What could you still test?
+# - For photographs the frequencies are unknown. What could you still test?
 # - The lines pair noise and data at random. What would change if each noise were paired with a near example?
 #
 # **Further reading**
 #
-# - [Ho et al., 2020](https://arxiv.org/abs/2006.11239) and [Song et al., 2021](https://arxiv.org/abs/2011.13456), on
-#   diffusion and score models, whose paths are curved and noisy; [Saharia et al.,
-#   2022](https://arxiv.org/abs/2111.05826), who colour photographs so.
-# - [Geng et al., 2025](https://arxiv.org/abs/2505.13447), on mean flows, which draw in one step because they learn the
-#   mean velocity over a stretch of time.
+# - [Lipman et al., 2024](https://arxiv.org/abs/2412.06264), a guide to flow matching, with code.
+# - [Blau and Michaeli, 2018](https://arxiv.org/abs/1711.06077), on why draws must have a larger error than the mean.
 
 # %%
 show_records("07_flow", cfg.profile)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from colorcourse.lesson05.comparisons import colour_names, toy_numbers  # noqa: F401 - for the lesson
+from colorcourse.lesson06.studies import middle
 from colorcourse.recording import record
 from colorkit.device import seed_everything
-from colorkit.flow import FlowColorizer, Velocity
+from colorkit.flow import SCALE, FlowColorizer, Velocity, enlarge
 from colorkit.metrics import colorfulness
 from colorkit.models import Colorizer
 from colorkit.objects import ObjectColors, object_colors
@@ -248,6 +249,33 @@ def over(
         rows[value]["ms a picture"] = 1000 * spent / (draws_each * len(world))
     setattr(net, name, before)
     return pd.DataFrame(rows).T.rename_axis(name)
+
+
+def apples_under_hints(
+    net: FlowColorizer, world: World, with_hint: Callable, count: Count, apples: int, seed: int
+) -> pd.DataFrame:
+    """How often the largest apples get each colour: a row a hint, 4 x 4 pixels in the middle."""
+    objects, draws_each, rows = object_colors(world, {}), 8, {}
+    of = objects.table[objects.table.kind == "apple"].nlargest(apples, "pixels").index
+    names = [mode.name for mode in world.palette.kinds[world.palette.number("apple")].modes]
+    generator = torch.Generator().manual_seed(seed)
+    for number, name in enumerate(["no hint", *names]):
+        found = []
+        for i in of:
+            L = world.L[objects.table.picture[i]].expand(draws_each, -1, -1, -1)
+            row, column = (x // 2 for x in middle(objects.visible[i]))
+            x = torch.randn(
+                draws_each, 2, *(side // 2 for side in L.shape[2:]), generator=generator
+            )
+            mask = torch.zeros_like(x[:, :1], dtype=torch.bool)
+            mask[..., row : row + 2, column : column + 2] = number > 0
+            known = objects.possible[i][number - 1].view(1, 2, 1, 1) / SCALE
+            with torch.no_grad():
+                x = net.sampler(with_hint(net.field(L), known, mask), x, net.steps)
+            colours = enlarge(x, L)[:, :, objects.visible[i, 0]].mean(2)
+            found.append(count(colours, objects.possible[i], WITHIN))
+        rows[name] = torch.stack(found).mean(0).tolist()
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "none of them"])
 
 
 def learned(run: Run) -> pd.DataFrame:
