@@ -298,10 +298,10 @@ check("flow.dice")
 drawn = studies.draws(net, world, cfg.draws, cfg.seed)
 ways = {"one step": studies.drawn_in(1, net, world, cfg.draws, cfg.seed), "flow": drawn}
 often = studies.by_kind(world, ways, count_colours)
-names = studies.colour_names(world)
+names = studies.colour_names(pictures)
 reveal("flow.frequencies", studies.how_often_red(often), "See the first panel.")
 show(
-    figures.frequency_figure(often, names),
+    figures.frequency_figure(often.loc[cfg.kinds], names),
     alt="A panel a kind, with stacked bars: the known shares of its colours, those of one step, of which nearly all are "
     "hatched, and those of the flow, which resemble the known ones.",
 )
