@@ -182,7 +182,7 @@ ends.round(3)
 # For pictures, x is a small noisy colouring, with both channels at half of the side length, and v depends on the gray
 # picture, too: $v(x, t, L)$. The network is a U-Net, as in lesson 3, with three inputs:
 #
-# - **x** enters as it is;
+# - **x** enters in patches of 2 x 2 pixels, whose numbers become channels;
 # - **L** enters through the frozen encoder of lesson 4, which knows what is to be seen;
 # - **t** enters as sines and cosines of many frequencies, from which two layers compute a scale and a shift for the
 #   channels of each block. The same point needs another velocity early on, when nearly all is noise, than late.
@@ -231,7 +231,7 @@ print(f"{weights / 1e6:.2f} million weights to train")
 # %% [markdown]
 # ## 4. Train
 #
-# `flow.shrink` gives the small true colours, divided by 50 so that they are about as large as the noise. Everything
+# `flow.shrink` gives the small true colours, divided by 50, so that they spread about as far as the noise. Everything
 # else is your loss. A tenth of the pictures lose their L in training; section 8 tells why.
 
 
@@ -360,8 +360,8 @@ studies.of_many(studies.first(world, cfg.few), few, cfg.counts).round(1)
 studies.over("steps", cfg.many_steps, net, world, count_colours, cfg.some, cfg.seed).round(3)
 
 # %% [markdown]
-# The time grows in proportion to the steps, while the total variation falls fast at first. Four steps are nearly
-# enough: colours of the first steps are coarse anyway.
+# Read the first and the last column together: the time grows in proportion to the steps, while the total variation
+# falls fast at first and then hardly at all.
 #
 # **Guidance** ([Ho and Salimans, 2022](https://arxiv.org/abs/2207.12598)) makes draws agree better with L. In training a
 # tenth of the pictures had no L, so the network also knows the velocity $v_0$ of colours in general. The sampler goes
@@ -384,7 +384,9 @@ reveal("flow.guidance", studies.rarer(guided), "See the column rare.")
 guided.round(3)
 
 # %% [markdown]
-# TODO
+# Read the table downwards: with w the colours become more vivid, and rare ones rarer, so that the frequencies move away
+# from the true ones. Guidance draws what is typical of this L. To get one beautiful picture, that may be welcome; to
+# know what is possible, leave w at 1.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: a hint without another training
