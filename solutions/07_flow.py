@@ -335,7 +335,8 @@ studies.study_table(study)
 #
 # Frequencies alone do not make a good colouring: independent draws for each pixel have the right frequencies, and look
 # like noise. The third panel shows the share of an object's pixels that are within 15 units of *one* of its possible
-# colours, the same for all of them. The flow decides for the object as a whole. TODO attention
+# colours, the same for all of them. *Flow without attention* is the same network, trained as long, in which places hear
+# only of what is near. Compare its dots with those of the flow: the difference is what attention adds.
 
 # %% [markdown]
 # ## 7. What many draws are good for
