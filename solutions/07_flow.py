@@ -272,7 +272,11 @@ show(
 predict(
     "flow.frequencies",
     "In how many draws is an apple red?",
-    ["in hardly any, as with the GAN", "in about half", "in nearly all: the most frequent colour wins"],
+    [
+        "in hardly any, as with the GAN",
+        "in about half",
+        "in nearly all: the most frequent colour wins",
+    ],
 )
 
 # %% [markdown]
