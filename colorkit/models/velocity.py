@@ -89,7 +89,7 @@ class VelocityNet(nn.Module):
         self.trunk, self.drop, times = trunk, drop, 4 * width
         trunk.decoder, trunk.head, trunk.frozen = nn.ModuleList(), nn.Identity(), True
         trunk.requires_grad_(False)
-        channels = [16, *trunk.encoder.channels[1:]]  # of L itself, and at 1/4 to 1/32 of the size
+        channels = trunk.encoder.channels[1:]  # at 1/4 to 1/32 of the size
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
         self.looks = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.time = nn.Sequential(
@@ -113,8 +113,7 @@ class VelocityNet(nn.Module):
         In training some pictures are hidden: all 0 stands for no L at all.
         """
         with torch.no_grad():
-            x = self.trunk.prepare(L)
-            features = [F.pixel_unshuffle(x, 4), *self.trunk.encoder(x)[1:]]
+            features = self.trunk.encoder(self.trunk.prepare(L))[1:]
         levels = zip(self.looks, self.norms, features, strict=True)
         small = [look(norm(x)) for look, norm, x in levels]
         size = small[0].shape[2:]
