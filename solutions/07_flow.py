@@ -309,6 +309,8 @@ show(
     alt="A panel a kind, with stacked bars: the known shares of its colours, those of one step, of which nearly all are "
     "hatched, and those of the flow, which resemble the known ones.",
 )
+
+# %%
 studies.total_variation(often).round(2)
 
 # %% [markdown]
@@ -328,6 +330,8 @@ show(
     alt="Three panels, a row for each model, a dot for each seed. Total variation by kind and by object is lowest for "
     "the flow; the share of pixels within 15 units of one possible colour is highest for it.",
 )
+
+# %%
 studies.study_table(study)
 
 # %% [markdown]
