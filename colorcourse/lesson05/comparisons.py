@@ -105,14 +105,20 @@ def instruments(G: nn.Module, D: nn.Module, pair: Pair, lam: float) -> dict[str,
     return {"right": right, "gray": know, "share": share} | losses
 
 
-def state_of(log: Sequence[dict[str, float]]) -> str:
-    """Record a game's late instruments; the clinic's name for it, blind to swapped labels."""
+def state_of(log: Sequence[dict[str, float]], lam: float) -> str:
+    """Record a game's late instruments; the clinic's name for it.
+
+    What G minimised beside lam times L1 is taken from its own loss, so that swapped labels show.
+    """
     late = pd.DataFrame(log[2 * len(log) // 3 :]).mean()
     for name in ("right", "gray", "share", "loss_D"):
         record(f"game_{name}", late[name], "mean of the last third")
-    return clinic.diagnosis(
-        clinic.Log([row | {"discriminator_loss": row["loss_D"]} for row in log])
-    )
+    rows = [
+        {"discriminator_loss": row["loss_D"], "gray": row["gray"], "share": row["share"]}
+        | {"adversarial": row["loss_G"] - lam * row["pixel"]}
+        for row in log
+    ]
+    return clinic.diagnosis(clinic.Log(rows))
 
 
 # --- colours --------------------------------------------------------------------------------------
