@@ -137,18 +137,16 @@ def middle_pixels(ab: Tensor, size: tuple[int, int]) -> Tensor:
     )
 
 
-def discriminator_loss(true: Tensor, generated: Tensor, smooth: float = 0.0) -> Tensor:
+def discriminator_loss(true: Tensor, generated: Tensor) -> Tensor:
     """Cross-entropy of logits of any shape, mean of its halves on true and on generated pictures.
 
-    The label of true pictures is 1 - smooth. A discriminator that has learned nothing has logits
-    of 0, so that both players' losses start at ln 2 (I. Goodfellow et al., NeurIPS 2014).
+    A discriminator that has learned nothing has logits of 0, so that both players' losses start at
+    ln 2 (I. Goodfellow et al., NeurIPS 2014).
 
     >>> discriminator_loss(torch.zeros(4, 1, 6, 6), torch.zeros(4, 1, 6, 6))
     tensor(0.6931)
     """
-    true, generated = _full(true), _full(generated)
-    # -(1 - s) log D - s log(1 - D), and softplus(x) = -log(1 - D) = x - log D
-    return ((F.softplus(-true) + smooth * true).mean() + F.softplus(generated).mean()) / 2
+    return (F.softplus(-_full(true)).mean() + F.softplus(_full(generated)).mean()) / 2
 
 
 def generator_loss(generated: Tensor) -> Tensor:
