@@ -346,12 +346,7 @@ show(
 predict("adversarial.health", "What would you call this game?", list(figures.gan_clinic.symptoms))
 
 # %%
-state = comparisons.state_of(log, cfg.lam)
-rule = """The rule, on means of the last third: never updated, if D's loss is within 0.02 of ln 2 and D
-is right about gray in less than 55%; else L1 masks D, if the share is below 0.03; else labels are
-swapped, if G's loss less lambda times L1 is below 0.4; else D has won, if that is above 2.4; else
-the game is healthy."""
-reveal("adversarial.health", state, rule)
+reveal("adversarial.health", *comparisons.state_of(log, cfg.lam))
 
 # %% [markdown]
 # D is right about only a little more than half of the patches, but it knows gray pictures better: it is close to being
