@@ -119,10 +119,10 @@ def state_of(log: Sequence[dict[str, float]], lam: float) -> tuple[str, str]:
         for row in log
     ]
     rule = (
-        "The rule, on means of the last third: never updated, if D's loss is within 0.02 of ln 2 and "
-        "D is right about gray in less than 55%; else L1 masks D, if the share is below 0.03; else "
-        "labels are swapped, if G's loss less lambda times L1 is below 0.4; else D has won, if that "
-        "is above 2.4; else the game is healthy."
+        "The rule, on means of the last third: never updated, if D's loss is within 0.02 of ln 2 "
+        "and D is right about gray in less than 55%; else L1 masks D, if the share is below 0.03; "
+        "else labels are swapped, if G's loss less lambda times L1 is below 0.4; else D has won, "
+        "if that is above 2.4; else the game is healthy."
     )
     return clinic.diagnosis(clinic.Log(rows)), rule
 
