@@ -11,7 +11,7 @@
 # %% [markdown] tags=["slide"]
 # # Lesson 3. Networks for pictures they have never seen
 #
-# Here you build one, and find out how much of its error no training can remove.
+# Build a colorizer, and find out how much of its error no training can remove.
 #
 # **After this lesson you can**
 #
@@ -57,8 +57,8 @@ world = pictures.worlds.get("test")  # None for photographs, whose possible colo
 L, ab = studies.telling(pictures, cfg.kinds)
 show(
     colorings(L, {"true": ab}, 1.6),
-    alt="Six made pictures, in gray above and in colour below: two with apples of different "
-    "colours, two with such grapes, a pepper, a plum. Gray does not tell which colour a fruit has.",
+    alt="Six made pictures, in gray above and in colour below: two with apples and two with grapes "
+    "of different colours, others with peppers and plums. Gray does not tell which colour a fruit has.",
 )
 predict(
     "networks.apple",
@@ -199,9 +199,9 @@ for name, answer in answers.items():
 # %% [markdown]
 # L2 answers with a brown that no apple has, L1 with yellow's *a* and green's *b*, and 0-1 with red.
 #
-# In the orchard an **oracle** can give L2's answer, the mean: it is told which object each pixel shows
-# and the probabilities of its colours, but not the draw. No model that sees only *L* has a lower expected
-# squared error. A model that recognises every object from *L* would reach it: then the oracle is
+# In the orchard an **oracle** can give L2's answer: it is told which object each pixel shows and the
+# probabilities of its colours, but not the draw. No model that sees only *L* has a lower expected squared
+# error. A model that recognises every object from *L* would reach it: then the oracle is
 # **Bayes-optimal**, and its expected error the **irreducible error**, measured below.
 
 # %%
@@ -229,15 +229,15 @@ for normalised in (False, True):
     print("with batch norm   " if normalised else "without batch norm", *deviations)
 
 # %% [markdown]
-# Without normalisation, PyTorch's initial weights shrink the features in each layer. Late layers then
-# hardly tell pictures apart, gradients shrink likewise, and learning can start slowly. **Batch
-# normalisation** ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) keeps the scale, also while
-# the weights change. For each channel it takes the mean μ and the variance σ² over all pictures and
-# pixels of the batch, and returns
+# Without normalisation, PyTorch's initial weights shrink the features in each layer. The output then
+# barely depends on *L*, gradients shrink likewise, and learning can start slowly. **Batch normalisation**
+# ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) keeps the scale, also while the weights
+# change. For each channel it takes the mean μ and the variance σ² over all pictures and pixels of the
+# batch, and returns
 #
 # γ (x - μ) / √(σ² + ε) + β, with ε = 10⁻⁵.
 #
-# Each channel learns its own weight γ and bias β.
+# Each channel learns its weight γ and bias β.
 #
 # Later, a picture's colours must not depend on its batch, so the layer keeps two **running averages**. In
 # **training mode** it normalises by the batch's statistics and moves each running average to 0.9 old +
@@ -291,11 +291,11 @@ for training in (True, False):
 #
 # ## The U-Net
 #
-# To recognise an apple, a network must see all of it. At an eighth of the side length a 3 x 3 kernel
-# spans 24 of the picture's pixels. So an **encoder** halves the side several times, with more channels
-# each time, and a **decoder** enlarges the features. But on the way down it loses *where* the apple ends.
-# The **U-Net** ([Ronneberger et al. 2015](https://arxiv.org/abs/1505.04597)) hands the encoder's features
-# to the decoder at each size, by **skip connections**.
+# To recognise an apple, a network must see all of it. At an eighth of the side a 3 x 3 kernel spans 24 of
+# the picture's pixels. So an **encoder** halves the side several times, with more channels each time, and
+# a **decoder** enlarges the features. But on the way down it loses *where* the apple ends. The **U-Net**
+# ([Ronneberger et al. 2015](https://arxiv.org/abs/1505.04597)) hands the encoder's features to the decoder
+# at each size, by **skip connections**.
 
 # %% tags=["slide"]
 show(
@@ -423,15 +423,15 @@ for name, skips in {"U-Net": True, "without skips": False}.items():
 
 # %% tags=["slide"]
 show(
-    figures.training(losses, rates, studies.oracle_error(pictures, "train", 400)),
+    figures.training(losses, rates, studies.oracle_error(pictures, "train", cfg.pictures)),
     alt="Above, the training losses with and without skips fall steeply, then slowly, and end above the "
     "oracle's dotted line. Below, the learning rate rises for a third of the steps and falls to zero.",
 )
 
 # %% [markdown]
 # The losses end above the oracle's error on training pictures: both networks **underfit**. The oracle's
-# error depends on the draws: about 200 on training, 214 on test, and 182 on the 100 validation pictures,
-# where our U-Net has 214. So compare on the same pictures.
+# error depends on the draws: 215 on training, 214 on test, but 182 on the 100 validation pictures, where
+# our U-Net has 214. So compare on the same pictures.
 #
 # Three more networks join: a smaller **encoder-decoder**; the same from **another seed**; and the same
 # with two **dense layers** at its end, from all 8,192 values to 256 and back.
@@ -553,19 +553,19 @@ mean = end.groupby("pictures").seen.mean()
 reveal("networks.memorising", "rises", f"From {mean[10]:.1f} to {mean[100]:.1f} ab².")
 
 # %% [markdown]
-# Follow the seen error from the left: it stays below the oracle's line, even with 2,000 pictures (128).
-# The network has memorised which colours were drawn: it **overfits**. With more pictures it memorises
-# less, and the unseen error falls.
+# Follow the seen error from the left: it stays below the oracle's line, even with 2,000 pictures (128 on
+# 400 of them, where the oracle has 204). The network has memorised which colours were drawn: it
+# **overfits**. With more pictures it memorises less, and the unseen error falls.
 #
 # Photographs have no oracle. There, a network overfits if its seen error is far below the unseen one, or
 # the unseen error rises while the seen one falls; it underfits if both are high and near each other, and
 # longer training or more weights lower both. A gap does not tell how much of the unseen error is
 # irreducible.
 #
-# Your U-Net underfitted on as many pictures, in 4 passes at 64 pixels a side, with flips and rates up to
-# 0.004. This one made 16 at 32 pixels, without flips, with rates up to 0.001; after 4 it was still above
-# the line (258 to 305). Which difference matters most is not tested: underfitting and overfitting belong
-# to a network *with* its data and training.
+# Your U-Net underfitted on as many pictures, in 4 passes at 64 pixels, with flips and rates up to 0.004.
+# This one made 16 at 32 pixels, without flips, with rates up to 0.001; after 4 it was still above the line
+# (258 to 305). Which difference matters most is untested: underfitting and overfitting belong to a network
+# *with* its data and training.
 #
 # ## Remedies against overfitting
 #
@@ -597,7 +597,7 @@ reveal("networks.overfitting", "lower on both", "In each of three seeds.")
 display(studies.remedies(runs))
 
 # %% [markdown]
-# Only without batch norm does the unseen error rise clearly after step 600. At step 100 batch norm is
+# In the curves, only without batch norm does the unseen error clearly rise. At step 100 batch norm is
 # worse (547, without it 464), at the end better (341 and 394): first steps can mislead.
 #
 # Flips lower the unseen error; crops add nothing. Early stopping matters most without batch norm. At the
