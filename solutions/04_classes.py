@@ -562,8 +562,8 @@ painted = {name: faces[name].colorize(L) for name in ("not rebalanced", "rebalan
 alt = "Three portraits with black hair, three with gray: gray picture, true, and by both networks. "
 alt += "Rebalanced, all hair is brown or golden."
 show(colorings(L, {"true": ab} | painted, 1.6), alt)
-why = "See row black hair. Black and gray differ by less than the step between bins, so another "
-why += "row counts them as one colour. Gray's bin has the smallest weight, a likely reason."
+why = "See the row of black hair. Black and gray differ by less than the step between bins, so "
+why += "another row counts them as one colour. Gray's bin has the smallest weight, a likely reason."
 reveal("classes.groups", answer, why)
 least = bins[w_faces.argmin()].tolist()
 print(f"smallest weight: bin {least}, {w_faces.min():.2f}; largest: {w_faces.max():.2f}")
