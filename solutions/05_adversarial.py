@@ -157,8 +157,8 @@ figures.toy_slider(toy, comparisons.toy_numbers(5000))
 # channels, already scaled. Compute the receptive field from the last layer back: start with r = 1, and each layer turns
 # r into (r - 1) * stride + kernel. Two 4 x 4 layers, the first with stride 2, give 4, then 3 * 2 + 4 = 10. Any
 # convolutions will do, with an activation between them; `width` is the number of channels after the first. Nothing
-# follows the last one, since the loss takes logits. Use no instance, group or layer norm: they tie all patches of a
-# picture together.
+# follows the last one, since the loss takes logits. Use no instance, group or layer norm: they tie a picture's patches
+# together (batch norm does so only in training).
 
 
 # %%
@@ -202,7 +202,7 @@ print(Discriminator(cfg.discriminator_width)(*pictures.test).shape)
 # - **true or generated**: the share of patches that D judges correctly, half of them true. Near 50%, D is fooled, or it
 #   has learned nothing. Near 100%, G cannot follow or does not try.
 # - **true or gray**: the same for true and *gray* pictures. D never sees gray in training, but mostly comes to know it,
-#   though not to 100%: some true patches are almost gray, and true ones that D rejects count here, too. This tells a
+#   though not to 100%: some true patches are almost gray, and true ones that D rejects count here. This tells a
 #   fooled D, as in the game of numbers, from an ignorant one: both have a loss near ln 2.
 # - **adversarial share**: at G's output, the norm of the gradient of -log D, as a share of the sum of this norm and
 #   that of lambda times L1. Near 0, G does not hear D. Near 1 is no sign of health: where D is sure, -log D is
@@ -221,9 +221,9 @@ show(
 figures.gan_clinic.readings(logs).round(2)
 
 # %% [markdown]
-# The table holds means of the last third. G's loss and the share are of what G really minimises in that game. Ask in
-# this order: does D know gray pictures, and generated ones? Does G hear it? Last, is G's loss small although D still
-# tells its pictures apart?
+# The table holds means of the last third. G's loss and the share are of what G minimises in that game. Ask in this
+# order: does D know gray pictures, and generated ones? Does G hear it? Last, is G's loss small although D still tells
+# its pictures apart?
 #
 # **Exercise 4** (8 minutes). Name each game: `"healthy"`, or one of
 #
@@ -407,9 +407,8 @@ comparisons.by_kind(nets | oracle, pictures)
 
 # %% [markdown]
 # Compare the true distribution, left, with the networks; hatched parts are impossible colours. Most of the GAN's apples
-# are yellow, and with every network most peppers are hatched. The table gives the share with a possible colour, kind by
-# kind: in this training D's help is uneven. The oracle's mean can fall near a possible colour (plums) or near none
-# (apples).
+# are yellow, and with every network most peppers are hatched. The table gives the share with a possible colour by kind:
+# in this training D's help is uneven. The oracle's mean can fall near a possible colour (plums) or near none (apples).
 #
 # For one L, G has one colour: it can never say that *this* apple is red *or* green. Over many pictures it could still
 # give the right shares, by letting irrelevant details of L decide. But L1 punishes that. In the game of numbers G could
@@ -424,8 +423,8 @@ show(
 )
 
 # %% [markdown]
-# In the stored solution the GAN's strawberry is redder than the control's, its plums are purple, and it adds blue and
-# green stains around fruit (third and last picture).
+# In the stored solution the GAN's strawberry is redder than the control's, most of its plums are purple, and it adds
+# blue and green stains around fruit (third and last picture).
 #
 # ## Five trainings
 #
@@ -456,8 +455,8 @@ comparisons.mean_table(study)
 # Each dot is one training, a line joins those of a seed, and a red line is a mean. For every seed:
 #
 # - The GAN leads L2 by at least 0.2 in possible colours, but its control by only 0.01 to 0.11. The stored run's second
-#   row, 0.18, is larger than all five, and its interval holds none of them. Count it as a sixth (third Extra): D's part
-#   is 0.01 to about 0.2, and in all six smaller than the control's over the start.
+#   row, 0.18, is larger than all five, and its interval holds none, though it repeats seed 0 (0.11; third
+#   Extra). D's part is 0.01 to about 0.2: smaller than the control's over the start in the five, about as large here.
 # - What D adds is **vividness**: the GAN is nearly as colourful as the true pictures, the control less so.
 # - It costs some accuracy: for each seed the GAN's AuC is below its control's by 0.003 to 0.005, and its
 #   L1 larger by 0.3 to 0.5 *ab* units.
@@ -593,22 +592,23 @@ show(
         {name: f"{name}: share brown" for name in ("brown bear", "polar bear", "boulder")},
     ),
     alt="A panel a shape, a line for each of five games: dark ones in woods are all painted brown. In "
-    "the other rows the games lie far apart; one game paints most bright ones on snow brown.",
+    "most other rows the games lie far apart; one game paints most bright ones on snow brown.",
 )
 
 # %% [markdown] tags=["extra"]
-# Dark objects in woods are painted brown in all five games: polar bears and boulders no less than brown bears. So for
-# dark objects in woods the shape made no difference. *Bright* objects in woods are less often brown in every game, but
-# the games disagree on how often: bears from never to 11 of 12, boulders at most 2 of 12, so for them the shape may
-# matter. On snow the games contradict each other. So in woods, darkness mattered in every game; shape, if at all, for
-# bright objects; of the ground we can say nothing. A network learns whatever its training pictures reward, and dark
-# brown bears in woods never asked it to look at shapes.
+# Dark objects in woods are painted brown in all five games: polar bears and boulders no less than brown bears. So there
+# the shape made no difference. *Bright* objects in woods are less often brown in every game, but the games disagree on
+# how often: bears from never to 11 of 12, boulders at most 2 of 12, so for them the shape may matter. On snow clearly
+# fewer dark objects were brown in three games, more bright ones in the fourth, and fewer bright bears in the fifth. In
+# woods, darkness mattered in every game; shape, if at all, for bright objects. The ground mattered too, but not in the
+# same way in each game. A network learns whatever its training pictures reward, and dark brown bears in woods never
+# asked it to look at shapes.
 
 # %% [markdown]
 # ## Photographs
 #
-# These networks know drawn fruit only; lesson 6 colours photographs better. To train on some here, with a
-# network connection, choose `source="official-portraits"` above.
+# These networks know drawn fruit only: the GAN's colours are vivid here, and wrong. Lesson 6 does better. To train on
+# photographs, online, choose `source="official-portraits"` above.
 
 # %% tags=["slide"]
 figures.on_photographs(nets, pictures)
@@ -642,7 +642,7 @@ show_records("05_adversarial", cfg.profile, source)
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** A paper compares a network trained by L2 for 10,000 steps with the same network
 # after another 10,000 steps as a GAN with L1. The GAN's colours are more vivid, and the paper
