@@ -675,7 +675,7 @@ show_records("01_lab", cfg.profile)
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** A friend colours gray scans like this: she takes 100 · byte / 255 as L, adds the *ab*
 # that a network predicts, and clips RGB to [0, 1]. Name two faults of her program. For each, say what can

@@ -573,7 +573,7 @@ quiz("02")
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** The loss of a network on one photograph falls from 700 to 92 and stays there. The
 # mean colour of this photograph scores 95, coarse colour 12. What has the network probably learned?

@@ -641,7 +641,7 @@ show_records("03_networks", cfg.profile, source)
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** A made fruit is blue with probability 0.6 and yellow with probability 0.4, and L does
 # not tell which. Which colour does it get from networks trained well with L2, with L1, and with the 0-1
