@@ -3,8 +3,8 @@
 #   docker build --tag colorkit .
 #   docker run --rm --publish 127.0.0.1:8888:8888 --volume colorkit-home:/home/jovyan colorkit
 #
-# On Linux with an Intel or AMD processor, pip's torch brings CUDA along, some GB. For an image of a
-# third of the size, give the address of the CPU wheels that pytorch.org names under "Get Started":
+# On Linux with an Intel or AMD processor, pip's torch brings CUDA along, some GB. For a much smaller
+# image, give the address of the CPU wheels that pytorch.org names under "Get Started":
 #
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=ADDRESS --tag colorkit .
 

@@ -33,7 +33,6 @@ class Batches:
         All pictures as they are and always in the same order, the last batch perhaps smaller: for
         validation. Otherwise each epoch has another order, half of the pictures are flipped left
         to right, and a last, incomplete batch is left out, so that every step weighs the same.
-    seed : int
     device : torch.device or str, optional
         Where Lab is computed; None: where the pictures are, for a store the fastest device.
 

@@ -57,11 +57,6 @@ def ab_bins(step: float = 10) -> Tensor:
     return grid[(grid.double() @ sides[:, :2].T + sides[:, 2] <= 1e-6).all(1)]
 
 
-def reachable_bins(bins: Tensor) -> Tensor:
-    """Which bins are the nearest of some 8-bit sRGB colour: bool (Q,); 261 of the 313."""
-    return torch.bincount(nearest_bin(_surface(), bins).flatten(), minlength=len(bins)) > 0
-
-
 @cache
 def _surface() -> Tensor:
     """ab (1, 2, 1536, 256) of the six faces of the 8-bit RGB cube: its inside has no other."""

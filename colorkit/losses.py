@@ -14,9 +14,6 @@ from torch.nn import functional as F
 
 from colorkit.bins import SoftEncoder, pixel_weights, soft_cross_entropy
 
-SSIM_WINDOW = 11
-"""Side in pixels of the Gaussian window of SSIM (sigma 1.5, cut at 3.5 sigma)."""
-
 
 def l2(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error in ab², over pixels and both channels. Its best constant is the mean.
@@ -49,9 +46,8 @@ def ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
     IEEE Transactions on Image Processing 13 (2004).
     """
     prediction, target = _pair(prediction, target)
-    if min(prediction.shape[2:]) < SSIM_WINDOW:
-        got = " x ".join(map(str, prediction.shape[2:]))
-        raise ValueError(f"SSIM needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got {got}")
+    if min(prediction.shape[2:]) < 11:
+        raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*prediction.shape[2:],)}")
     from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
 
     x, y = ((ab + 128) / 255 for ab in (prediction, target))
@@ -137,18 +133,16 @@ def middle_pixels(ab: Tensor, size: tuple[int, int]) -> Tensor:
     )
 
 
-def discriminator_loss(true: Tensor, generated: Tensor, smooth: float = 0.0) -> Tensor:
+def discriminator_loss(true: Tensor, generated: Tensor) -> Tensor:
     """Cross-entropy of logits of any shape, mean of its halves on true and on generated pictures.
 
-    The label of true pictures is 1 - smooth. A discriminator that has learned nothing has logits
-    of 0, so that both players' losses start at ln 2 (I. Goodfellow et al., NeurIPS 2014).
+    A discriminator that has learned nothing has logits of 0, so that both players' losses start at
+    ln 2 (I. Goodfellow et al., NeurIPS 2014).
 
     >>> discriminator_loss(torch.zeros(4, 1, 6, 6), torch.zeros(4, 1, 6, 6))
     tensor(0.6931)
     """
-    true, generated = _full(true), _full(generated)
-    # -(1 - s) log D - s log(1 - D), and softplus(x) = -log(1 - D) = x - log D
-    return ((F.softplus(-true) + smooth * true).mean() + F.softplus(generated).mean()) / 2
+    return (F.softplus(-_full(true)).mean() + F.softplus(_full(generated)).mean()) / 2
 
 
 def generator_loss(generated: Tensor) -> Tensor:

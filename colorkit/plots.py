@@ -109,12 +109,11 @@ def colorings(
     height: float = 1.4,
     *,
     titles: Sequence[str] = (),
-    outlines: Tensor | None = None,
 ) -> Figure:
     """The same pictures in several colourings: a row each, its name at the left; L comes first.
 
     L is (N, 1, H, W), `planes` maps names to ab (N, 2, H, W); `height` of a picture is in inches.
-    N `titles` stand over the columns; `outlines`, bool (N, 1, H, W), show what to look at in each.
+    N `titles` stand over the columns.
     """
     rows = {"L": L} | {name: fitted_rgb(L, ab) for name, ab in planes.items()}
     size = (height * L.shape[-1] / L.shape[-2] * len(L) + 0.4, height * len(rows))
@@ -122,8 +121,6 @@ def colorings(
     for row, (name, pictures) in zip(axes, rows.items(), strict=True):
         for k, (ax, picture) in enumerate(zip(row, pictures, strict=True)):
             draw_picture(ax, picture, titles[k] if titles and name == "L" else "")
-            if outlines is not None:
-                ax.contour(outlines[k, 0].float().cpu(), [0.5], colors="white", linewidths=1)
         row[0].text(
             -0.06, 0.5, name, rotation=90, va="center", ha="right", fontsize=9,
             transform=row[0].transAxes,
@@ -131,25 +128,16 @@ def colorings(
     return fig
 
 
-def loss_curves(
-    curves: Mapping[str, Sequence[float]],
-    levels: Mapping[str, float] | None = None,
-    every: Mapping[str, float] | None = None,
-    xlabel: str = "step",
-) -> Figure:
-    """Losses on a logarithmic scale, by their labels, and dotted levels to compare them with.
-
-    `every` maps a label to the width of one of its steps on the x axis, by default 1.
-    """
+def loss_curves(curves: Mapping[str, Sequence[float]], levels: Mapping[str, float]) -> Figure:
+    """Losses on a logarithmic scale, by their labels, and dotted levels to compare them with."""
     fig, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
     for i, (label, losses) in enumerate(curves.items()):
-        width = (every or {}).get(label, 1)
-        x = [(step + 1) * width for step in range(len(losses))]
-        ax.semilogy(x, losses, label=label, color=_tint(i, len(curves)), ls=("-", "--")[i % 2])
-    for label, level in (levels or {}).items():
+        style = {"color": _tint(i, len(curves)), "ls": ("-", "--")[i % 2]}
+        ax.semilogy(range(1, len(losses) + 1), losses, label=label, **style)
+    for label, level in levels.items():
         ax.axhline(level, color="gray", ls=":", lw=1)
         ax.text(ax.get_xlim()[1], level, f" {label}", va="center", fontsize=8, color="dimgray")
-    ax.set(xlabel=xlabel, ylabel="ab MSE (ab²)")
+    ax.set(xlabel="step", ylabel="ab MSE (ab²)")
     ax.legend(fontsize=8)
     return fig
 

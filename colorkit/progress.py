@@ -18,7 +18,7 @@ def progress() -> Callable[[object], None]:
         return lambda run: None
     if in_notebook():
         return LivePlot()
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar() if sys.stderr.isatty() else lines
 
 
 class Bar:
@@ -36,16 +36,12 @@ class Bar:
             self.bar.close()
 
 
-class Lines:
+def lines(run) -> None:
     """Ten lines in a run, for logs."""
-
-    shown = 0
-
-    def __call__(self, run) -> None:
-        tenth = 10 * run.step // run.steps
-        if ends_row(run) and (tenth > self.shown or run.stopped):
-            self.shown = tenth
-            print(f"step {run.step:>6} of {run.steps}: {summary(run.history[-1])}", flush=True)
+    before = run.history[-2]["step"] if len(run.history) > 1 else 0
+    tenths = 10 * run.step // run.steps - 10 * before // run.steps
+    if ends_row(run) and (tenths or run.stopped):
+        print(f"step {run.step:>6} of {run.steps}: {summary(run.history[-1])}", flush=True)
 
 
 class LivePlot:

@@ -5,7 +5,6 @@ sets, the instructor's pages, the glossary) into ``FOLDER-source``, and Sphinx m
 Nothing is fetched, here or by a reader; every warning is an error.
 """
 
-import base64
 import html
 import io
 import re
@@ -22,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from colorcourse.build import BEGIN, END, without_answers  # noqa: E402
-from colorcourse.checkout import project_table  # noqa: E402
+from colorcourse.checkout import SOURCES, project_table  # noqa: E402
 from colorkit.data.cards import cards, data_root  # noqa: E402
+from scripts.figures import EMBEDDED, figure_of  # noqa: E402
+from scripts.slides import executed  # noqa: E402
 
 REPOSITORY = project_table(ROOT)["urls"]["Repository"]
 # Folders of pages as they stand in the repository, and in the site.
@@ -44,7 +45,7 @@ def site_pages() -> dict[Path, str]:
             pages[path] = f"{name}/{path.stem.lower()}"
     pages[ROOT / "docs/index.md"] = "index"
     pages[ROOT / "instructor/README.md"] = "instructor/index"
-    for path in sorted((ROOT / "solutions").glob("*.ipynb")):
+    for path in sorted((ROOT / SOURCES).glob("*.ipynb")):
         for file in (path, path.with_suffix(".py"), ROOT / "lessons" / path.name):
             pages[file] = f"lessons/{path.stem}"
     return pages
@@ -75,7 +76,7 @@ def relink(text: str, source: Path, pages: dict[Path, str], target: Path) -> str
 
     link = r'(\]\(|^\[[^\]]+\]: |src="|href=")(?![a-z]+:|#)([^)\s"#]+)(#[^)\s"]*)?'
     parts = re.split(r"(^```.*?^```|`[^`\n]*`)", text, flags=re.MULTILINE | re.DOTALL)
-    parts[::2] = [re.sub(link, lambda m: moved(m), part, flags=re.MULTILINE) for part in parts[::2]]
+    parts[::2] = [re.sub(link, moved, part, flags=re.MULTILINE) for part in parts[::2]]
     return "".join(parts)
 
 
@@ -117,13 +118,15 @@ def link_terms(cells: list, lesson: int) -> None:
             cell.source = cell.source[: match.start(1)] + role + cell.source[match.end(1) :]
 
 
-def lesson_page(path: Path, pages: dict[Path, str], target: Path) -> list[dict]:
-    """Write one executed lesson as a page; return its figures, with where they stand.
+def lesson_page(
+    path: Path, notebook: NotebookNode, pages: dict[Path, str], target: Path
+) -> list[dict]:
+    """Write one executed lesson, which stood at `path`, as a page; return its figures.
 
     Setup is taken out, an answer is folded below the stub that the student finds, and each
     figure becomes a file of its own, so that pages are light and the gallery can show it.
     """
-    notebook, figures, cells, extra = nbformat.read(path, 4), [], [], 0
+    figures, cells, extra = [], [], 0
     for cell in notebook.cells:
         tags = set(cell.metadata.pop("tags", []))
         if "bootstrap" in tags:
@@ -151,7 +154,6 @@ def lesson_page(path: Path, pages: dict[Path, str], target: Path) -> list[dict]:
             extra = level if "extra" in tags else extra if level > extra else 0
         for figure in figures:
             figure.setdefault("extra", extra > 0)
-            figure["title"] = notebook.cells[0].source.split("\n")[0].lstrip("# ")
         cells.append(cell)
     prose = [cell for cell in cells if cell.cell_type == "markdown"]
     for cell in prose:
@@ -166,16 +168,16 @@ def take_figures(text: str, lesson: str, figures: list[dict], target: Path) -> s
     """HTML with each embedded picture moved into a file; the figures found are appended."""
 
     def file_of(match: re.Match) -> str:
-        tag, kind, data = match.group(0), *match.groups()
-        name, content = f"{lesson}-{len(figures) + 1}.{kind}", base64.b64decode(data)
+        kind, alt, content = figure_of(match)
+        name = f"{lesson}-{len(figures) + 1}.{kind}"
         (target / "_extra/figures" / name).write_bytes(content)
         width, height = Image.open(io.BytesIO(content)).size
-        alt = html.unescape(re.search(r'alt="(.*?)"', tag).group(1))
         figures.append({"file": name, "alt": alt, "size": f'width="{width}" height="{height}"'})
-        tag = re.sub(r'src="[^"]*"', f'src="../figures/{name}" {figures[-1]["size"]}', tag)
+        source = f'src="../figures/{name}" {figures[-1]["size"]}'
+        tag = re.sub(r'src="[^"]*"', source, match.group(0))
         return tag.replace("<img", f'<img id="figure-{len(figures)}" loading="lazy"')
 
-    return re.sub(r'<img [^>]*src="data:image/(\w+);base64,([^"]+)"[^>]*>', file_of, text)
+    return EMBEDDED.sub(file_of, text)
 
 
 def ways_in(lesson: str) -> str:
@@ -194,40 +196,36 @@ def ways_in(lesson: str) -> str:
     )
 
 
-def figure_html(figure: dict, up: str, link: str = "") -> str:
+def figure_html(figure: dict, link: str = "") -> str:
     """A figure with its alt text as its caption, which screen readers need not read twice."""
-    image = f'<img src="{up}/figures/{figure["file"]}" {figure["size"]} loading="lazy"'
+    image = f'<img src="../figures/{figure["file"]}" {figure["size"]} loading="lazy"'
     image += f' alt="{html.escape(figure["alt"])}">'
     image = f'<a href="{link}">{image}</a>' if link else image
     caption = f'<figcaption aria-hidden="true">{html.escape(figure["alt"])}</figcaption>'
     return f"<figure>{image}{caption}</figure>\n"
 
 
-def takeaway(path: Path, figures: list[dict]) -> str:
+def takeaway(title: str, prose: str, figures: list[dict]) -> str:
     """Half a page to print: the recap of a lesson, its display formulas, first and last figure."""
-    cells = nbformat.read(path, 4).cells
-    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    title = re.search(r"^# (.+)", prose).group(1).replace("Lesson", "Take-away")
     recap = re.search(r"^## Recap\n+(- .+?)\n\n", f"{prose}\n\n", re.MULTILINE | re.DOTALL)
-    text, heading = f"# {title}\n\n{recap.group(1)}\n\n", ""
+    text, heading = f"# {title.replace('Lesson', 'Take-away')}\n\n{recap.group(1)}\n\n", ""
     for name, formula in re.findall(r"^#+ ([^\n]+)|\$\$(.+?)\$\$", prose, re.MULTILINE | re.DOTALL):
         if formula:
             text, heading = f"{text}{heading}$$\n{formula}\n$$\n\n", ""
         else:
             heading = re.sub(r"Exercise \d+\. | \(.*minutes\)", "", name) + ":\n\n"
     core = [figure for figure in figures if not figure["extra"]]
-    shown = "".join(figure_html(figure, "..") for figure in core[:1] + core[1:][-1:])
+    shown = "".join(figure_html(figure) for figure in core[:1] + core[1:][-1:])
     return f'{text}<div class="pair">\n{shown}</div>\n'
 
 
-def gallery(figures: dict[str, list[dict]]) -> str:
-    """All figures of the lessons; each leads to its place."""
+def gallery(figures: dict[tuple[str, str], list[dict]]) -> str:
+    """All figures by the name and title of their lesson; each leads to its place."""
     text = "# Gallery\n\nEvery figure of the executed lessons. A click leads to where it stands.\n"
-    for lesson, found in figures.items():
+    for (lesson, title), found in figures.items():
         links = (f"../lessons/{lesson}.html#figure-{i}" for i in range(1, len(found) + 1))
-        items = map(figure_html, found, [".."] * len(found), links)
-        if found:  # none in a lesson that was not executed yet
-            text += f'\n## {found[0]["title"]}\n\n<div class="gallery">\n{"".join(items)}</div>\n'
+        items = "".join(map(figure_html, found, links))
+        text += f'\n## {title}\n\n<div class="gallery">\n{items}</div>\n'
     return text
 
 
@@ -269,9 +267,10 @@ def main(folder: Path) -> int:
     for path, name in pages.items():
         if path.suffix == ".md" and path.is_file():
             written[name] = relink(path.read_text(encoding="utf-8"), path, pages, source)
-        elif path.suffix == ".ipynb" and path.parent.name == "solutions":
-            figures[path.stem] = lesson_page(path, pages, source)
-            written[f"takeaways/{path.stem}"] = takeaway(path, figures[path.stem])
+    for name, title, lesson in executed(ROOT):
+        prose = "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+        found = lesson_page(ROOT / SOURCES / f"{name}.ipynb", lesson, pages, source)
+        figures[name, title], written[f"takeaways/{name}"] = found, takeaway(title, prose, found)
     written |= {"guides/glossary": glossary_page(pages), "guides/gallery": gallery(figures)}
     written["data/cards"] = cards_page()
     for name, text in written.items():

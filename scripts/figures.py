@@ -31,16 +31,19 @@ figure {{ margin: 2rem 0; }} img {{ max-width: 100%; background: white; }}
 """
 
 
+EMBEDDED = re.compile(r'<img\b[^>]*src="data:image/(\w+);base64,([^"]+)"[^>]*>')
+
+
+def figure_of(tag: re.Match) -> tuple[str, str, bytes]:
+    """Kind ("webp"), alt text and content of an embedded picture."""
+    return tag[1], html.unescape(re.search(r'alt="([^"]*)"', tag[0])[1]), base64.b64decode(tag[2])
+
+
 def figures_of(lesson: nbformat.NotebookNode) -> list[tuple[str, str, bytes]]:
-    """Kind ("webp"), caption and content of each figure in the outputs, in order."""
-    found = []
-    for cell in lesson.cells:
-        for output in cell.get("outputs", []):
-            for tag in re.findall(r"<img\b[^>]*>", output.get("data", {}).get("text/html", "")):
-                source = re.search(r'src="data:image/(\w+);base64,([^"]+)"', tag)
-                caption = html.unescape(re.search(r'alt="([^"]*)"', tag)[1])
-                found.append((source[1], caption, base64.b64decode(source[2])))
-    return found
+    """What `figure_of` gives of each figure in the outputs, in order."""
+    outputs = (output for cell in lesson.cells for output in cell.get("outputs", []))
+    texts = (output.get("data", {}).get("text/html", "") for output in outputs)
+    return [figure_of(tag) for text in texts for tag in EMBEDDED.finditer(text)]
 
 
 def main() -> None:

@@ -2,12 +2,11 @@
 
     colorkit data prepare portraits --size 64 --split 60/20/20 --out stores/portraits
     colorkit data prepare fruits --size 128 --split 60/20/20 --out stores/fruits
-    python scripts/photographs.py stores/portraits stores/fruits [folder]
+    python scripts/photographs.py stores/portraits stores/fruits [OUT]
 
 No picture is kept, only numbers; the first line of a file says how it was made. What is in the
-files already is not run again, so the same command goes on after a stop. Any other stores do too:
-the audit takes the middle of each picture for a face, and the recogniser needs classes. Some four
-minutes on one core.
+files already is not run again, so the same command goes on after a stop. Other stores will do, too:
+the audit takes the middle of each picture for a face, and the recogniser needs classes.
 """
 
 import platform
@@ -223,12 +222,15 @@ def write(path: Path, about: str, rows: list[dict]) -> None:
 
 
 @click.command()
-@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.argument("portraits", type=click.Path(exists=True, path_type=Path))
 @click.argument("fruits", type=click.Path(exists=True, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path), default=RECORDED)
-def main(store: Path, fruits: Path, out: Path) -> None:
-    """Run what of the studies is not in OUT yet, seed after seed; the recogniser always."""
-    opened, planes = Store(store), {}
+def main(portraits: Path, fruits: Path, out: Path) -> None:
+    """Run the studies on the store PORTRAITS, and the recogniser on the store FRUITS, into OUT.
+
+    Of the studies only what OUT does not hold yet is run, seed after seed.
+    """
+    opened, planes = Store(portraits), {}
     for part in SPLITS:
         rgb = torch.from_numpy(opened.pictures(opened.rows(part)))
         L, ab = split_lab(rgb_to_lab(rgb))

@@ -22,7 +22,7 @@ from colorkit.device import pick_device
 from colorkit.files import write_whole
 from colorkit.fit import fit
 from colorkit.models.colorizer import evaluating
-from colorkit.models.resnet import Encoder, encoder_input, unpack
+from colorkit.models.resnet import Encoder, ResNetColorizer, unpack
 from colorkit.worlds import WORLDS
 
 WIDTH, SIZE, CELL = 16, 64, 4
@@ -43,7 +43,7 @@ class KindClassifier(Encoder):
         self.fc = nn.ModuleList(nn.Conv2d(count, len(KINDS), 1) for count in self.channels[1:])
 
     def forward(self, L: Tensor) -> Tensor:
-        features = super().forward(encoder_input(L))[1:]
+        features = super().forward(ResNetColorizer.encoder_input(L))[1:]
         *finer, last = [layer(x) for layer, x in zip(self.fc, features, strict=True)]
         for score in reversed(finer):
             last = score + F.interpolate(last, scale_factor=2)

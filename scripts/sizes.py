@@ -53,9 +53,7 @@ def table(sizes: pd.DataFrame) -> str:
 
 def main() -> None:
     """Add the results named on the command line, and write the table."""
-    sizes = (
-        pd.read_csv(SIZES, comment="#") if SIZES.is_file() else pd.DataFrame(columns=["profile"])
-    )
+    sizes = pd.read_csv(SIZES, comment="#")
     for name in sys.argv[1:]:
         new = measured(Path(name))
         sizes = pd.concat([sizes[sizes.profile != new.profile.iloc[0]], new])

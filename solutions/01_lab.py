@@ -58,9 +58,8 @@ show(
 # from blue to yellow; each is drawn at L = 65, with the other at 0. By the end, your code takes photographs
 # apart and puts colour back into gray ones.
 #
-# The core takes about 75 minutes, 62 of them for exercises and the rest for reading. Discussion takes
-# more: plan 90 to 120, with a break after exercise 3. You need Python and PyTorch tensors, but no deep
-# learning.
+# The core takes about 75 minutes, 62 of them exercises. Discussion takes more: plan 90 to 120, with a
+# break after exercise 3. You need Python and PyTorch tensors, but no deep learning.
 #
 # ## Are you ready?
 
@@ -133,9 +132,9 @@ predict(
 )
 
 # %% [markdown]
-# **How exercises work.** Replace the dots, run the cell, and run the check below it. Until then
-# colorkit's answer stands in, and figures are stamped "reference". Pictures are tensors of shape (N, 3,
-# H, W). Return float32 tensors, and do not change the arguments.
+# **How exercises work.** Replace the dots, run the cell and the check below it. Until then colorkit's
+# answer stands in, and figures are stamped "reference". Pictures are tensors of shape (N, 3, H, W). Return
+# float32 tensors, and do not change the arguments.
 #
 # ### Exercise 1. From sRGB to linear light (8 minutes)
 #
@@ -323,8 +322,8 @@ record("step_vivid", seen["Lab"][chroma >= 50].mean(), unit="CIEDE2000")
 # ### Exercise 3. Measure a mistake (8 minutes)
 #
 # Compare the right Lab of gray pixels with that of the shortcut, whose L is 100 · gray and whose *ab* is
-# 0. `join_lab(L, ab)` puts channels together, and `ciede2000(lab, other)` measures each pixel. Return two
-# results: these differences, and the gray value in [0, 1] at which they are largest.
+# 0. `join_lab(L, ab)` puts channels together, and `ciede2000(lab, other)` measures each pixel. Return
+# these differences, and the gray value in [0, 1] at which they are largest.
 
 
 # %%
@@ -543,22 +542,22 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 # %% [markdown]
 # Go along the rows: with coarse *ab* photographs stay sharp, but at 16 the cat's nose and eyes and the
 # rocket and its lamps have faded. With coarse L they are softer at 4 and a blur at 16. On average blocks
-# of 4 cost over 1.5 times as much in L. But CIEDE2000 compares single pixels: the rocket costs *less*
-# with coarse L, yet looks blurred (written question 2 asks why). The patches, all of one L, are the
+# of 4 cost over 1.5 times as much in L. But CIEDE2000 compares single pixels: the rocket's picture costs
+# *less* with coarse L, yet looks blurred (written question 2 asks why). The patches, all of one L, are the
 # extreme: coarse L changes nothing; coarse *ab* mixes them visibly, for no edge of L hides the blur.
 #
 # Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
 # laptop this costs 1.3 on average, and more than a third of the pixels are above 1: visible if they were
 # large patches, hardly so in the figure. Four is a compromise: blocks of 2 cost 0.8 but need four times
-# as many numbers; blocks of 8 need a quarter as many but cost about 2. At 128 pixels a block covers more
-# of the scene and costs more, as printed.
+# the numbers; blocks of 8 need a quarter as many but cost about 2. At 128 pixels a block covers more of
+# the scene and costs more, as printed.
 #
 # ### Exercise 5. Finish a photograph (12 minutes)
 #
-# Put it together: make an RGB picture from a gray photograph and an *ab* coarser by any factor. Its L is
-# that of the gray photograph, *ab* is enlarged bilinearly (`F.interpolate`, as in `coarse`), and where a
-# colour does not fit, only chroma gives way. Before you run it, say which must come first, enlarging or
-# fitting, and why. We then try it with the true *ab*.
+# Make an RGB picture from a gray photograph and an *ab* coarser by any factor. Its L is that of the gray
+# photograph, *ab* is enlarged bilinearly (`F.interpolate`, as in `coarse`), and where a colour does not
+# fit, only chroma gives way. Before you run it, say which must come first, enlarging or fitting, and why.
+# We then try it with the true *ab*.
 
 
 # %%
@@ -601,19 +600,13 @@ show(
     alt="A cat and a rocket at dusk: gray, finished, and the original, which look alike; the "
     "difference is largest around the cat's eyes and nose, and at rocket, towers and lamps.",
 )
-pure = torch.eye(3).view(3, 3, 1, 1)
-for name, x in {"these photographs": rgb / 255, "pure red, green and blue": pure}.items():
-    luma = torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None]
-    off = rgb_to_lab(luma.clamp(0, 1).expand(-1, 3, -1, -1))[:, 0] - rgb_to_lab(x)[:, 0]
-    by = ", ".join(f"{one:.1f}" for one in off.abs().mean(dim=(1, 2)).tolist())
-    print(f"L of 0.299 R + 0.587 G + 0.114 B is off by {by} for {name}")
 
 # %% [markdown]
-# The second and third column look alike, although the second has a sixteenth of the numbers for colour.
+# The second and third columns look alike, although the second has a sixteenth of the numbers for colour.
 # They differ most where colour changes within a few pixels, since a block mixes both sides. At profile
 # laptop the mean, 1.24, is below the table's 1.32, because fitting brings blurred colours outside the
-# gamut closer to the original, as printed. Enlarging must come first: how far a colour fits depends on
-# its own pixel's L.
+# gamut closer to the original, as printed. Enlarging must come first: how far a colour fits depends on its
+# own pixel's L.
 #
 # In the next lessons only the source of *ab* changes.
 
@@ -621,7 +614,7 @@ for name, x in {"these photographs": rgb / 255, "pure red, green and blue": pure
 # ## Extra: another gray
 #
 # We made gray from L. Many programs take 0.299 R + 0.587 G + 0.114 B of the *stored* values instead. As
-# printed above, its L is off by up to about two units on average in these photographs, and by over 20 for
+# printed below, its L is off by up to about two units on average in these photographs, and by over 20 for
 # pure red, green or blue. `recolour` keeps whatever L the gray has.
 #
 # ## Extra: how wrong may colours be?
@@ -631,6 +624,10 @@ for name, x in {"these photographs": rgb / 255, "pure red, green and blue": pure
 # compare it with what your neighbours found.
 
 # %%
+for name, x in {"photographs": rgb / 255, "primaries": torch.eye(3)[..., None, None]}.items():
+    luma = torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114]), x)[:, None].clamp(0, 1)
+    off = (rgb_to_lab(luma.expand(-1, 3, -1, -1)) - rgb_to_lab(x))[:, 0].abs().mean(dim=(1, 2))
+    print(f"{name}: L is off by", [round(one, 1) for one in off.tolist()])
 figures.channel_mixer(rgb[:1], rgb[2:3])
 
 # %% [markdown] tags=["extra"]
@@ -667,7 +664,7 @@ check("lab.inverse")
 # - Judged by **CIEDE2000**, Lab is more uniform than sRGB, but not uniform.
 # - Outside the **gamut** reduce **chroma** and keep L.
 #
-# Quiz and measured numbers:
+# Quiz; then the numbers that `record` noted, beside the range expected at your profile (set at the top):
 
 # %% tags=["quiz", "extra"]
 quiz("01")
@@ -678,35 +675,33 @@ show_records("01_lab", cfg.profile)
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** A friend colours gray scans like this: she takes 100 · byte / 255 as L, adds the *ab*
 # that a network predicts, and clips RGB to [0, 1]. Name two faults of her program. For each, say what can
-# be seen in the result and how to mend it, and name one gray value or one colour where her result happens
-# to be right.
+# be seen in the result and how to mend it, and name one gray value or one colour that it leaves alone.
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** A byte is stored with a gamma, so 100 · byte / 255 is not its L: the darkest
-# tones come out slightly too light and most others visibly too dark. She should convert the gray picture
-# from sRGB to Lab. Bytes 0 and 255 are right by chance, and so is byte 35, where the curves cross.
-# Clipping moves L wherever the predicted colour lies outside the gamut: folds of vivid cloth vanish in
-# one red, and other areas become lighter. She should multiply *a* and *b* of such a pixel by one factor
-# that makes the colour just fit, which keeps L and the hue. Any colour inside the gamut, such as a skin
-# tone, is not clipped and stays right.
+# **A possible answer.** A byte is stored with a gamma, so 100 · byte / 255 is not its L: the darkest tones
+# come out slightly too light and most others visibly too dark. She should convert the gray picture from
+# sRGB to Lab. Bytes 0 and 255 get the right L, and so does byte 35, where the curves cross. Clipping moves
+# L wherever the predicted colour lies outside the gamut: folds of vivid cloth vanish in one red, and other
+# areas become lighter. She should multiply *a* and *b* of such a pixel by one factor that makes the colour
+# just fit, which keeps L and the hue. Any colour inside the gamut, such as a skin tone, is not clipped.
 
 # %% [markdown] tags=["written", "extra"]
-# **Question 2.** At profile laptop, the table gives the rocket 0.92 with coarse L and 1.10 with coarse
-# *ab*, in blocks of 4. Yet coarse L looks worse. Explain both facts. Then describe, in one or two
+# **Question 2.** At profile laptop, the table gives the rocket's picture 0.92 with coarse L and 1.10 with
+# coarse *ab*, in blocks of 4. Yet coarse L looks worse. Explain both facts. Then describe, in one or two
 # sentences, a change to the measurement that should rank the two as your eye does, and a picture on which
 # the changed measurement and plain CIEDE2000 still agree.
 
 # %% [markdown] tags=["answer", "extra"]
-# **A possible answer.** The rocket is yellowish against blue, so at its edges colour changes more than
-# lightness, and CIEDE2000 compares pixel by pixel: it counts each pixel of mixed colour as if it were a
-# large patch. The eye, however, sees fine detail in L, but hardly in colour alone. So blur both pictures
-# first as the eye does, *ab* much more than L, and only then take CIEDE2000: most of what coarse *ab*
-# changed disappears, and most of what coarse L changed stays. On large uniform areas blurring changes
-# nothing, so there the two agree.
+# **A possible answer.** The rocket itself costs more with coarse L. But the towers differ from the sky
+# more in colour than in L, and so does one pixel of the sky from the next; and CIEDE2000 compares pixel by
+# pixel: it counts each pixel of mixed colour as if it were a large patch. The eye, however, sees fine
+# detail in L, but hardly in colour alone. So blur both pictures first as the eye does, *ab* much more than
+# L, and only then take CIEDE2000: most of what coarse *ab* changed disappears, and most of what coarse L
+# changed stays. On large uniform areas the two agree.
 
 # %% [markdown] tags=["extra"]
 # ## Open questions

@@ -22,9 +22,9 @@
 # - judge an error against baselines, and choose a learning rate from loss curves;
 # - recognise seven common bugs by their symptoms.
 #
-# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 85
-# minutes, 72 of them exercises. A class, with quiz and written questions, needs two hours, the
-# extras another 30 minutes.
+# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90
+# minutes, 72 of them exercises. A class, with quiz and written questions, needs over two hours,
+# the extras another 30 minutes.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -135,7 +135,7 @@ show(
 # 6  7  8
 # ```
 #
-# Work out the other three on paper; a cell below prints them.
+# Work out the other three; a cell below prints them.
 #
 # $$\text{out}[y, x] = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} K[i, j] \cdot X[y + i,\, x + j]$$
 #
@@ -250,14 +250,14 @@ print("stride 2 first:", arithmetic(cfg.size, [plan[0]._replace(stride=2), *plan
 #
 # **Exercise 3** (14 minutes). Write the network of that plan.
 #
-# - Five blocks in a Sequential called `self.groups`, each itself a Sequential: an `nn.Conv2d` of 3
-#   × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the size; then
-#   `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation** brings each
-#   channel of each picture to mean 0 and unit variance, so that all layers have values of a similar
-#   scale. Then comes a learned scale and shift ([Ulyanov et al.
-#   2016](https://arxiv.org/abs/1607.08022)), which the plan did not count: 10 × `channels` numbers.
-#   Each output now depends on the whole picture, through mean and variance; but all pixels share
-#   these, so only its 33 × 33 tells a pixel from another.
+# - Five blocks in a Sequential called `self.groups`, each itself a Sequential: an `nn.Conv2d` of
+#   3 × 3 with `channels` output channels and dilation 1, 2, 4, 8 or 1 that keeps the size; then
+#   `nn.InstanceNorm2d(channels, affine=True)`; then a ReLU. **Instance normalisation** brings
+#   each channel of each picture to mean 0 and unit variance, so that all layers have values of
+#   similar scale. Then comes a learned scale and shift ([Ulyanov et al.
+#   2016](https://arxiv.org/abs/1607.08022)), which the plan did not count: 10 × `channels`
+#   numbers. Each output now depends on the whole picture, through mean and variance; but all
+#   pixels share these, so only its 33 × 33 tells a pixel from another.
 # - An `nn.Conv2d` of 1 × 1 to two channels. Should a ReLU follow?
 # - Scaling **inside**: the network takes raw *L*, 0 to 100, and begins with (L - 50) / 25. The last
 #   layer works with about -1 to 1, so multiply by 50 to give raw *ab*.
@@ -295,13 +295,14 @@ check("overfit.net")
 # %% [markdown]
 # ## Before training: weights, gradient, step
 #
-# **Initialisation.** Weights start as random numbers: channels with equal weights before and behind
-# them would receive equal gradients and remain copies. PyTorch draws them between ±1/√n, where n is
-# the number of products summed into one output pixel: channels in × k². By itself this makes values
-# shrink over the 3 × 3 layers ([He et al. 2015](https://arxiv.org/abs/1502.01852) use variance 2/n
-# before a ReLU, six times that of this range). Compare the table's last two columns, the standard
-# deviation of each output: with normalisation it keeps its size. The first loss should be of gray's
-# order, often larger, as random output adds variance; a million is a bug.
+# **Initialisation.** Weights start as random numbers: channels with equal weights before and
+# behind them would receive equal gradients and remain copies. PyTorch draws them between ±1/√n,
+# where n is the number of products summed into one output pixel: channels in × k². By itself this
+# makes values shrink over the 3 × 3 layers ([He et al. 2015](https://arxiv.org/abs/1502.01852)
+# use variance 2/n before a ReLU, six times that of this range). Below, each row is a convolution
+# (the shape of its weights): with normalisation, its output's standard deviation keeps its size.
+# The first loss should be of gray's order, often larger, as random output adds variance; a
+# million is a bug.
 
 # %%
 torch.manual_seed(cfg.seed)
@@ -315,8 +316,8 @@ overfit.scales(fresh, L)
 #
 # loss(w - lr · g) ≈ loss(w) - lr · ‖g‖²,
 #
-# which would be exact if the loss were linear. Check the table's first row, but for rounding: a
-# norm of 4,000 would promise a loss lower by 10⁻⁷ · 4,000² = 1.6.
+# which would be exact if the loss were linear. Check the table's first row (its last digit may
+# differ): a norm of 4,000 would promise a loss lower by 10⁻⁷ · 4,000² = 1.6.
 
 # %%
 loss = F.mse_loss(fresh(L), ab)
@@ -475,12 +476,12 @@ reveal("overfit.rate", leaps[leaps < 1.2].index[-1], "See 'highest / first' in t
 table
 
 # %% [markdown]
-# The smallest and the largest rate both end high. *Too small*: the loss never rises above its first
-# value, but needs about ten times as many steps to beat gray as the next rate. *Too large*: the
-# loss leaps above its first value at once. At 0.2 it then stays near the error of the mean colour
-# for about a hundred steps. At 2 it ends exactly there, with one colour for every pixel: its first
-# steps were so large that every ReLU of the last block now gives 0, and only the last bias still
-# learns.
+# The smallest and the largest rate both end high. *Too small*: the loss never rises above its
+# first value, but needs about ten times as many steps to beat gray as the next rate. *Too large*:
+# the loss leaps above its first value at once. At 0.2 it then stays near the error of the mean
+# colour for about a hundred steps. At 2 it ends exactly there, with one colour for every pixel:
+# after such steps nothing of *L* reaches the output, as when every ReLU of a block gives 0, and
+# only constants still learn.
 #
 # So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
 # Where a curve is *still falling*, a longer run may favour a smaller rate.
@@ -551,9 +552,9 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 #   receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
 # - Too high a learning rate makes the loss leap; too low a one takes long.
-# - **Overfit one picture first.** A network that cannot is too small, was trained for too few
-#   steps, has a bad learning rate or a bug, or its input does not determine the answer. One that
-#   can may still be wrong, as run D was: look at all readings.
+# - **Overfit one picture first.** A network that cannot is too small, had too few steps, has a
+#   bad learning rate or a bug, or its input does not determine the answer. One that can may still
+#   be wrong, as run D was: look at all readings.
 #
 # **Open questions**
 #
@@ -572,7 +573,7 @@ quiz("02")
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** The loss of a network on one photograph falls from 700 to 92 and stays there. The
 # mean colour of this photograph scores 95, coarse colour 12. What has the network probably learned?
@@ -638,12 +639,13 @@ table.round(0)
 
 # %% [markdown] tags=["extra"]
 # Left, at equal steps, 16 crops are ahead of 1, because their gradient is less noisy. Right, at
-# equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter
-# to a machine that works on a batch in parallel, equal crops to one that pays for each crop
-# ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
-# tuned for each size, the gaps may shrink. To steady them, each number in the table is the mean of
-# three measurements up to that point. For 1 crop at equal steps and for 16 crops at equal crops
-# these reach back four times as far as for the others, so these two numbers are a little too high.
+# equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps
+# matter to a machine that works on a batch in parallel, equal crops to one that pays for each
+# crop ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a
+# rate tuned for each size, the gaps may shrink. To steady them, each number in the table is the
+# mean of three measurements up to that point. For 1 crop at equal steps and for 16 crops at equal
+# crops these reach back four times as far as elsewhere, so these two are too high while a curve
+# still falls.
 #
 # The next table repeats this with five seeds and the laptop's settings (`scripts/crops.py`; means,
 # and ranges in brackets):

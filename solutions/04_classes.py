@@ -103,7 +103,7 @@ print(f"the ten most frequent bins hold {frequent:.0%} of the training pixels")
 
 # %% [markdown] tags=["slide"]
 # Look at the rays on the left: an object has one hue, more or less vivid. The mean of a red and a
-# green ray falls between rays, where hardly any pixel is.
+# green is a brown: wood has it, but no apple.
 #
 # ### From a distribution to one colour
 #
@@ -113,7 +113,7 @@ print(f"the ten most frequent bins hold {frequent:.0%} of the training pixels")
 # of the bins' centres. T = 1 gives the mean, T near 0 the mode; the paper takes 0.38.
 #
 # **Exercise 1** (6 minutes). Write the annealed mean for all pixels at once. In all exercises
-# return dense torch tensors, real numbers in float32.
+# return dense torch tensors; real numbers are float32.
 
 
 # %%
@@ -135,7 +135,7 @@ for colour, share in (([50.0, 30.0], 0.5), ([-40.0, 40.0], 0.3), ([0.0, 60.0], 0
     apple[0, (bins - torch.tensor(colour)).norm(dim=1).argmin()] = math.log(share)
 swatches = torch.cat([annealed_mean(apple, bins, T) for T in cfg.temperatures])
 L, titles = torch.full_like(swatches[:, :1], 60.0), [f"T = {T:g}" for T in cfg.temperatures]
-alt = "Seven swatches decoded at falling T: from brown over orange to red. Above, their gray."
+alt = "Seven swatches decoded at falling T: from brown through orange to red. Above, their gray."
 show(colorings(L, {"decoded": swatches}, 0.9, titles=titles), alt)
 
 # %% [markdown]
@@ -283,8 +283,8 @@ comparisons.beside_the_library(class_loss, small_net(), pictures.train, bins, w)
 #
 # ## Train with your loss, and find a bug
 #
-# Your loss now trains a small U-Net. A second one trains with a bug from a student project: for
-# dense targets z, (N, 313, h, w), `z.reshape(-1, 313)` is to give a row for each pixel. (Does it?)
+# Your loss trains a small U-Net. A second one trains with a bug from a student project: for dense
+# targets z, (N, 313, h, w), `z.reshape(-1, 313)` is to give a row for each pixel. (Does it?)
 # Nothing fails. The table shows the share of pixels within 10 units of the truth. "Rare" are the
 # rarest bins that together hold a tenth of p; the others are "common".
 
@@ -338,9 +338,9 @@ show(colorings(L, painted, 1.5), alt)
 
 # %% [markdown]
 # A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0;
-# their maximum is reported at number 0, so nearly every pixel gets the high weight of an empty bin,
-# bin 0. Equal weights only scale the loss, and AdamW's steps hardly depend on that: A has hardly
-# any rare pixel right. B's skies and grass pay for its fruit.
+# their maximum is reported at bin 0, so nearly every pixel gets the high weight of this empty bin.
+# Equal weights only scale the loss, and AdamW's steps hardly depend on that: A has hardly any rare
+# pixel right. B's skies and grass pay for its fruit.
 #
 # A recorded study trained such networks longer, with five seeds.
 
@@ -402,8 +402,8 @@ figures.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
 comparisons.over_temperature(nets["classes"], pictures, annealed_mean, cfg.temperatures).round(3)
 
 # %% [markdown]
-# AuC hardly depends on T. Colorfulness rises as T falls, to that of the true pictures near T = 0.1.
-# Neither sees the blotches above.
+# AuC hardly depends on T (about as little as on the network, below). Colorfulness rises as T falls,
+# to that of the true pictures near T = 0.1. Neither sees the blotches above.
 
 
 # %%
@@ -413,25 +413,26 @@ scores.round(3)
 # %% tags=["slide"]
 show(
     intervals(leads, "difference, with its 95% interval over pictures"),
-    "Six differences beside the line of zero. Rebalanced leads classes in rebalanced AuC, differs "
+    f"Six differences beside the line of zero. Classes − L2 is {leads.difference.iloc[0]:+.3f} in "
+    "within_10. Rebalanced leads classes in rebalanced AuC, differs "
     f"by {leads.difference.iloc[3]:+.3f} in within_10, and falls behind in AuC.",
 )
 
 # %% [markdown]
-# In **rebalanced AuC** each bin of true colours counts alike. Classes, decoded at T = 0.38, score
-# slightly differently here, where colours are brought into sRGB. L2 is a little duller than the
-# oracle of lesson 3. Rebalanced leads classes in rebalanced AuC and loses a little AuC. The
-# intervals are over pictures, not trainings: in within_10, which mixes rare gains with common
-# losses, another training may end otherwise.
+# In **rebalanced AuC** each bin of true colours counts alike. Classes (T = 0.38) score slightly
+# differently here, where colours are brought into sRGB. In the stored solution classes lead L2
+# throughout. L2 is a little duller than the oracle of lesson 3. Rebalanced leads classes in
+# rebalanced AuC and loses a little AuC. The intervals are over pictures, not trainings: in
+# within_10, which mixes rare gains with common losses, another training may end otherwise.
 #
 # ## Are the probabilities true?
 #
 # A predictor is **calibrated** if, of the pixels to which it gives red the probability 0.3, 30% are
-# red. Here we ask for more, of each object that can have several colours (a lemon has one), since
-# its distribution is known. Average the predictions over an object's pixels, and count each bin for
-# the nearest of the object's possible colours within 25 units, else for "other". The **total
-# variation**, half of the summed absolute differences to the known probabilities, is the amount of
-# probability in the wrong place.
+# red. Here we ask for more, of each object that can have several colours, since its distribution is
+# known. Average the predictions over an object's pixels, and count each bin for the nearest of the
+# object's possible colours within 25 units, else for "other". The **total variation**, half of the
+# summed absolute differences to the known probabilities, is the amount of probability in the wrong
+# place.
 
 
 # %% tags=["slide"]
@@ -514,14 +515,14 @@ ways = {name: [planes[row] for row in rows] for name, rows in ways.items()}
 comparisons.frequencies(world, ways, said)
 
 # %% [markdown]
-# Compare the draws: an apple is red in one and green in another. Some apples, skies and cloths are
-# mixed, where sums differ more.
+# An apple is red in one draw and green in another. Some apples, skies and cloths are mixed, where
+# sums differ more.
 #
-# In the table an apple counts by the mean over its pixels; "none of these" is farther than 10 units
-# from each possible colour. At T = 0.38 nearly all apples are. Of the apples drawn with one u for
-# each picture, fewer than half are; with one u for each pixel, nearly all are again: pixels have
-# possible colours, but their mean is brown. Red is drawn less often than in the world, in part
-# because it is predicted less.
+# Row "predicted" averages probabilities ("none": beyond 25 units); the rows below count apples by
+# their mean over pixels ("none": beyond 10 units). At T = 0.38 nearly all apples are "none". Of the
+# apples drawn with one u for each picture, fewer than half are; with one u for each pixel, nearly
+# all are again: pixels have possible colours, but their mean is brown. Red is drawn less often than
+# in the world, in part because it is predicted less.
 #
 # ## Who pays? Hair and skin
 #
@@ -538,7 +539,8 @@ looks = {"size": cfg.size, "spread": cfg.spread}
 seen = portraits(cfg.faces, seed=cfg.seed + 8, tones={common: 0.9, rare: 0.1}, **looks)
 judged = portraits(cfg.faces_held_out, seed=cfg.seed + 7, tones={common: 0.5, rare: 0.5}, **looks)
 L, ab = (x[comparisons.heads(judged, common, rare, count=3)] for x in (judged.L, judged.ab))
-alt = f"Three drawn heads with {common} of skin, a light brown, and three with {rare}, a dark one."
+alt = f"Three drawn heads with {common} of skin, a dull brown, and three with {rare}, a redder, "
+alt += "mostly darker one."
 show(colorings(L, {"true": ab}, 1.4, titles=[common] * 3 + [rare] * 3), alt)
 predict(
     "classes.groups",
@@ -560,8 +562,8 @@ painted = {name: faces[name].colorize(L) for name in ("not rebalanced", "rebalan
 alt = "Three portraits with black hair, three with gray: gray picture, true, and by both networks. "
 alt += "Rebalanced, all hair is brown or golden."
 show(colorings(L, {"true": ab} | painted, 1.6), alt)
-why = "See the line of black hair. Black and gray lie closer together than two bins, so another "
-why += "line counts them as one colour. Gray's bin has the smallest weight, a likely reason."
+why = "See the row of black hair. Black and gray differ by less than the step between bins, so "
+why += "another row counts them as one colour. Gray's bin has the smallest weight, a likely reason."
 reveal("classes.groups", answer, why)
 least = bins[w_faces.argmin()].tolist()
 print(f"smallest weight: bin {least}, {w_faces.min():.2f}; largest: {w_faces.max():.2f}")
@@ -575,16 +577,16 @@ alt += "each seed, a gray bar for pictures without colour: it is high for black 
 show(dots, alt)
 
 # %% [markdown]
-# Gray bars mark what a picture without colour "keeps". In 90/10, on average 0.42 of the brown hair
+# Gray bars mark what a picture without colour "keeps". In 90/10, on average 0.42 of brown hair
 # keeps its colour without rebalancing and 0.95 with it. Black hair pays: about half of it stays
 # black without rebalancing; with rebalancing none does, in any of ten networks, and by the table it
 # is not gray either. Our world draws black most often (0.32). Its two rarest gain nothing by
 # weights: red (0.08) stays near 0, gray (0.12) falls to 0. Blond has no steady direction.
 #
-# In 90/10, where tone 5 is rare, weights hardly help it (0.03 instead of 0.00). So in this world,
-# at lambda = 0.5, the answer is no. More pictures help: with 50/50 and no weights, 0.91 of tone 2
-# and 0.52 of tone 5 keep their colour. There neither tone is rare, and weights trade one for the
-# other: 0.16 and 0.95.
+# In 90/10 weights hardly help the rare tone 5 (0.03 instead of 0.00). So in this world, at lambda =
+# 0.5, the answer is no. More pictures help: with 50/50 and no weights, 0.91 of tone 2 and 0.52 of
+# tone 5 keep their colour. There neither tone is rare, and weights trade one for the other: 0.16
+# and 0.95.
 #
 # ## Photographs
 #
@@ -622,7 +624,7 @@ show_records("04_classes", cfg.profile, source)
 # %% [markdown] tags=["written", "extra"]
 # ## Written questions
 #
-# A person reads your answers. Each counts four points; five or six sentences are enough.
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
 #
 # **Question 1.** An archive wants to print "red with a probability of 70%" below the picture of a
 # dress. The number comes from a classifier that was trained with rebalanced weights. Explain why it

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from colorcourse.build import build_lesson
 from colorcourse.exercises import all_exercises
-from colorcourse.grading import child, cli, grade, report
+from colorcourse.grading import child, cli, grade, process, report
 from colorcourse.grading.extract import bundle, closure, is_stub, read_cells, solution
-from colorcourse.grading.screen import tampering
+from colorcourse.grading.screen import borrowed, tampering
 from tests.conftest import ROOT
 
 NAME, TASK = "01_lab", "lab.linearize"
@@ -94,6 +94,9 @@ HONEST = {
     "copied cells": (notebook(answer("return srgb"), answer(), answer("..."), solved=True), 6, "3 cells answer it"),
     "its own helper": (answer("return power(srgb)", before=f"def power(srgb):\n    {RIGHT}\n\n\n"), 1, ""),
     "magics": (notebook(answer(before="%matplotlib inline\n!ls\n")), 1, ""),
+    "IPython's lines": (answer(f"n = (7\n    % 3)\n    {RIGHT}\nfiles = !ls\nlinearize?", before="%%time\n"), 1, ""),
+    "another language": (notebook("%%bash\nlinearize=2", answer()), 1, ""),
+    "a dataclass": (answer(before="@dataclasses.dataclass\nclass Curve:\n    gamma: float = 2.4\n\n\nimport dataclasses\n").replace("2.4\n    return", "Curve().gamma\n    return"), 1, ""),
     "5 MB": (loud(), 6, ""),
     "in place": (answer("srgb *= 0.9\n    " + RIGHT), 0, "in place"),
     "damaged": ('{"cells": [{"cell_type": "code"', 0, "damaged or no notebook"),
@@ -116,6 +119,10 @@ TAMPERING = {
     "calls its own solution": (notebook(answer("return linearize(srgb)", head="def other(srgb):")), 0, "NameError"),
     "calls a later solution": (notebook(answer("return decode(srgb, srgb)", head="def other(srgb):")), 0, "NameError"),
     "by getattr": (answer("return getattr(color, 'line' + 'arize')(srgb)", before="from colorkit import color\n"), 0, "getattr"),
+    "by getattr's other name": (answer("g = getattr\n    return g(linearize, '_'+'_globals_'+'_')"), 0, "uses getattr without"),
+    "patches by setattr": (answer("setattr(torch.Tensor, 'isnan', lambda x: x)\n    return srgb"), 0, "setattr"),
+    "runs a pickle": (answer("torch.load(torch.serialization.io.BytesIO(b'x'), weights_only=False)"), 0, "uses load"),
+    "runs a text": (answer("numpy.testing.runstring('x = 1', {})\n    " + RIGHT, before="import numpy\n"), 0, "uses runstring"),
     "patches in its body": (answer("import colorcourse.checking as c\n    c.difference = lambda *a, **k: ''\n    return srgb"), 0, "imports colorcourse"),
     "patches when defined": (answer("return srgb", head="def linearize(srgb, c=__import__('colorcourse.checking')):"), 0, "uses __import__"),
     "by a decorator": (answer("return srgb", before="@register\n").replace("@register\n@ex", "@ex").replace("\ndef", "\n@register\ndef"), 0, "uses register"),
@@ -184,6 +191,21 @@ def test_each_submission_earns_what_it_should_and_is_told_why(graded, name):
     assert words in said
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[F][0].conv2d(x, k)", "torch.ops.aten.conv2d(x, k)", "getattr(F, 'conv2d')(x, k)",
+        "torch.convolution(x, k)", "torch.nn.Conv2d(1, 1, 3)(x)", "signal.correlate2d(x, k)",
+    ],
+)  # fmt: skip
+def test_a_librarys_function_that_is_the_answer_is_found_by_name(body):
+    head = "import torch\nfrom torch.nn import functional as F\nfrom scipy import signal\n"
+    source = f'{head}@exercise("overfit.convolve")\ndef convolve(x, k):\n    return {body}\n'
+    mark = grade.grade_lesson(read_cells([source]), "02_overfit")["overfit.convolve"]
+    assert (mark.points, mark.state) == (0, "refused" if "signal" in body else "wrong")
+    assert "the answer itself" in mark.hint or "imports scipy.signal" in mark.hint
+
+
 def test_who_hands_in_twice_is_told_which_counts(graded):
     twice = graded[0]["twice"]
     assert points(twice) == 0
@@ -237,20 +259,27 @@ def test_the_process_of_answers_reads_no_hidden_file_and_writes_none(tmp_path):
     for name in ("secret.json", "other.json"):
         (tmp_path / name).write_text("{}")
     tries = ["open('secret.json')", "io.FileIO(pathlib.Path('secret.json'))", "open('new', 'w')",
-             "os.open('new', os.O_CREAT)", "os.system('true')", "open('other.json')"]  # fmt: skip
+             "os.open('new', os.O_CREAT)", "os.system('true')", "__import__('kornia')",
+             "sys.modules.get('_posixsubprocess', os).fork_exec", "open('other.json')"]  # fmt: skip
     program = f"""
-import io, os, pathlib, runpy
+import io, os, pathlib, runpy, subprocess, sys
 runpy.run_path({child.__file__!r})["lock"](["secret.json"])
 for text in {tries}:
     try:
         eval(text)
         print("done")
-    except PermissionError:
+    except (PermissionError, AttributeError):
         print("refused")
 """
     run = [sys.executable, "-c", program]
     said = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert said.split() == ["refused"] * 5 + ["done"]
+    assert said.split() == ["refused"] * 7 + ["done"]
+
+
+def test_a_process_that_holds_too_much_memory_is_ended(monkeypatch):
+    monkeypatch.setattr(process, "MEMORY", 1 << 20)
+    mark = grade.grade_lesson(read_cells([answer()]), NAME)[TASK]
+    assert (mark.points, mark.hint[:32]) == (0, "Your code takes more memory than")
 
 
 @pytest.mark.parametrize("name", [s.name for s in all_exercises().values()])
@@ -261,6 +290,7 @@ def test_every_solution_is_pulled_out_whole_and_taken_for_no_tampering(name):
     nodes, lost = closure(node.name, [{node.name: node}, course.names])
     assert (lost, is_stub(spec, node)) == (set(), False)
     assert tampering(nodes, grade._helpers(node, course)) == ""
+    assert borrowed(spec, nodes) == ""
 
 
 def test_what_goes_to_the_process_holds_no_reference():

@@ -1,6 +1,7 @@
 """What lesson 5 measures, against networks, colours and bears whose answer is known."""
 
 import copy
+import math
 
 import pandas as pd
 import pytest
@@ -113,3 +114,20 @@ def test_the_recorded_games_give_most_apples_the_colour_in_between_and_none_the_
     game, control = (study[study.model == m].set_index("seed") for m in ("GAN", "control"))
     assert game.red.max() < 0.05 < 0.5 < game.yellow.min()
     assert (game.l1 - control.l1).between(0.3, 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("state", "changed"),
+    [
+        ("healthy", {}),
+        ("discriminator is never updated", {"loss_D": math.log(2), "gray": 0.52}),
+        ("healthy", {"loss_D": math.log(2), "gray": 0.62}),  # nearly beaten, and has learned
+        ("lam masks the discriminator", {"share": 0.01}),
+        ("labels swapped for the generator", {"loss_G": 2.1, "adversarial": 2.2}),
+        ("discriminator has won", {"loss_G": 5.0}),
+    ],
+)
+def test_a_game_is_named_by_what_its_generator_really_minimised(state, changed):
+    row = {"right": 0.57, "gray": 0.7, "share": 0.3, "adversarial": 0.9, "pixel": 10.0}
+    row |= {"loss_D": 0.63, "loss_G": 2.9} | changed
+    assert comparisons.state_of([row] * 6, lam=0.2)[0] == state

@@ -77,7 +77,7 @@ def test_the_loss_by_ssim_is_what_the_metric_lacks_on_ab_scaled_to_one(pair):
 
 
 def test_ssim_refuses_pictures_smaller_than_its_window():
-    with pytest.raises(ValueError, match="at least 11 x 11 pixels, got 8 x 20"):
+    with pytest.raises(ValueError, match=r"at least 11 x 11 pixels, got \(8, 20\)"):
         ssim_loss(torch.zeros(1, 2, 8, 20), torch.zeros(1, 2, 8, 20))
 
 
@@ -89,14 +89,13 @@ def test_a_regression_compares_what_the_model_gives():
 # Against a discriminator
 
 
-@pytest.mark.parametrize("smooth", [0.0, 0.1])
-def test_both_players_losses_are_those_of_the_paper(smooth):
+def test_both_players_losses_are_those_of_the_paper():
     true, fake = (torch.randn(3, 1, 5, 5).double() * 2 for _ in range(2))
     halves = [
-        F.binary_cross_entropy(torch.sigmoid(true), torch.full_like(true, 1 - smooth)),
+        F.binary_cross_entropy(torch.sigmoid(true), torch.ones_like(true)),
         F.binary_cross_entropy(torch.sigmoid(fake), torch.zeros_like(fake)),
     ]
-    torch.testing.assert_close(discriminator_loss(true, fake, smooth), sum(halves) / 2)
+    torch.testing.assert_close(discriminator_loss(true, fake), sum(halves) / 2)
     torch.testing.assert_close(generator_loss(fake), -torch.sigmoid(fake).log().mean())
 
 

@@ -179,7 +179,7 @@ def test_imagenet_weights_give_torchvisions_features_of_a_gray_picture(layers, m
 
 def test_the_encoder_is_given_the_gray_srgb_value_and_not_l():
     L = torch.tensor([0.0, 53.585, 100.0]).view(1, 1, 1, 3)
-    gray = resnet.encoder_input(L) * resnet.GRAY_STD + resnet.GRAY_MEAN
+    gray = ResNetColorizer.encoder_input(L) * resnet.GRAY_STD + resnet.GRAY_MEAN
     assert gray.flatten().tolist() == pytest.approx([0, 128 / 255, 1], abs=1e-4)
 
 

@@ -60,7 +60,7 @@ def test_colour_alone_has_one_lightness_and_the_same_colours():
 
 def test_colorings_are_a_row_each_below_lightness_within_the_gamut():
     L, ab = torch.full((2, 1, 8, 8), 50.0), torch.zeros(2, 2, 8, 8)
-    fig = plots.colorings(L, {"gray": ab, "vivid": ab + 150}, titles=["one", "two"], outlines=L > 0)
+    fig = plots.colorings(L, {"gray": ab, "vivid": ab + 150}, titles=["one", "two"])
     rows = [fig.axes[k : k + 2] for k in (0, 2, 4)]
     assert [row[0].texts[0].get_text() for row in rows] == ["L", "gray", "vivid"]
     assert [ax.get_title() for ax in fig.axes] == ["one", "two", "", "", "", ""]
@@ -68,11 +68,11 @@ def test_colorings_are_a_row_each_below_lightness_within_the_gamut():
     assert rgb_to_lab(red)[:, :1] == pytest.approx(50, abs=0.1)
 
 
-def test_curves_are_drawn_at_their_own_pace_with_baselines():
-    fig = plots.loss_curves({"a": [9, 4, 2], "b": [8, 3]}, {"gray": 5}, every={"b": 4})
+def test_curves_are_drawn_with_baselines():
+    fig = plots.loss_curves({"a": [9, 4, 2], "b": [8, 3]}, {"gray": 5})
     first, second, level = fig.axes[0].get_lines()
     assert list(first.get_xdata()) == [1, 2, 3]
-    assert list(second.get_xdata()) == [4, 8]
+    assert list(second.get_xdata()) == [1, 2]
     assert set(level.get_ydata()) == {5}
 
 

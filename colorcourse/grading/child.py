@@ -172,9 +172,10 @@ class Server:
             if code and not code.co_freevars:
                 self.gutted.append((function, code))
                 function.__code__ = _own.__code__
-        cells = {"__name__": "answer", "__builtins__": __builtins__}
-        exec(compile(tree, "<answer>", "exec", __future__.annotations.compiler_flag), cells)
-        self.answer = cells[name]
+        module = sys.modules["answer"] = types.ModuleType("answer")  # dataclass looks there
+        code = compile(tree, "<answer>", "exec", __future__.annotations.compiler_flag)
+        exec(code, vars(module))
+        self.answer = getattr(module, name)
 
     def case(self, form: tuple[str, str] | None, args: bytes) -> tuple:
         """What came of calling the answer once: value, problem, positions changed in place."""

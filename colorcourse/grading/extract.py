@@ -18,6 +18,10 @@ from colorcourse.checkout import SOURCES
 from colorcourse.exercises import Exercise
 
 COURSE = Path(__file__).parents[1]
+# Lines of IPython's own: %time, !ls, ?name, files = !ls, name?. `% 3` and `!= 3` continue Python.
+MAGIC = re.compile(
+    r"^([ \t]*)(?:(?:[\w, ]+=[ \t]*)?(?:%%?[a-z]|!(?!=)).*|\?.*|[\w.]+\?\??[ \t]*)$", re.MULTILINE
+)
 DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -61,11 +65,14 @@ class Cells:
 
 
 def read_cells(sources: Iterable[str]) -> Cells:
-    """The definitions in the code cells of a notebook; lines of IPython's own are passed over."""
+    """The definitions in the code cells of a notebook; lines of IPython's own are passed over.
+
+    So is a cell in another language, as below ``%%bash``.
+    """
     cells = Cells()
     for source in sources:
-        if not source.lstrip().startswith("%%"):
-            cells.add(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", source, flags=re.MULTILINE))
+        if re.match(r"\s*(?!%%(?:time|timeit|capture|prun)\b)%%", source) is None:
+            cells.add(MAGIC.sub(r"\1pass", source))
     return cells
 
 

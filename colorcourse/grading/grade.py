@@ -30,10 +30,17 @@ import nbformat
 from colorcourse.checking import Outcome, Runaway, fault_of, hint_of
 from colorcourse.checkout import SOURCES
 from colorcourse.exercises import Case, Exercise, all_exercises
-from colorcourse.grading import extract
-from colorcourse.grading.extract import COURSE, DEFINED, Cells, closure, solution
+from colorcourse.grading.extract import (
+    COURSE,
+    DEFINED,
+    Cells,
+    closure,
+    is_stub,
+    read_cells,
+    solution,
+)
 from colorcourse.grading.process import JUDGING, Answer, Name, Process
-from colorcourse.grading.screen import MODULES, borrowed, tampering
+from colorcourse.grading.screen import borrowed, is_allowed, tampering
 from colorkit.files import write_whole
 
 FRESH = 3  # further cases of an exercise that are made from the private seed
@@ -65,7 +72,6 @@ class Student:
     name: str
     marks: dict[str, Mark] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
     @property
     def points(self) -> float:
@@ -138,7 +144,7 @@ def _imports(lesson: str, cells: Cells, course: Cells) -> tuple[list[str], bool]
                 if names is None or (alias.asname or alias.name.split(".")[0]) in names:
                     home = getattr(node, "module", alias.name)
                     found += [home, *([f"{home}.{alias.name}"] if home == "colorkit" else [])]
-    return [name for name in found if name.split(".")[0] in MODULES], "optim" in text
+    return [name for name in found if is_allowed(name)], "optim" in text
 
 
 def _find(mark: Mark, cells: Cells, course: Cells, right: dict[str, ast.stmt]) -> Program | None:
@@ -147,7 +153,7 @@ def _find(mark: Mark, cells: Cells, course: Cells, right: dict[str, ast.stmt]) -
     candidates = cells.answers.get(spec.name, [])
     if not candidates and isinstance(cells.names.get(target.name), DEFINED):
         candidates, mark.hint = [cells.names[target.name]], "Its line @exercise(...) was missing. "
-    done = [node for node in candidates if not extract.is_stub(spec, node)]
+    done = [node for node in candidates if not is_stub(spec, node)]
     if not done:
         mark.state = "not done" if candidates else "missing"
         if not candidates and spec.name in cells.broken:
@@ -305,7 +311,7 @@ def read(content: bytes) -> tuple[Cells, str]:
     except Exception as error:  # nbformat lets through what json and its schema raise
         why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:100]}"
         raise ValueError(f"is damaged or no notebook ({why})") from None
-    cells, specs = extract.read_cells(texts), all_exercises()
+    cells, specs = read_cells(texts), all_exercises()
     named = [name for name in (*cells.answers, *cells.broken) if name in specs]
     if not named:
         raise ValueError("holds no exercise of the course: nothing says which lesson it is")
@@ -346,8 +352,8 @@ def grade_folder(
             except Exception as error:  # one submission never stops the others
                 text = f"{where} was not graded: {type(error).__name__}: {error}"
                 student.notes.append(text)
-        student.seconds = time.monotonic() - begun
-        said = f"{student.name}: {student.points:g} points, {student.seconds:.1f} s"
+        seconds = time.monotonic() - begun
+        said = f"{student.name}: {student.points:g} points, {seconds:.1f} s"
         say("; ".join([said, *student.notes]))
 
     ordered = [students[name] for name in sorted(students)]

@@ -90,7 +90,8 @@ class Process:
     def ask(self, seconds: float, method: str, *arguments: Any) -> Any:
         """What a method of the process gives; :class:`checking.Runaway` where it comes to no end.
 
-        The limit is of processor time; the clock allows four times as much and half a minute.
+        The process itself keeps the limit, of processor time. Where it does not come back, it is
+        ended after twice as much and two seconds, or by the clock: four times and half a minute.
         """
         nonce, got = secrets.token_bytes(16), []
 

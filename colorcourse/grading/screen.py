@@ -15,8 +15,8 @@ from colorcourse.exercises import Exercise
 # What an answer may import. All the rest would reach beyond it, or is of no use in it.
 _MODULES = """
     __future__ abc bisect cmath collections colorkit contextlib copy dataclasses decimal enum
-    fractions functools heapq itertools math numbers numpy operator random re scipy statistics time
-    torch torchvision typing warnings
+    fractions functools heapq itertools math numbers numpy operator random re scipy.special
+    scipy.stats statistics time torch torchvision typing warnings
 """
 MODULES = frozenset(_MODULES.split())
 # Names by which Python's own machinery, files and other processes are reached.
@@ -25,7 +25,8 @@ _FORBIDDEN = """
     importlib builtins ctypes subprocess socket threading multiprocessing pickle pathlib shutil
     tempfile get_type_hints ForwardRef attrgetter methodcaller environ putenv from_file fromfile
     tofile memmap hub load_library cpp_extension f_back f_globals f_locals f_code tb_frame gi_frame
-    cr_frame ag_frame mro register submissions get_ipython settrace
+    cr_frame ag_frame mro register submissions get_ipython settrace load loads runstring myeval
+    benchmark
 """
 FORBIDDEN = frozenset(_FORBIDDEN.split())
 DUNDER = re.compile(r"__[a-z_]+__")
@@ -35,6 +36,12 @@ _HARMLESS = """
     post_init annotations future
 """
 HARMLESS = frozenset(f"__{name}__" for name in _HARMLESS.split())
+
+
+def is_allowed(module: str) -> bool:
+    """Whether an answer may import a module: it, or the package that it is in, is in the list."""
+    first, *rest = module.split(".")
+    return first in MODULES or ".".join([first, *rest[:1]]) in MODULES
 
 
 def _is_forbidden(name: str) -> bool:
@@ -48,13 +55,14 @@ def tampering(nodes: Iterable[ast.stmt], helpers: Iterable[tuple[str, str]] = ()
     """
     ours = {module for module, _ in helpers}
     every = [x for node in nodes for x in ast.walk(node)]
+    called = {id(node.func) for node in every if isinstance(node, ast.Call)}
     imported: set[str] = set()
     for node in (x for x in every if isinstance(x, ast.Import | ast.ImportFrom)):
         home = getattr(node, "module", None)
         for alias in node.names:
             imported.add(alias.asname or alias.name.split(".")[0])
             parts = f"{home}.{alias.name}".split(".") if home else alias.name.split(".")
-            allowed = parts[0] in MODULES or ".".join(parts) in ours
+            allowed = is_allowed(".".join(parts)) or ".".join(parts) in ours
             if (
                 not allowed
                 or getattr(node, "level", 0)
@@ -72,9 +80,12 @@ def tampering(nodes: Iterable[ast.stmt], helpers: Iterable[tuple[str, str]] = ()
                 text = text if isinstance(text, str) else text.decode("latin-1")
                 if found := [x for x in DUNDER.findall(text) if x not in HARMLESS]:
                     return f"a text in it holds {found[0]}"
-            case ast.Call(func=ast.Name(id="getattr" | "setattr" | "delattr")):
+            case ast.Name(id="getattr" | "setattr" | "delattr" as name) if id(node) not in called:
+                return f"it uses {name} without calling it"
+            case ast.Call(func=ast.Name(id="getattr" | "setattr" | "delattr" as function)):
                 target, name = [*node.args, None, None][:2]
                 fixed = isinstance(name, ast.Constant) and str(name.value) not in FORBIDDEN
+                fixed &= function == "getattr"
                 if not fixed and getattr(target, "id", "") != "self":
                     return f"it has `{ast.unparse(node)[:80]}`"
             case ast.Attribute():
@@ -97,6 +108,14 @@ def borrowed(spec: Exercise, nodes: list[ast.stmt]) -> str:
                 homes[alias.asname or first] = alias.name if alias.asname else first
         elif isinstance(node, ast.ImportFrom):
             homes |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    # What is not colorkit's does not fail when it is called: its name alone has to be enough.
+    others = {f.__name__ for f in spec.own if not (f.__module__ or "").startswith("color")}
+    for node in every:
+        match node:
+            case ast.Attribute(value=ast.Name(id="self")):
+                continue
+            case ast.Attribute(attr=name) | ast.Constant(value=name) if name in others:
+                return ast.unparse(node)
     for node in (x for x in every if isinstance(x, ast.Name | ast.Attribute)):
         first, *rest = ast.unparse(node).split(".")
         home, *between = homes.get(first, "").split(".")

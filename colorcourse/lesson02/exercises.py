@@ -56,7 +56,8 @@ def _noise(*shape: int, seed: int | None = None) -> Tensor:
 
 
 register(Exercise(
-    name="overfit.convolve", lesson=LESSON, minutes=10, reference=convolve, own=(F.conv2d,),
+    name="overfit.convolve", lesson=LESSON, minutes=10, reference=convolve,
+    own=(F.conv2d, F.conv3d, nn.Conv2d, nn.Conv3d, torch.convolution),
     cases=(
         Case("a square picture", lambda: (_noise(6, 6), _noise(3, 3))),
         Case("a picture wider than high", lambda: (_noise(5, 8), _noise(3, 3))),

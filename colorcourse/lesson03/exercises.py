@@ -314,7 +314,8 @@ class _OnePass(BatchNorm):  # right: a mean of squares, buffers changed in place
 
 
 register(Exercise(
-    name="networks.batch_norm", lesson=LESSON, minutes=12, points=2, reference=BatchNorm, methods=("forward",), judge=judge_norm, own=(F.batch_norm, nn.BatchNorm2d),
+    name="networks.batch_norm", lesson=LESSON, minutes=12, points=2, reference=BatchNorm, methods=("forward",), judge=judge_norm,
+    own=(F.batch_norm, torch.native_batch_norm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
     wrong=(*(Answer(k, _broken_norm(v), hint) for k, (v, hint) in NORM_MISTAKES.items()),
            Answer("evaluated by the batch, n - 1", _broken_norm({"ALWAYS_BATCH": True, "CORRECTION": 1}), "self.training is False there"), Answer("shape", _broken_norm({"SHAPE": (-1,)}), "lines up with the width")),
     right=(Answer("one pass, in place", _OnePass), Answer("PyTorch's", nn.BatchNorm2d)),

@@ -59,8 +59,9 @@ def oracle_error(pictures: Pictures, part: str, count: int) -> float:
     if part not in pictures.worlds:
         return float("nan")
     world = pictures.worlds[part]
-    mean = torch.cat([world.oracle_mean(i) for i in range(min(count, len(world)))])
-    return mse_loss(mean, world.ab[: len(mean)]).item()
+    first = range(min(count, len(world)))
+    errors = [mse_loss(world.oracle_mean(i), world.ab[i : i + 1]) for i in first]
+    return torch.stack(errors).mean().item()
 
 
 def print_oracle_error(pictures: Pictures) -> None:

@@ -52,18 +52,13 @@ class Encoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 1, h, w), from `encoder_input`, to the five features, the largest first."""
+        """(N, 1, h, w), normalised gray, to the five features, the largest first."""
         features = [torch.relu(self.bn1(self.conv1(x)))]
         x = F.max_pool2d(features[0], 3, stride=2, padding=1)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
             features.append(x)
         return features
-
-
-def encoder_input(L: Tensor) -> Tensor:
-    """The sRGB value of that gray, normalised for the encoder."""
-    return (gray_of(L) - GRAY_MEAN) / GRAY_STD
 
 
 def for_one_channel(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -118,8 +113,6 @@ class ResNetColorizer(EncoderColorizer):
     first convolution has `encoder_width` channels, 64 if not given, or what the weights have.
     """
 
-    encoder_input = staticmethod(encoder_input)
-
     def __init__(
         self,
         layers: int = 18,
@@ -142,3 +135,7 @@ class ResNetColorizer(EncoderColorizer):
                 f"leave encoder_width out, its own is {own}, or take other layers ({error})"
             ) from error
         super().__init__(encoder, **options)
+
+    @staticmethod
+    def encoder_input(L: Tensor) -> Tensor:
+        return (gray_of(L) - GRAY_MEAN) / GRAY_STD
