@@ -38,13 +38,29 @@ def interpolate(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]
     return (1 - t) * noise + t * data, data - noise
 
 
-def velocity_loss(model: Callable, data: Tensor, given: Tensor | None) -> Tensor:
+def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Noise of the shape of x (N, 2, h, w), even sides: most of it is shared by 2 x 2 neighbours.
+
+    A flow may begin at any noise. What an object's pixels have in common outlives their own noise
+    too easily; noise that they share leaves the choice of a colour to the middle of the way.
+    """
+    coarse = torch.randn(
+        *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2, generator=generator, device=x.device
+    )
+    own = torch.randn(x.shape, generator=generator, device=x.device)
+    return 0.8 * F.interpolate(coarse, scale_factor=2, mode="nearest") + 0.3 * own
+
+
+def velocity_loss(
+    model: Callable, data: Tensor, given: Tensor | None, draw: Callable[[Tensor], Tensor]
+) -> Tensor:
     """The mean squared error of model(x, t, given), at a random time of each line, as a velocity.
 
     Many lines cross at a point, and under squared error the network learns their mean velocity.
     That mean moves noise to data all the same: it carries as much probability as the lines do.
+    ``draw(data)`` is where the lines begin.
     """
-    noise, t = torch.randn_like(data), torch.rand(len(data), device=data.device)
+    noise, t = draw(data), torch.rand(len(data), device=data.device)
     x, target = interpolate(noise, data, t)
     return (model(x, t, given).float() - target).square().mean()
 
@@ -52,7 +68,7 @@ def velocity_loss(model: Callable, data: Tensor, given: Tensor | None) -> Tensor
 def flow_matching(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """The objective of a `FlowColorizer` on a batch of L and ab, for `colorkit.fit.fit`."""
     L, ab = batch
-    return velocity_loss(model, shrink(ab), L)
+    return velocity_loss(model, shrink(ab), L, noise_like)
 
 
 def euler(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
@@ -142,11 +158,8 @@ class FlowColorizer(VelocityNet, Colorizer):
         generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
         with evaluating(self):
             L = L.to(device)
-            velocity, size = (
-                self.field(L),
-                (len(L), 2, *(side // 2 for side in filled(L).shape[2:])),
-            )
-            noise = (torch.randn(size, generator=generator).to(device) for _ in range(n))
+            velocity, like = self.field(L), shrink(L.expand(-1, 2, -1, -1)).cpu()
+            noise = (noise_like(like, generator).to(device) for _ in range(n))
             return torch.stack([enlarge(self.sampler(velocity, x, self.steps), L) for x in noise])
 
     def field(self, L: Tensor) -> Velocity:

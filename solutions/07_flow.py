@@ -105,19 +105,18 @@ show(
 # the same way. So points that follow the mean velocity have the same distribution at every time as the points on the
 # lines; at t = 1, that of the data.
 #
-# **Exercise 2** (9 minutes). Write the loss of a training step. Draw normal noise like the data and one uniform t in
-# [0, 1) for each example, take the point and its velocity from your `interpolate`, ask the network with
-# `net(x, t, given)`, and return the mean squared error of its answer. Later, `given` will be the lightness; convert the
-# answer with `.float()`, since networks may compute in bf16.
+# **Exercise 2** (9 minutes). Write the loss of a training step. Draw noise with `draw(data)` and one uniform t in [0, 1)
+# for each example, take the point and its velocity from your `interpolate`, ask the network with `net(x, t, given)`, and
+# return the mean squared error of its answer. For numbers `draw` is `torch.randn_like`, and `given` is nothing; for
+# pictures `given` is the lightness. Convert the answer with `.float()`, since networks may compute in bf16.
 
 
 # %%
 @exercise("flow.loss")
-def velocity_loss(net, data, given):
-    """net(x, t, given) gives velocities like x; data (N, ...), given: handed on -> a scalar."""
+def velocity_loss(net, data, given, draw):
+    """net(x, t, given) gives velocities like x, draw(data) noise like data (N, ...) -> a scalar."""
     ### BEGIN SOLUTION
-    noise = torch.randn_like(data)
-    t = torch.rand(len(data), device=data.device)
+    noise, t = draw(data), torch.rand(len(data), device=data.device)
     x, velocity = interpolate(noise, data, t)
     return (net(x, t, given).float() - velocity).square().mean()
     ### END SOLUTION
@@ -197,7 +196,8 @@ ends.round(3)
 # $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{C}}\right) V.$$
 #
 # The root keeps the scores at unit variance; otherwise softmax would see only one place. Several **heads** do this side
-# by side, each with its own channels.
+# by side, each with its own channels. A mean over all places does not know which of them are neighbours, so sines and
+# cosines of its row and column are added to each place first.
 #
 # **Exercise 4** (8 minutes). Write attention for all pictures and heads at once. `@` multiplies the last two dimensions.
 
@@ -231,14 +231,17 @@ print(f"{weights / 1e6:.2f} million weights to train")
 # %% [markdown]
 # ## 4. Train
 #
-# `flow.shrink` gives the small true colours, divided by 50, so that they spread about as far as the noise. Everything
-# else is your loss. A tenth of the pictures lose their L in training; section 8 tells why.
+# `flow.shrink` gives the small true colours, divided by 50, so that they spread about as far as the noise. A flow may
+# begin at any noise. If each pixel had its own, the pixels of an apple would outvote it very early: their mean tells
+# the apple's colour at small t already, and there the choice would have to be learnt. `flow.noise_like` lets blocks of
+# 2 x 2 pixels share most of their noise, so that more of the way is left to choose. Everything else is your loss. A tenth
+# of the pictures lose their L in training; section 8 tells why.
 
 
 # %%
 def loss(net, batch):
     L, ab = batch
-    return velocity_loss(net, flow.shrink(ab), L)
+    return velocity_loss(net, flow.shrink(ab), L, flow.noise_like)
 
 
 data = Batches(pictures.train, cfg.batch, seed=cfg.seed)

@@ -83,7 +83,7 @@ register(Exercise(
 
 
 def _loss(
-    noise: Callable = torch.randn_like,
+    noise: Callable | None = None,
     time: Callable = lambda data: torch.rand(len(data)),
     point: Callable = library.interpolate,
     ask: Callable = lambda net, x, t, given: net(x, t, given),
@@ -91,8 +91,8 @@ def _loss(
 ) -> Callable:
     """The loss of a training step; or with one mistake put in."""
 
-    def answer(net: Callable, data: Tensor, given: Any) -> Tensor:
-        start, t = noise(data), time(data)
+    def answer(net: Callable, data: Tensor, given: Any, draw: Callable) -> Tensor:
+        start, t = (noise or draw)(data), time(data)
         x, target = point(start, data, t)
         return error(ask(net, x, t, given), target, x, start, data)
 
@@ -114,18 +114,23 @@ class _Spy(nn.Module):
 def _judge_loss(answer: Callable) -> str | None:
     """The hint for a loss, by what it asks of the network and what it makes of the answer."""
     data, given = 3 + 2 * _noise(64, 2, 4, 4, seed=1), _noise(64, 1, 8, 8, seed=2)
-    spies = _Spy(), _Spy()
-    loss, _ = (answer(spy, data.clone(), given) for spy in spies)
+    spies, drawn = (_Spy(), _Spy()), []
+
+    def draw(x: Tensor) -> Tensor:
+        drawn.append(torch.randn_like(x))
+        return drawn[-1].clone()
+
+    loss, _ = (answer(spy, data.clone(), given, draw) for spy in spies)
     counts = len(spies[0].asked)
     if counts != 1:
         return f"The network is asked {counts} times. Ask it once, with x, t and given."
     x, t, seen = spies[0].asked[0]
     if seen is not given:
         return "The network does not get `given`, so it cannot know what it colours."
-    return _judge_asked(x, t, data, spies[1].asked[0]) or _judge_value(loss, x, t, data, spies[0])
+    return _judge_asked(x, t, data, spies[1].asked[0], drawn) or _judge_value(loss, x, t, data)
 
 
-def _judge_asked(x: Tensor, t: Any, data: Tensor, again: tuple) -> str | None:
+def _judge_asked(x: Tensor, t: Any, data: Tensor, again: tuple, drawn: list) -> str | None:
     if not isinstance(t, Tensor) or t.shape != (len(data),):
         shape = tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__
         return f"The network got {shape} for t. It takes one time a picture, (N,)."
@@ -148,18 +153,22 @@ def _judge_asked(x: Tensor, t: Any, data: Tensor, again: tuple) -> str | None:
     if start.std() > 1.2 and 0.8 < other.std() < 1.2:
         return "Data stand at t = 0 and noise at t = 1: the ends have changed places."
     if start[0].allclose(start[1], atol=1e-3):
-        return "All pictures begin at the same noise. Draw noise for each: torch.randn_like(data)."
+        return "All pictures begin at the same noise. Draw noise for each: draw(data)."
     if (start - start.mean((1, 2, 3), keepdim=True)).abs().max() < 1e-3:
         return "All pixels of a picture begin at one number. Draw noise for each pixel."
     if abs(start.mean()) > 0.1 or abs(start.std() - 1) > 0.1:
         return (
-            f"The lines begin at noise of mean {start.mean():.1f} and deviation {start.std():.1f}. "
-            "It is normal, 0 and 1 (torch.randn_like), and x comes from your `interpolate`."
+            f"The lines begin at noise of mean {start.mean():.1f} and deviation {start.std():.1f}, "
+            "draw(data) has 0 and 1 here; and x comes from your `interpolate`."
+        )
+    if not any(start.allclose(noise, atol=1e-3) for noise in drawn):
+        return (
+            "The lines begin at other noise than draw(data), which knows what noise suits pictures."
         )
     return None
 
 
-def _judge_value(loss: Any, x: Tensor, t: Tensor, data: Tensor, spy: _Spy) -> str | None:
+def _judge_value(loss: Any, x: Tensor, t: Tensor, data: Tensor) -> str | None:
     if not isinstance(loss, Tensor) or loss.ndim:
         return "Return one number in a tensor: the mean over all pictures, channels and pixels."
     if not loss.requires_grad:
@@ -203,7 +212,8 @@ register(Exercise(
         Answer("a time of shape (1,)", _loss(time=lambda data: torch.rand(1)), "It takes one time a picture"),
         Answer("normal times", _loss(time=lambda data: torch.randn(len(data))), "they lie between 0 and 1"),
         Answer("only the ends", _loss(time=lambda data: torch.randint(2, (len(data),)).float().clamp(0.01, 0.99)), "Some times are never drawn"),
-        Answer("uniform noise", _loss(torch.rand_like), "It is normal, 0 and 1"),
+        Answer("uniform noise", _loss(torch.rand_like), "draw(data) has 0 and 1"),
+        Answer("noise of its own", _loss(torch.randn_like), "other noise than draw(data)"),
         Answer("noise of deviation 2", _loss(lambda data: 2 * torch.randn_like(data)), "deviation 2.0"),
         Answer("one noise for all", _loss(lambda data: torch.randn_like(data[:1]).expand_as(data)), "begin at the same noise"),
         Answer("one number a picture", _loss(lambda data: torch.randn(len(data), 1, 1, 1).expand_as(data)), "Draw noise for each pixel"),

@@ -15,7 +15,7 @@ from colorcourse.lesson05.comparisons import colour_names, toy_numbers  # noqa: 
 from colorcourse.lesson06.studies import middle
 from colorcourse.recording import record
 from colorkit.device import seed_everything
-from colorkit.flow import SCALE, FlowColorizer, Velocity, enlarge
+from colorkit.flow import SCALE, FlowColorizer, Velocity, enlarge, noise_like, shrink
 from colorkit.metrics import colorfulness
 from colorkit.models import Colorizer
 from colorkit.objects import ObjectColors, object_colors
@@ -43,7 +43,7 @@ def learn_numbers(loss: Callable, steps: int, seed: int) -> Velocity:
 
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(model, toy_numbers(512), None).backward()
+        loss(model, toy_numbers(512), None, torch.randn_like).backward()
         optimizer.step()
         schedule.step()
     return torch.no_grad()(model)
@@ -264,9 +264,7 @@ def apples_under_hints(
         for i in of:
             L = world.L[objects.table.picture[i]].expand(draws_each, -1, -1, -1)
             row, column = (x // 2 for x in middle(objects.visible[i]))
-            x = torch.randn(
-                draws_each, 2, *(side // 2 for side in L.shape[2:]), generator=generator
-            )
+            x = noise_like(shrink(L.expand(-1, 2, -1, -1)), generator)
             mask = torch.zeros_like(x[:, :1], dtype=torch.bool)
             mask[..., row : row + 2, column : column + 2] = number > 0
             known = objects.possible[i][number - 1].view(1, 2, 1, 1) / SCALE

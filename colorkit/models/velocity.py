@@ -6,6 +6,7 @@ all you need", NeurIPS 2017; in a network of noisy pictures: J. Ho et al., "Deno
 probabilistic models", NeurIPS 2020).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -18,6 +19,7 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 HEADS = 4
 PATCH = 2  # pixels of x a side that one place of the network holds
 WAVES = 32  # sines and cosines that tell the time
+PLACES = 3  # and sines and cosines of each coordinate that tell the place
 
 
 def patches(x: Tensor) -> Tensor:
@@ -44,6 +46,21 @@ class TimedBlock(nn.Module):
         return self.shortcut(x) + self.second(h)
 
 
+def places(x: Tensor) -> Tensor:
+    """Where each place of x (N, C, h, w) is: (1, 4 PLACES, h, w), sines and cosines.
+
+    A sum over all places does not know which of them are neighbours; this tells it.
+    """
+    waves = math.pi * 2 ** torch.arange(PLACES, device=x.device)
+    rows, columns = (
+        waves[:, None] * torch.linspace(0, 1, side, device=x.device) for side in x.shape[2:]
+    )
+    angles = torch.cat(
+        [rows[:, :, None].expand(-1, -1, x.shape[3]), columns[:, None].expand(-1, x.shape[2], -1)]
+    )
+    return torch.cat([angles.sin(), angles.cos()])[None]
+
+
 class SelfAttention(nn.Module):
     """Each place asks all places of its picture, in several heads, and adds what they answer.
 
@@ -53,11 +70,13 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, attend: Attend) -> None:
         super().__init__()
         self.norm, self.attend = nn.GroupNorm(8, channels), attend
+        self.place = nn.Conv2d(4 * PLACES, channels, 1, bias=False)
         self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        heads = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, HEADS, -1)).transpose(3, 4)
+        h = self.norm(x) + self.place(places(x).to(x.dtype))
+        heads = self.qkv(h).flatten(2).unflatten(1, (3, HEADS, -1)).transpose(3, 4)
         answer = self.attend(*heads.unbind(1))
         return x + self.out(answer.transpose(2, 3).reshape(x.shape))
 
@@ -89,7 +108,7 @@ class VelocityNet(nn.Module):
         self.trunk, self.drop, times = trunk, drop, 4 * width
         trunk.decoder, trunk.head, trunk.frozen = nn.ModuleList(), nn.Identity(), True
         trunk.requires_grad_(False)
-        channels = trunk.encoder.channels[1:]  # at 1/4 to 1/32 of the size
+        channels = [16, *trunk.encoder.channels[1:]]  # of L itself, and at 1/4 to 1/32 of the size
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
         self.looks = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.time = nn.Sequential(
@@ -113,7 +132,8 @@ class VelocityNet(nn.Module):
         In training some pictures are hidden: all 0 stands for no L at all.
         """
         with torch.no_grad():
-            features = self.trunk.encoder(self.trunk.prepare(L))[1:]
+            x = self.trunk.prepare(L)
+            features = [F.pixel_unshuffle(x, 4), *self.trunk.encoder(x)[1:]]
         levels = zip(self.looks, self.norms, features, strict=True)
         small = [look(norm(x)) for look, norm, x in levels]
         size = small[0].shape[2:]
