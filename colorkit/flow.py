@@ -51,16 +51,27 @@ def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     return 0.8 * F.interpolate(coarse, scale_factor=2, mode="nearest") + 0.3 * own
 
 
+def begin(data: Tensor) -> tuple[Tensor, Tensor]:
+    """Noise for a batch of small colours to begin at, and a time for each: (N, 2, h, w) and (N,).
+
+    Times from the middle of the way are the most frequent, since most is decided there (P. Esser
+    et al., "Scaling rectified flow transformers", ICML 2024).
+    """
+    return noise_like(data), torch.randn(len(data), device=data.device).sigmoid()
+
+
 def velocity_loss(
-    model: Callable, data: Tensor, given: Tensor | None, draw: Callable[[Tensor], Tensor]
+    model: Callable,
+    data: Tensor,
+    given: Tensor | None,
+    draw: Callable[[Tensor], tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """The mean squared error of model(x, t, given), at a random time of each line, as a velocity.
+    """The mean squared error of model(x, t, given) as a velocity; noise and t from draw(data).
 
     Many lines cross at a point, and under squared error the network learns their mean velocity.
     That mean moves noise to data all the same: it carries as much probability as the lines do.
-    ``draw(data)`` is where the lines begin.
     """
-    noise, t = draw(data), torch.rand(len(data), device=data.device)
+    noise, t = draw(data)
     x, target = interpolate(noise, data, t)
     return (model(x, t, given).float() - target).square().mean()
 
@@ -68,7 +79,7 @@ def velocity_loss(
 def flow_matching(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """The objective of a `FlowColorizer` on a batch of L and ab, for `colorkit.fit.fit`."""
     L, ab = batch
-    return velocity_loss(model, shrink(ab), L, noise_like)
+    return velocity_loss(model, shrink(ab), L, begin)
 
 
 def euler(velocity: Velocity, x: Tensor, steps: int) -> Tensor:

@@ -41,9 +41,12 @@ def learn_numbers(loss: Callable, steps: int, seed: int) -> Velocity:
     def model(x: Tensor, t: Tensor, given: None = None) -> Tensor:
         return net(torch.cat([x, t.view(-1, 1)], 1))
 
+    def draw(data: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.randn_like(data), torch.rand(len(data))
+
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(model, toy_numbers(512), None, torch.randn_like).backward()
+        loss(model, toy_numbers(512), None, draw).backward()
         optimizer.step()
         schedule.step()
     return torch.no_grad()(model)
