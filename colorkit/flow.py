@@ -133,8 +133,7 @@ class FlowColorizer(VelocityNet, Colorizer):
     steps : int
         Of the sampler.
     guidance : float
-        1 draws from what was learnt. More goes further in the direction in which L moves the
-        velocity: colours are more vivid and agree better with L, and rare ones get rarer.
+        1 draws from what was learnt; more follows L further, and leaves the learnt distribution.
     options
         Those of `VelocityNet`.
     """

@@ -8,23 +8,22 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # Lesson 7. Many answers
 #
 # A gray apple may have been red, green or yellow. The classifier of lesson 4 gives each pixel its own probabilities, so
-# that one half of a drawn apple may come out red and the other green; the GAN of lesson 5 gives one answer only, and has
-# favourites. In this lesson you train a network that draws *whole colourings*, and check whether it draws each as often
-# as it occurs.
+# a drawn apple may come out half red and half green; the GAN of lesson 5 has only one answer. In this lesson you train
+# a network that draws *whole colourings*, and check whether it draws each colour as often as it occurs.
 #
 # **After this lesson you can**
 #
-# - train a network on straight lines from noise to data, which is called **flow matching**;
+# - train a network by **flow matching**, which moves noise to data along straight lines;
 # - explain why one step of its sampler gives the mean, and many steps give samples;
 # - write Euler's method and attention;
-# - compare the frequencies of drawn colours with known ones;
-# - say what more steps and stronger guidance cost.
+# - compare the frequencies of drawn colours with the known ones;
+# - measure what more steps and stronger guidance gain and cost.
 #
-# **It takes** about 75 minutes, with five exercises. **It needs** lessons 3 and 4; lesson 5 helps.
+# **It takes** about an hour, with five exercises. **It needs** lessons 3 and 4; lesson 5 helps.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -35,7 +34,7 @@ profile = None  # "ci", "laptop" or "gpu"; None asks $COLORKIT_PROFILE, else "la
 # %% tags=["imports"]
 import torch
 
-from colorcourse import check, exercise, predict, reveal, settings, show_records
+from colorcourse import check, exercise, predict, quiz, reveal, settings, show_records
 from colorcourse.lesson07 import figures, studies
 from colorkit import flow, models
 from colorkit.batches import Batches
@@ -44,33 +43,33 @@ from colorkit.device import seed_everything
 from colorkit.fit import fit
 from colorkit.plots import colorings, show
 
-# %%
+# %% tags=["slide"]
 cfg = settings("07_flow", profile)
 pictures = lesson_pictures("orchard", cfg.pictures, cfg.held_out, cfg.size, cfg.seed)
 world = pictures.worlds["test"]
 show(
     figures.possible_colourings(studies.first(world, 6), 4, cfg.seed),
-    alt="Six gray pictures of fruit, and below each four colourings that it could have: the same apple is red in one "
-    "and green in another, but always of one colour; cloth, wood and sky change too.",
+    alt="Six gray pictures of fruit, and below each four colourings that it could have: the same pepper is red, green or "
+    "violet, but always of one colour; plums, pears, walls, cloths and sky change as well.",
 )
 
-# %% [markdown]
-# Each row is a colouring that the orchard could have produced for these gray pictures, drawn anew from its known
-# distribution. Read a column from top to bottom: the fruit change their colours, but each fruit has one colour at a
-# time. A network that draws like this would answer the open question of lesson 4.
+# %% [markdown] tags=["slide"]
+# Below the gray pictures, each row is a colouring that the orchard could have produced, drawn from its known
+# distribution. Read a column downwards: a pepper changes its colour, but in each row all of it has one colour.
 #
 # ## 1. From noise to data
 #
-# Random numbers from a normal distribution are easy to draw. Suppose that we could *move* each of them, so that
-# afterwards they are distributed like data. **Flow matching** ([Lipman et al.,
-# 2023](https://arxiv.org/abs/2210.02747); [Liu et al., 2023](https://arxiv.org/abs/2209.03003)) learns such a motion
-# from the simplest one: join a random noise $x_0$ and a random example $x_1$ by a straight line, on which time t runs
-# from 0 to 1,
+# Normal random numbers are easy to draw. Suppose that we could *move* them so that afterwards they are distributed like
+# data. **Flow matching** ([Lipman et al., 2023](https://arxiv.org/abs/2210.02747); [Liu et al.,
+# 2023](https://arxiv.org/abs/2209.03003)) learns such a motion from a very simple one. It joins random noise $x_0$ and
+# a random example $x_1$ by a straight line, along which the time t runs from 0 to 1:
 #
 # $$x_t = (1 - t)\, x_0 + t\, x_1, \qquad \frac{dx_t}{dt} = x_1 - x_0.$$
 #
-# **Exercise 1** (5 minutes). Return the point $x_t$ and its velocity. Noise and data have any number of dimensions, and
-# each example has its own time.
+# The derivative, the **velocity**, is the same all along a line.
+#
+# **Exercise 1** (5 minutes). Return the point $x_t$ and its velocity, for noise and data of any number of dimensions.
+# Each example has a time of its own.
 
 
 # %%
@@ -83,7 +82,7 @@ def interpolate(noise, data, t):
     ### END SOLUTION
 
 
-# %%
+# %% tags=["slide"]
 check("flow.interpolate")
 show(
     figures.lines(interpolate, cfg.seed),
@@ -91,24 +90,26 @@ show(
     "-2, some to the upper one at 2. The lines cross each other.",
 )
 
-# %% [markdown]
-# The data here are the numbers of lesson 5: 70% lie around -2 and 30% around 2. Lines that end in the upper hill are
-# red. Their ends were paired at random, so lines cross: from one point some go up and others go down.
+# %% [markdown] tags=["slide"]
+# The data are the numbers of lesson 5: 70% lie around -2 and 30% around 2 (red lines). Noise and data were paired at
+# random, so lines cross: through one point, some go up and others down.
 #
 # ## 2. The mean velocity
 #
-# To draw a new number we have to start at noise and move without knowing the end. A network $v(x, t)$ therefore learns
-# the velocity of the lines at x and t by squared error. Where lines cross, the best it can do is their *mean* velocity.
-# In lesson 3 the mean was the problem: it painted apples brown. **Here the mean is right.** Think of cars on a wide
-# road. How many cars are in which place a moment later depends only on how many pass each place, that is, on their mean
-# velocity there. If all cars at a place drove at that mean, the number of cars in every place would develop in just
-# the same way. So points that follow the mean velocity have the same distribution at every time as the points on the
-# lines; at t = 1, that of the data.
+# To draw a new number, we start at noise and move without knowing where the line ends. So a network $v(x, t)$ learns
+# the velocity of the lines from x and t, by squared error. Where lines cross, its best answer is their *mean* velocity.
+# In lesson 3 the mean was the final answer, and painted apples brown. Here it is only a direction, asked for again at
+# every moment, and **as a direction the mean is right**.
 #
-# **Exercise 2** (9 minutes). Write the loss of a training step. Draw noise with `draw(data)` and one uniform t in [0, 1)
-# for each example, take the point and its velocity from your `interpolate`, ask the network with `net(x, t, given)`, and
-# return the mean squared error of its answer. For numbers `draw` is `torch.randn_like`, and `given` is nothing; for
-# pictures `given` is the lightness. Convert the answer with `.float()`, since networks may compute in bf16.
+# Think of cars on a road. How many cars a stretch gains or loses in a moment depends on how many cross its ends, that
+# is, on how many are there and on their mean velocity. If every car drove at the mean velocity of its place, their
+# number in every place would develop in just the same way. Likewise, points that follow the mean velocity from noise
+# have, at each time, the distribution of the points on the lines; at t = 1, that of the data.
+#
+# **Exercise 2** (9 minutes). Write the loss of a training step. Draw noise with `draw(data)`, and one uniform t in [0,
+# 1) for each example. Take the point and its velocity from your `interpolate`, ask the network with `net(x, t, given)`,
+# and return the mean squared error of its answer, converted by `.float()` since networks may compute in bf16. For
+# numbers, `given` is None; for pictures, it is the lightness.
 
 
 # %%
@@ -126,14 +127,14 @@ def velocity_loss(net, data, given, draw):
 check("flow.loss")
 
 # %% [markdown]
-# A network that knows velocities is a differential equation, and to draw means to solve it: start at noise, and follow
-# the velocity until t = 1. The simplest solver is **Euler's method**. It divides the time into n steps, and in each step
-# moves along the velocity at the step's beginning, for a time of 1/n.
+# To draw is now to solve a differential equation: start at noise, and follow the velocity until t = 1. **Euler's
+# method** is the simplest solver. It divides the time into n steps, and in each moves for a time of 1/n along the
+# velocity at the step's beginning.
 #
 # **Exercise 3** (7 minutes). Write it. The network takes one time for each example, a tensor (N,).
 
 
-# %%
+# %% tags=["slide"]
 @exercise("flow.euler")
 def euler(velocity, x, steps):
     """velocity(x, t) of x (N, ...) and t (N,); x is noise at t = 0 -> the points at t = 1."""
@@ -158,7 +159,7 @@ predict(
     ["in both hills, about 70% to 30%", "all in the larger hill", "all near the mean of the data"],
 )
 
-# %%
+# %% tags=["slide"]
 velocity = studies.learn_numbers(velocity_loss, cfg.toy_steps, cfg.seed)
 show(
     figures.paths(velocity, euler, (1, 2, 4, 50), cfg.seed),
@@ -169,40 +170,40 @@ ends = studies.drawn_numbers(velocity, euler, (1, 2, 4, 50), cfg.seed)
 reveal("flow.one_step", studies.where_one_step_ends(ends), "See the row of 1 step.")
 ends.round(3)
 
-# %% [markdown]
-# Read the panels from left to right. At t = 0, x is pure noise and tells nothing about its data, so the mean velocity
-# points from x to the mean of *all* data. One step follows it to the end, and arrives at L2's answer between the hills.
-# With 50 steps the paths bend: as soon as x contains a little of the data, the network knows better which hill is
-# likelier. The paths part, no two of them cross, and about 30% of the numbers end in the upper hill. The
-# network was never told this share. A GAN's losses hardly tell how its game goes; here, training is a plain regression.
+# %% [markdown] tags=["slide"]
+# Read the panels from left to right; gray bars are true numbers, red outlines drawn ones. At t = 0, x is pure noise and
+# says nothing about its data, so the mean velocity points from x to the mean of *all* data. One step follows it to the
+# end, and arrives at L2's answer between the hills. With 50 steps the paths bend: as soon as x contains a little of the
+# data, the network can tell which hill is likelier. The paths part, and about 30% of the numbers end in the upper hill
+# (`right hill` in the table). The network was never told this share.
 #
 # ## 3. A network for colourings
 #
-# For pictures, x is a small noisy colouring, with both channels at half of the side length, and v depends on the gray
-# picture, too: $v(x, t, L)$. The network is a U-Net, as in lesson 3, with three inputs:
+# For pictures, x is a small noisy colouring, both channels at half of L's side length, and the velocity depends on the
+# gray picture as well: $v(x, t, L)$. The network is a U-Net, as in lesson 3, with three inputs:
 #
 # - **x** enters in patches of 2 x 2 pixels, whose numbers become channels;
-# - **L** enters through the frozen encoder of lesson 4, which knows what is to be seen;
-# - **t** enters as sines and cosines of many frequencies, from which two layers compute a scale and a shift for the
-#   channels of each block. The same point needs another velocity early on, when nearly all is noise, than late.
+# - **L** enters twice: as features of lesson 4's frozen encoder, and as it is, since features lose detail;
+# - **t** enters as sines and cosines of many frequencies. From these each block computes a scale and a shift for its
+#   channels, since the same point needs another velocity early than late.
 #
-# One part is new. A convolution sees only what is near. But whether an apple becomes red is decided by the noise, and
-# all of its pixels have to agree on the decision. **Attention** ([Vaswani et al.,
-# 2017](https://arxiv.org/abs/1706.03762)) lets every place ask every other place. Each of P places gives three vectors
-# of C channels: a **query** (what do I look for?), a **key** (what can be found here?) and a **value** (what do I say?).
-# The product of a query and a key is a score; softmax over all keys makes weights of a query's scores, and the answer is
-# the mean of the values with these weights:
+# A convolution combines neighbours only, but all pixels of an apple have to agree on the colour that the noise decides.
+# **Attention** ([Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)) lets every place ask every other place. From
+# its features, each of P places computes three vectors of C channels: a **query** (what do I look for?), a **key**
+# (what can be found here?) and a **value** (what do I say?). The product of a query and a key is a score. Softmax over
+# all keys makes weights of a query's scores, and the answer is the mean of the values with these weights:
 #
 # $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{C}}\right) V.$$
 #
-# The root keeps the scores at unit variance; otherwise softmax would see only one place. Several **heads** do this side
-# by side, each with its own channels. A mean over all places does not know which of them are neighbours, so sines and
-# cosines of its row and column are added to each place first.
+# The rows of Q, K and V are places. The root keeps the scores at unit variance; without it, softmax would mostly pick a
+# single place. Several **heads** do this side by side, each with its own channels. Attention does not know which places
+# are neighbours, so sines and cosines of its row and column are first added to each place's features.
 #
-# **Exercise 4** (8 minutes). Write attention for all pictures and heads at once. `@` multiplies the last two dimensions.
+# **Exercise 4** (8 minutes). Write attention for all pictures and heads at once. `@` multiplies the last two
+# dimensions.
 
 
-# %%
+# %% tags=["slide"]
 @exercise("flow.attention")
 def attention(q, k, v):
     """q, k, v (N, heads, P, C) -> for each place the mean of the values, (N, heads, P, C)."""
@@ -216,7 +217,7 @@ def attention(q, k, v):
 check("flow.attention")
 
 # %% [markdown]
-# Your attention stands in the network at an eighth and a sixteenth of the side length, where there are few places.
+# The network uses it where there are few places: at an eighth and a sixteenth of L's side length.
 
 # %%
 seed_everything(cfg.seed)
@@ -228,17 +229,19 @@ print("L", tuple(L.shape), "x", tuple(x.shape), "velocity", tuple(net(x, t, L).s
 weights = sum(p.numel() for p in net.parameters() if p.requires_grad)
 print(f"{weights / 1e6:.2f} million weights to train")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4. Train
 #
-# `flow.shrink` gives the small true colours, divided by 50, so that they spread about as far as the noise. A flow may
-# begin at any noise. If each pixel had its own, the pixels of an apple would outvote it very early: their mean tells
-# the apple's colour at small t already, and there the choice would have to be learnt. `flow.noise_like` lets blocks of
-# 2 x 2 pixels share most of their noise, so that more of the way is left to choose. Everything else is your loss. A tenth
-# of the pictures lose their L in training; section 8 tells why.
+# `flow.shrink` gives the true colours at half of the side length, divided by 50, to spread about as far as the noise.
+#
+# A flow may begin at any noise. In the mean over an apple of 100 pixels, independent noise shrinks to a tenth. Even at
+# a small t this mean would tell the apple's colour, which would have to be chosen in a very short time. So
+# `flow.noise_like` lets blocks of 2 x 2 pixels share most of their noise, which cancels less.
+#
+# Everything else is your loss. In training, a tenth of the pictures lose their L; section 8 tells why.
 
 
-# %%
+# %% tags=["slide"]
 def loss(net, batch):
     L, ab = batch
     return velocity_loss(net, flow.shrink(ab), L, flow.noise_like)
@@ -249,10 +252,11 @@ run = fit(net, loss, data, cfg.train_steps, lr=cfg.lr, schedule="one-cycle", see
 studies.learned(run)
 
 # %% [markdown]
-# The loss cannot fall to 0: as long as several colours are possible, the velocity of a single line cannot be known. So
-# it says little about the colours. We have to look, and to count.
+# The table shows the mean loss over the first and the last tenth of the steps. It cannot fall to 0, because x and L do
+# not determine the velocity of a line while several colours are possible. So we have to look at the colours, and to
+# count.
 
-# %%
+# %% tags=["slide"]
 seen = world.L[:6]
 samples = net.samples(seen, 4, seed=cfg.seed)
 rows = {f"draw {k}": ab for k, ab in enumerate(samples, 1)} | {"true": world.ab[:6]}
@@ -262,14 +266,14 @@ show(
     "colour, which differs from row to row; cloths and walls change as well.",
 )
 
-# %% [markdown]
-# Compare with the first figure. Each row began with another noise; nothing else differs. Here and there a fruit has
-# taken two colours, or a colour between two.
+# %% [markdown] tags=["slide"]
+# Compare with the first figure. The rows differ in their noise alone. Here and there a fruit has two colours, or one
+# between two.
 #
 # ## 5. Are the frequencies true?
 #
-# Half of the world's apples are red, 30% are green and 20% are yellow. We draw many colourings of the test pictures, take
-# the mean colour of each fruit in each of them, and count.
+# Half of the orchard's apples are red, 30% green and 20% yellow. We take the mean colour of each fruit in many draws,
+# and count.
 
 # %%
 predict(
@@ -283,8 +287,9 @@ predict(
 )
 
 # %% [markdown]
-# **Exercise 5** (7 minutes). Count. A draw counts for the possible colour to which it is nearest, if that is at most
-# `within` units away (Euclidean distance), else for "none of them", which comes last.
+# **Exercise 5** (7 minutes). Count the draws of one fruit. Each counts for the possible colour that is nearest to it
+# (Euclidean distance), if that is at most `within` units away. Otherwise it counts for "none of them", which comes
+# last.
 
 
 # %%
@@ -301,7 +306,7 @@ def count_colours(drawn, possible, within=15.0):
 # %%
 check("flow.dice")
 
-# %%
+# %% tags=["slide"]
 drawn = studies.draws(net, world, cfg.draws, cfg.seed)
 ways = {"one step": studies.drawn_in(1, net, world, cfg.draws, cfg.seed), "flow": drawn}
 often = studies.by_kind(world, ways, count_colours)
@@ -309,22 +314,23 @@ names = studies.colour_names(pictures)
 reveal("flow.frequencies", studies.how_often_red(often), "See the first panel.")
 show(
     figures.frequency_figure(often.loc[cfg.kinds], names),
-    alt="A panel a kind, with stacked bars: the known shares of its colours, those of one step, of which nearly all are "
-    "hatched, and those of the flow, which resemble the known ones.",
+    alt="A panel for each kind, with three stacked bars: the known shares of its colours, those of one step, mostly "
+    "hatched, and those of the flow, which resemble the known ones but have a hatched part.",
 )
 
-# %%
+# %% tags=["slide"]
 studies.total_variation(often).round(2)
 
 # %% [markdown]
-# In each panel the left bar is the known distribution; hatched parts are none of the possible colours. One step paints
-# the mean, which no apple can have. With all steps, the flow draws each colour about as often as it occurs. The table
-# measures it by the **total variation** of lesson 4, the amount of probability in the wrong place.
+# In each panel the left bar is the known distribution; hatched draws match no possible colour. One step paints the
+# mean, which no apple can have. With all steps, each colour comes nearly as often as it occurs; what is missing is
+# hatched. The table gives lesson 4's **total variation**, the amount of probability in the wrong place.
 #
-# The same was done three times, with networks of all lessons. *Classes* and *rebalanced* are those of lesson 4 with
-# their annealed mean, the *GAN* is that of lesson 5. *Classes, drawn* takes one random number for each picture.
+# The same was done with three seeds and networks of all lessons, and recorded. *Classes* and *rebalanced* are lesson
+# 4's, with their annealed mean; *GAN* is lesson 5's. *Classes, drawn* takes one random number for each picture; *flow
+# without attention* was trained for as long.
 
-# %%
+# %% tags=["slide"]
 study = studies.recorded()
 print(study.attrs["about"])
 columns = {"kinds": "total variation by kind", "objects": "by object", "within": "in one colour"}
@@ -334,35 +340,33 @@ show(
     "the flow; the share of pixels within 15 units of one possible colour is highest for it.",
 )
 
-# %%
+# %% tags=["slide"]
 studies.study_table(study)
 
-# %% [markdown]
-# Each dot is one training. *By kind* pools all apples; *by object* asks whether each single apple is drawn in all of its
-# colours, as often as it should be. A network with one answer cannot do the latter, however good it is. The flow is
-# ahead of all others in both for every seed.
+# %% [markdown] tags=["slide"]
+# Each dot is one training; the first two panels show total variation. *By kind* pools all apples. *By object* asks
+# whether each single apple is drawn in all of its colours as often as it should be, which no network with one answer
+# can do. In both, the flow is nearer to the truth than the networks of lessons 4 and 5, for every seed.
 #
 # ## 6. One colour for each object
 #
-# Frequencies alone do not make a good colouring: independent draws for each pixel have the right frequencies, and look
-# like noise. The third panel shows the share of an object's pixels that are within 15 units of *one* of its possible
-# colours, the same for all of them. *Flow without attention* is the same network, trained as long, in which places hear
-# only of what is near. Compare its dots with those of the flow: the difference is what attention adds.
-
-# %% [markdown]
+# True frequencies alone do not make a good colouring: independent draws for each pixel have them, too. The third panel
+# shows the share of an object's pixels within 15 units of *one* of its possible colours, the same for all of them (in
+# the table, `agree`: nearest to it). In the flow without attention, places hear of each other through convolutions
+# alone; the distance between its dots and the flow's shows what attention adds.
+#
 # ## 7. What many draws are good for
 #
-# If the draws follow the distribution, then their *mean* is the mean of the distribution, which is L2's best answer.
-# And the *best* of K draws is what a user would get who may choose.
+# If the draws follow the distribution, their *mean* estimates the distribution's mean, L2's best answer. The *best* of
+# K draws is what a user gets who may choose.
 
-# %%
+# %% tags=["slide"]
 few = studies.draws(net, studies.first(world, cfg.few), max(cfg.counts), cfg.seed)
 studies.of_many(studies.first(world, cfg.few), few, cfg.counts).round(1)
 
-# %% [markdown]
-# Read the first column downwards: the mean of more and more draws comes nearer to the oracle's colour, the brown that
-# L2 would have given. The second column falls as well: with more draws to choose from, one is nearer to the truth. One
-# model holds both answers, but the mean is the only one that a regression can give.
+# %% [markdown] tags=["slide"]
+# Both columns are medians over the objects, in *ab* units. The mean of more draws comes nearer to the oracle's colour,
+# for apples L2's brown. The second column can only fall, since there is more to choose from.
 #
 # ## 8. Steps and guidance
 #
@@ -372,16 +376,17 @@ studies.of_many(studies.first(world, cfg.few), few, cfg.counts).round(1)
 studies.over("steps", cfg.many_steps, net, world, count_colours, cfg.some, cfg.seed).round(3)
 
 # %% [markdown]
-# Read the first and the last column together: the time grows in proportion to the steps, while the total variation
-# falls fast at first and then hardly at all.
+# Read the first and last columns together: time grows in proportion to the steps, while total variation falls fast at
+# first and then levels off. `within` is section 6's share of pixels, and `rare` the mean share of colours that occur in
+# at most 15%.
 #
-# **Guidance** ([Ho and Salimans, 2022](https://arxiv.org/abs/2207.12598)) makes draws agree better with L. In training a
-# tenth of the pictures had no L, so the network also knows the velocity $v_0$ of colours in general. The sampler goes
+# **Guidance** ([Ho and Salimans, 2022](https://arxiv.org/abs/2207.12598)) makes draws agree better with L. A tenth of
+# the training pictures had no L, so the network also knows the velocity $v_0$ of colours in general. The sampler goes
 # further in the direction in which L changes it, by a factor w:
 #
 # $$v = v_0 + w\,(v_L - v_0).$$
 #
-# With w = 1 this is the velocity as it was learnt.
+# With w = 1 this is the learned velocity. A larger w favours colours that are more probable for this L than in general.
 
 # %%
 predict(
@@ -390,23 +395,24 @@ predict(
     ["they become rarer", "nothing", "they become more frequent"],
 )
 
-# %%
+# %% tags=["slide"]
 guided = studies.over("guidance", cfg.guidances, net, world, count_colours, cfg.some, cfg.seed)
 reveal("flow.guidance", studies.rarer(guided), "See the column rare.")
 guided.round(3)
 
 # %% [markdown]
-# Read the table downwards: with w the colours become more vivid, and rare ones rarer, so that the frequencies move away
-# from the true ones. Guidance draws what is typical of this L. To get one beautiful picture, that may be welcome; to
-# know what is possible, leave w at 1.
+# Read the table downwards; two effects meet in the total variation. Where `within` rises, fewer draws lie between the
+# colours, which lowers it. Where some colours gain at the expense of others (look at `rare`), it rises. The first
+# column shows which effect won in this run. With w above 1, draws no longer follow the distribution that the network
+# has learned. For one vivid picture, that may be welcome. To know what is possible, and how often, leave w at 1.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: a hint without another training
 #
-# In lesson 6 a network was trained to take hints. A flow takes them as it is. Where the colour is known, we do not ask
-# the network: such a place goes straight to its colour, with the velocity (known - x) / (1 - t). All other places see it
-# in x, and fit in with it ([Lugmayr et al., 2022](https://arxiv.org/abs/2201.09865), fill holes in pictures in a
-# similar way).
+# In lesson 6 a network was trained to take hints. A flow can take them without any further training. Where the colour
+# is known, we do not ask the network: such a place goes straight to its colour, with the velocity `(known - x) / (1 -
+# t)`. All other places see it in x, and can fit in with it. [Lugmayr et al., 2022](https://arxiv.org/abs/2201.09865),
+# fill holes in pictures in a similar way.
 
 
 # %% tags=["extra"]
@@ -423,39 +429,77 @@ def with_hint(velocity, known, mask):
 studies.apples_under_hints(net, world, with_hint, count_colours, cfg.apples, cfg.seed).round(2)
 
 # %% [markdown] tags=["extra"]
-# A row is a hint of 4 x 4 pixels in the middle of an apple, a column the share of draws in which the whole apple got
-# that colour.
+# Each row is a hint of 4 x 4 pixels in the middle of an apple, and each column the share of draws in which the mean
+# colour of the whole apple was that colour. If the other pixels follow the hint, the large numbers stand on the
+# diagonal below the first row.
 #
 # ## Extra: where this idea stands
 #
 # Flow matching is one of a family. **Diffusion** models ([Ho et al., 2020](https://arxiv.org/abs/2006.11239)) add noise
-# in many small steps and learn to take it away; **score** models ([Song et al.,
-# 2021](https://arxiv.org/abs/2011.13456)) show that this, too, is a differential equation, with curved paths. Straight
-# lines need fewer steps. [Palette](https://arxiv.org/abs/2111.05826) (2021) colours photographs by diffusion, drawing
-# all of RGB; [L-CAD](https://arxiv.org/abs/2305.15217) (2023) is guided by a sentence. Large models draw not pixels but
-# the features of an autoencoder ([Rombach et al., 2022](https://arxiv.org/abs/2112.10752)), as we draw small colours and
-# enlarge them. **Mean flows** ([Geng et al., 2025](https://arxiv.org/abs/2505.13447)) learn the mean velocity over a
-# stretch of *time*, and draw in one step.
+# in many small steps and learn to take it away. **Score** models ([Song et al.,
+# 2021](https://arxiv.org/abs/2011.13456)) show that this, too, can be written as a differential equation, with curved
+# paths. Straight lines are an attempt to need fewer steps. [Palette](https://arxiv.org/abs/2111.05826) (2021) colours
+# photographs by diffusion, drawing all of RGB; [L-CAD](https://arxiv.org/abs/2305.15217) (2023) is guided by a
+# sentence. Large models draw not pixels but the features of an autoencoder ([Rombach et al.,
+# 2022](https://arxiv.org/abs/2112.10752)), as we draw small colours and enlarge them. **Mean flows** ([Geng et al.,
+# 2025](https://arxiv.org/abs/2505.13447)) learn the mean velocity over an interval of *time*, and draw in one step. The
+# library's own sampler is **Heun's method**: it asks the network twice in each step, and its error falls with the
+# square of the number of steps. Try `net.sampler = flow.heun`.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
-# - Flow matching joins noise and data by straight lines, and learns their mean velocity by squared error.
-# - Points that follow the mean velocity are distributed like the data. One Euler step gives the mean; more steps
-#   give samples.
+# - Flow matching learns the mean velocity of straight lines from noise to data, by squared error.
+# - Points that follow it end up distributed like the data. One Euler step gives the mean; many steps give samples.
 # - Attention lets all pixels of an object agree on one colour.
-# - Where the distribution is known, frequencies can be counted. They came near, for kinds and for single objects.
-# - The mean of many draws is L2's answer; guidance buys vividness with frequencies.
+# - Where the distribution is known, the frequencies of draws can be checked.
+# - The mean of many draws estimates L2's answer. With guidance, draws follow another distribution than the learned one.
 #
 # **Open questions**
 #
-# - For photographs the frequencies are unknown. What could you still test?
-# - The lines pair noise and data at random. What would change if each noise were paired with a near example?
+# - For photographs the true frequencies are unknown. What could you still test?
+# - What would change if each noise were paired with a near example, not with a random one?
 #
 # **Further reading**
 #
 # - [Lipman et al., 2024](https://arxiv.org/abs/2412.06264), a guide to flow matching, with code.
-# - [Blau and Michaeli, 2018](https://arxiv.org/abs/1711.06077), on why draws must have a larger error than the mean.
+
+# %% tags=["quiz", "extra"]
+quiz("07")
 
 # %%
 show_records("07_flow", cfg.profile)
+
+# %% [markdown] tags=["written", "extra"]
+# ## Written questions
+#
+# A person reads your answers. Each is worth four points; five or six sentences are enough.
+#
+# **Question 1.** One network learns *ab* from L by squared error, another learns the velocity from x, t and L by
+# squared error. Explain why the first paints apples brown, while draws from the second are red, green or yellow. What
+# would the second paint in a single Euler step, and why?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** Under squared error both networks learn a mean. The first learns the mean of the colours that
+# are possible for L, and this is what it paints: a brown between red, green and yellow. The second learns the mean
+# velocity at a point x and a time t. It is only a direction, and it is asked for again after each step. As x comes to
+# contain a little of a colour, other colours become less probable, so the mean velocity turns towards this one. Points
+# that follow it have the same distribution at every time as those on the straight lines, and at t = 1 that of the data.
+# At t = 0, however, x is pure noise and says nothing about the colour. The velocity there points from x to the mean of
+# all colours that are possible for L, and a single step goes there: brown.
+
+# %% [markdown] tags=["written", "extra"]
+# **Question 2.** An archive draws 100 colourings of a gray photograph of a dress from a flow, with guidance w = 3. In
+# 70 of them the dress is red, and in each it has one colour and looks convincing. The archive wants to print "red with
+# a probability of 70%". What do these draws show, and what do they not show? What would you measure before anything is
+# printed?
+
+# %% [markdown] tags=["answer", "extra"]
+# **A possible answer.** The draws show that this sampler makes the dress red in roughly 60% to 80% of all cases, since
+# 100 draws leave an error of about nine percentage points. That each dress has one colour and looks convincing says
+# nothing about frequencies. With w = 3 the draws do not follow the distribution that the network has learned, so I
+# would draw again with w = 1, and with more and more steps until the share no longer changes. Even that share is
+# learned from the training photographs, whose dresses may be other than those of the archive. So I would test it on
+# held-out photographs like the archive's whose colours are known: of all dresses that are red in about 70% of the
+# draws, about 70% should be red. For this one dress the true frequency stays unknown. I would print several draws and
+# say that a program made them up.

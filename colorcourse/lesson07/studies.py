@@ -173,14 +173,9 @@ def how_often_red(often: pd.DataFrame) -> str:
 def rarer(frame: pd.DataFrame) -> str:
     """What guidance does to rare colours, in the words of the lesson's question."""
     ratio = frame.rare.iloc[-1] / frame.rare.iloc[0]
-    record("rare_under_guidance", ratio, "of their frequency without guidance")
-    return (
-        "they become rarer"
-        if ratio < 0.9
-        else "nothing"
-        if ratio < 1.1
-        else "they become more frequent"
-    )
+    if ratio < 0.9:
+        return "they become rarer"
+    return "nothing" if ratio < 1.1 else "they become more frequent"
 
 
 def variation_of_objects(objects: ObjectColors, drawn: Tensor, count: Count) -> Tensor:
