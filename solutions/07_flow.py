@@ -59,8 +59,8 @@ show(
 #
 # ## 1. From noise to data
 #
-# Normal random numbers are easy to draw. Suppose that we could *move* them so that afterwards they are distributed like
-# data. **Flow matching** ([Lipman et al., 2023](https://arxiv.org/abs/2210.02747); [Liu et al.,
+# Normal random numbers are easy to draw. Suppose that we could *move* them until they are distributed like data. **Flow
+# matching** ([Lipman et al., 2023](https://arxiv.org/abs/2210.02747); [Liu et al.,
 # 2023](https://arxiv.org/abs/2209.03003)) learns such a motion from a very simple one. It joins random noise $x_0$ and
 # a random example $x_1$ by a straight line, along which the time t runs from 0 to 1:
 #
@@ -106,18 +106,18 @@ show(
 # number in every place would develop in just the same way. Likewise, points that follow the mean velocity from noise
 # have, at each time, the distribution of the points on the lines; at t = 1, that of the data.
 #
-# **Exercise 2** (9 minutes). Write the loss of a training step. Draw noise with `draw(data)`, and one uniform t in [0,
-# 1) for each example. Take the point and its velocity from your `interpolate`, ask the network with `net(x, t, given)`,
-# and return the mean squared error of its answer, converted by `.float()` since networks may compute in bf16. For
-# numbers, `given` is None; for pictures, it is the lightness.
+# **Exercise 2** (7 minutes). Write the loss of a training step. `draw(data)` gives noise and a time for each example.
+# Take the point and its velocity from your `interpolate`, ask the network with `net(x, t, given)`, and return the mean
+# squared error of its answer, converted by `.float()` since networks may compute in bf16. For numbers, `given` is None;
+# for pictures, it is the lightness.
 
 
 # %%
 @exercise("flow.loss")
 def velocity_loss(net, data, given, draw):
-    """net(x, t, given) gives velocities like x, draw(data) noise like data (N, ...) -> a scalar."""
+    """net(x, t, given) gives velocities like x, draw(data) noise like it and t (N,) -> a scalar."""
     ### BEGIN SOLUTION
-    noise, t = draw(data), torch.rand(len(data), device=data.device)
+    noise, t = draw(data)
     x, velocity = interpolate(noise, data, t)
     return (net(x, t, given).float() - velocity).square().mean()
     ### END SOLUTION
@@ -235,8 +235,9 @@ print(f"{weights / 1e6:.2f} million weights to train")
 # `flow.shrink` gives the true colours at half of the side length, divided by 50, to spread about as far as the noise.
 #
 # A flow may begin at any noise. In the mean over an apple of 100 pixels, independent noise shrinks to a tenth. Even at
-# a small t this mean would tell the apple's colour, which would have to be chosen in a very short time. So
-# `flow.noise_like` lets blocks of 2 x 2 pixels share most of their noise, which cancels less.
+# a small t this mean would tell the apple's colour, which would have to be chosen in a very short time. So `flow.begin`
+# lets blocks of 2 x 2 pixels share most of their noise, which cancels less. It draws times from the middle of the way
+# most often, where most is decided ([Esser et al., 2024](https://arxiv.org/abs/2403.03206)).
 #
 # Everything else is your loss. In training, a tenth of the pictures lose their L; section 8 tells why.
 
@@ -244,7 +245,7 @@ print(f"{weights / 1e6:.2f} million weights to train")
 # %% tags=["slide"]
 def loss(net, batch):
     L, ab = batch
-    return velocity_loss(net, flow.shrink(ab), L, flow.noise_like)
+    return velocity_loss(net, flow.shrink(ab), L, flow.begin)
 
 
 data = Batches(pictures.train, cfg.batch, seed=cfg.seed)
@@ -253,8 +254,7 @@ studies.learned(run)
 
 # %% [markdown]
 # The table shows the mean loss over the first and the last tenth of the steps. It cannot fall to 0, because x and L do
-# not determine the velocity of a line while several colours are possible. So we have to look at the colours, and to
-# count.
+# not determine the velocity of a line while several colours are possible. So we have to look, and to count.
 
 # %% tags=["slide"]
 seen = world.L[:6]
@@ -352,8 +352,8 @@ studies.study_table(study)
 #
 # True frequencies alone do not make a good colouring: independent draws for each pixel have them, too. The third panel
 # shows the share of an object's pixels within 15 units of *one* of its possible colours, the same for all of them (in
-# the table, `agree`: nearest to it). In the flow without attention, places hear of each other through convolutions
-# alone; the distance between its dots and the flow's shows what attention adds.
+# the table, `agree`: nearest to it). Without attention, places hear of each other through convolutions alone; the
+# distance between the dots of both flows shows what attention adds.
 #
 # ## 7. What many draws are good for
 #
