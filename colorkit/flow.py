@@ -39,16 +39,15 @@ def interpolate(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Noise of the shape of x (N, 2, h, w), even sides: most of it is shared by 2 x 2 neighbours.
+    """Noise of the shape of x (N, 2, h, w), even sides: neighbours share nearly all of it.
 
-    A flow may begin at any noise. What an object's pixels have in common outlives their own noise
-    too easily; noise that they share leaves the choice of a colour to the middle of the way.
+    A flow may begin at any noise. Noise of each pixel's own averages out over an object, so that
+    its colour shows at small t already; with smooth noise it is chosen in the middle of the way.
     """
-    coarse = torch.randn(
-        *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2, generator=generator, device=x.device
-    )
+    size = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
+    coarse = torch.randn(size, generator=generator, device=x.device)
     own = torch.randn(x.shape, generator=generator, device=x.device)
-    return 0.8 * F.interpolate(coarse, scale_factor=2, mode="nearest") + 0.3 * own
+    return 0.7 * F.interpolate(coarse, scale_factor=2, mode="bicubic") + 0.1 * own
 
 
 def begin(data: Tensor) -> tuple[Tensor, Tensor]:
