@@ -236,8 +236,8 @@ print(f"{weights / 1e6:.2f} million weights to train")
 #
 # A flow may begin at any noise. In the mean over an apple of 100 pixels, independent noise shrinks to a tenth. Even at
 # a small t this mean would tell the apple's colour, which would have to be chosen in a very short time. So `flow.begin`
-# lets blocks of 2 x 2 pixels share most of their noise, which cancels less. It draws times from the middle of the way
-# most often, where most is decided ([Esser et al., 2024](https://arxiv.org/abs/2403.03206)).
+# draws smooth noise, which neighbours share and which cancels less. It draws times from the middle of the way most
+# often, where most is decided ([Esser et al., 2024](https://arxiv.org/abs/2403.03206)).
 #
 # Everything else is your loss. In training, a tenth of the pictures lose their L; section 8 tells why.
 
