@@ -508,7 +508,7 @@ show(
 #
 # In our run the U-Net's strawberry and lemon, with one possible colour, are red and yellow, without skips
 # ochre and pale orange. Cloth comes out beige, since the mean of twelve colours is nearly gray, and brown
-# grass green, its usual colour: neither is a failure of training.
+# grass green, near its mean: neither is a failure of training.
 #
 # ## Brown apples
 #
@@ -597,8 +597,8 @@ reveal("networks.overfitting", "lower on both", "In each of three seeds.")
 display(studies.remedies(runs))
 
 # %% [markdown]
-# In the curves, only without batch norm does the unseen error clearly rise. At step 100 batch norm is
-# worse (547, without it 464), at the end better (341 and 394): first steps can mislead.
+# In the curves, only without batch norm does the unseen error clearly rise. Unseen at step 100, batch norm
+# is worse (547, without it 464), at the end better (341, 394): first steps can mislead.
 #
 # Flips lower the unseen error; crops add nothing. Early stopping matters most without batch norm. At the
 # best step the ranges with and without batch norm overlap: that it regularises is not shown, and it
@@ -606,8 +606,8 @@ display(studies.remedies(runs))
 #
 # ## Photographs
 #
-# These two networks have seen drawn fruit only. In our run the faces come out greenish or gray and the
-# flags nearly gray. A good score on unseen pictures of the *same kind* promises nothing for another.
+# These two networks have seen drawn fruit only. In our run faces come out greenish or gray and the flags
+# lose their red. A good score on unseen pictures of the *same kind* promises nothing for another.
 
 # %% tags=["slide"]
 figures.on_photographs(
