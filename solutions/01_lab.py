@@ -58,8 +58,8 @@ show(
 # from blue to yellow; each is drawn at L = 65, with the other at 0. By the end, your code takes photographs
 # apart and puts colour back into gray ones.
 #
-# The core takes about 75 minutes, 62 of them exercises. Discussion takes more: plan 90 to 120, with a
-# break after exercise 3. You need Python and PyTorch tensors, but no deep learning.
+# The core takes about 75 minutes, 62 of them exercises. With discussion plan 90 to 120, and a break after
+# exercise 3. You need Python and PyTorch tensors, but no deep learning.
 #
 # ## Are you ready?
 
@@ -432,9 +432,9 @@ record("clipping_moves_L_far", far, unit="L, 95th percentile of the same")
 # times. If 0.5 fits, try 0.75, else 0.25. Every pixel has its own two bounds. Colours that fit keep the
 # factor 1.
 #
-# Bisection assumes that where a factor fits, all smaller ones do. Very light yellows (L 92 to 98) are an
-# exception: from gray, the way leaves the gamut and enters it again, and bisection may stop at the first
-# exit, paler than necessary.
+# Bisection assumes that where a factor fits, all smaller ones do. Very light yellows (L 92 to 98) are
+# exceptions: at L = 97, above, the way from gray leaves the gamut and enters it again, and bisection may
+# stop at the first exit, too pale.
 
 
 # %%
@@ -484,7 +484,8 @@ show(
 #
 # ## The eye resolves colour coarsely
 #
-# We average *ab* over blocks of pixels, then enlarge it smoothly; as a control, we do the same to L.
+# We average *ab* over blocks (as numbers to store, not as light) and enlarge it smoothly; L too, as a
+# control.
 
 # %% tags=["slide"]
 predict(
@@ -602,11 +603,10 @@ show(
 )
 
 # %% [markdown]
-# The second and third columns look alike, although the second has a sixteenth of the numbers for colour.
-# They differ most where colour changes within a few pixels, since a block mixes both sides. At profile
-# laptop the mean, 1.24, is below the table's 1.32, because fitting brings blurred colours outside the
-# gamut closer to the original, as printed. Enlarging must come first: how far a colour fits depends on its
-# own pixel's L.
+# Columns two and three look alike, though one has a sixteenth of the *ab* (this WebP figure stores a
+# quarter). They differ most where colour changes within a few pixels, since a block mixes both sides. At
+# profile laptop the mean, 1.24, is below the table's 1.32, because fitting brings blurred colours closer to
+# the original, as printed. Enlarging must come first: how far a colour fits depends on its own pixel's L.
 #
 # In the next lessons only the source of *ab* changes.
 
@@ -691,9 +691,9 @@ show_records("01_lab", cfg.profile)
 
 # %% [markdown] tags=["written", "extra"]
 # **Question 2.** At profile laptop, the table gives the rocket's picture 0.92 with coarse L and 1.10 with
-# coarse *ab*, in blocks of 4. Yet coarse L looks worse. Explain both facts. Then describe, in one or two
-# sentences, a change to the measurement that should rank the two as your eye does, and a picture on which
-# the changed measurement and plain CIEDE2000 still agree.
+# coarse *ab*, in blocks of 4. Yet coarse L looks worse. Explain both; it helps to draw the two `ciede2000`.
+# Then describe, in one or two sentences, a change to the measurement that should rank the two as your eye
+# does, and a picture on which the changed measurement and plain CIEDE2000 still agree.
 
 # %% [markdown] tags=["answer", "extra"]
 # **A possible answer.** The rocket itself costs more with coarse L. But the towers differ from the sky

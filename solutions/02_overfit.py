@@ -328,7 +328,7 @@ overfit.downhill(fresh, L, ab, rates=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3)).round(1)
 
 # %% [markdown]
 # The smallest step keeps its promise; the largest overshoots, and the loss rises: a slope holds
-# only nearby. Which rates are small enough depends on the size of the gradient.
+# only nearby. Which rates are small enough depends on the scale of the loss.
 #
 # **Adam** ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) removes this dependence: it
 # divides a running average of each weight's gradient by the root of a running average of its
@@ -483,8 +483,8 @@ table
 # after such steps nothing of *L* reaches the output, as when every ReLU of a block gives 0, and
 # only constants still learn.
 #
-# So try factors of 10, drop the rates with a leap, and keep the one that ends lowest, here 0.002.
-# Where a curve is *still falling*, a longer run may favour a smaller rate.
+# So try factors of 10, drop those that leap, and keep what ends lowest: 0.002, though 0.02 beats
+# gray first. Where a curve is *still falling*, a longer run may favour a smaller rate.
 #
 # ## The clinic
 #
@@ -514,10 +514,10 @@ clinic.training_clinic.readings(logs).map("{:.3g}".format)
 # - `"target scaled, prediction not"`, `"NHWC read as NCHW"`: channels last taken for channels
 #   first.
 #
-# **Exercise 5** (22 minutes). Name each fault *from its log*, and the reading that decides:
-# `"batch"`, `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`; where two tell it, either
-# counts. Given the right name, the next cell prints the program; write its broken line as it should
-# be. `DilatedCNN` is exercise 3's network; `look(...)` writes the log and is never at fault.
+# **Exercise 5** (22 minutes). Name each fault *from its log*, and the first reading, in that order,
+# that tells it: `"batch"`, `"weights"`, `"loss"`, `"gradient norm"` or `"prediction"`. Given the
+# right name, the next cell prints the program; write its broken line as it should be. `DilatedCNN`
+# is exercise 3's network; `look(...)` writes the log and is never at fault.
 
 # %%
 clinic.print_program("A", named="the fault that you see in its log")  # then "B", "C", ... "G"
@@ -551,7 +551,7 @@ print(clinic.WHY if clinic.solved else "When the check is green, this cell also 
 # - A convolution slides one set of weights over the picture; six integers fix its size, weights and
 #   receptive field.
 # - A training step is: batch, prediction, loss, empty the gradients, backward, step.
-# - Too high a learning rate makes the loss leap; too low a one takes long.
+# - Far too high a learning rate makes the loss leap; too low is slow.
 # - **Overfit one picture first.** A network that cannot is too small, had too few steps, has a
 #   bad learning rate or a bug, or its input does not determine the answer. One that can may still
 #   be wrong, as run D was: look at all readings.
@@ -639,13 +639,12 @@ table.round(0)
 
 # %% [markdown] tags=["extra"]
 # Left, at equal steps, 16 crops are ahead of 1, because their gradient is less noisy. Right, at
-# equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps
-# matter to a machine that works on a batch in parallel, equal crops to one that pays for each
-# crop ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a
-# rate tuned for each size, the gaps may shrink. To steady them, each number in the table is the
-# mean of three measurements up to that point. For 1 crop at equal steps and for 16 crops at equal
-# crops these reach back four times as far as elsewhere, so these two are too high while a curve
-# still falls.
+# equal crops, they are behind, because they have taken a sixteenth of the steps. Equal steps matter
+# to a machine that works on a batch in parallel, equal crops to one that pays for each crop
+# ([Shallue et al. 2019](https://arxiv.org/abs/1811.03600)), so say which you mean. With a rate
+# tuned for each size, the gaps may shrink. To steady them, each number in the table is the mean of
+# three measurements up to that point (for 1 crop, every fourth drawn). For 1 crop at equal steps
+# and 16 at equal crops they reach back four times as far: too high while a curve falls.
 #
 # The next table repeats this with five seeds and the laptop's settings (`scripts/crops.py`; means,
 # and ranges in brackets):

@@ -16,7 +16,7 @@
 # **After this lesson you can**
 #
 # - compare a colorizer with simple baselines and with the best possible one;
-# - predict which colour an apple gets that may be red, green or yellow, for three losses;
+# - predict, for three losses, the colour of an apple that may be red, green or yellow;
 # - write batch normalisation and a U-Net, and train it with a learning-rate schedule;
 # - recognise underfitting and overfitting, and read a study of remedies.
 #
@@ -239,10 +239,10 @@ for normalised in (False, True):
 #
 # Each channel learns its weight γ and bias β.
 #
-# Later, a picture's colours must not depend on its batch, so the layer keeps two **running averages**. In
-# **training mode** it normalises by the batch's statistics and moves each running average to 0.9 old +
-# 0.1 new. In **evaluation mode**, after `net.eval()`, it normalises by the running averages and leaves
-# them unchanged.
+# A trained network's colours must not depend on the batch, so the layer keeps two **running averages**. In
+# **training mode** it normalises by the batch's statistics and moves each running average to 0.9 old + 0.1
+# new. In **evaluation mode**, after `net.eval()`, it normalises by the running averages and leaves them
+# unchanged.
 #
 # **Exercise 3** (12 minutes). Write `forward`; `self.training` tells the mode. Let the gradient flow
 # through the batch's mean and variance, but compute the running averages inside `with torch.no_grad():`.
@@ -433,8 +433,8 @@ show(
 # error depends on the draws: 215 on training, 214 on test, but 182 on the 100 validation pictures, where
 # our U-Net has 214. So compare on the same pictures.
 #
-# Three more networks join: a smaller **encoder-decoder**; the same from **another seed**; and the same
-# with two **dense layers** at its end, from all 8,192 values to 256 and back.
+# Three more join: a smaller **encoder-decoder**, one convolution a level; the same from **another seed**;
+# and with two **dense layers** at its end, from 8,192 values to 256 and back.
 
 
 # %%
@@ -496,19 +496,19 @@ show(
 )
 
 # %% [markdown]
-# Read the last row first: one network, two seeds. In our run its interval excludes 0, yet in seven
-# earlier runs (last two columns) the sign went either way: an interval over pictures says nothing about
-# another training. The seven share three seeds and otherwise differ in number format, threads or version
-# of PyTorch, so they are not independent. In all seven, skips gained at least 0.0051 and dense layers
-# lost at least 0.0096, and ours agree in sign, while two seeds of the encoder-decoder differed by at most
-# 0.0034: that is the evidence. But our dense layers lost 0.0078: the seven do not show the whole spread.
+# Read the last row first: one network, two seeds. In our run its interval excludes 0, yet in seven earlier
+# runs the sign went either way: an interval over pictures says nothing about another training. The seven
+# share three seeds, which draw the pictures too, and otherwise differ in number format, threads or PyTorch
+# version, so they are not independent. In all seven, skips gained at least 0.0051 and dense layers lost at
+# least 0.0096, and ours agree in sign, while two seeds of the encoder-decoder differed by at most 0.0034:
+# that is the evidence. But our dense layers lost 0.0078: the seven do not show the whole spread.
 #
-# Sixty times the weights do not help by themselves, perhaps because all pixels pass through 256 numbers
-# and places share no weights.
+# Sixty times the weights alone do not help, perhaps because all pixels pass through 256 numbers and places
+# share no weights.
 #
 # In our run the U-Net's strawberry and lemon, with one possible colour, are red and yellow, without skips
 # ochre and pale orange. Cloth comes out beige, since the mean of twelve colours is nearly gray, and brown
-# grass green, its usual colour: neither is a failure of training.
+# grass green, near its mean: neither is a failure of training.
 #
 # ## Brown apples
 #
@@ -597,8 +597,8 @@ reveal("networks.overfitting", "lower on both", "In each of three seeds.")
 display(studies.remedies(runs))
 
 # %% [markdown]
-# In the curves, only without batch norm does the unseen error clearly rise. At step 100 batch norm is
-# worse (547, without it 464), at the end better (341 and 394): first steps can mislead.
+# In the curves, only without batch norm does the unseen error clearly rise. Unseen at step 100, batch norm
+# is worse (547, without it 464), at the end better (341, 394): first steps can mislead.
 #
 # Flips lower the unseen error; crops add nothing. Early stopping matters most without batch norm. At the
 # best step the ranges with and without batch norm overlap: that it regularises is not shown, and it
@@ -606,8 +606,8 @@ display(studies.remedies(runs))
 #
 # ## Photographs
 #
-# These two networks have seen drawn fruit only. In our run the faces come out greenish or gray and the
-# flags nearly gray. A good score on unseen pictures of the *same kind* promises nothing for another.
+# These two networks have seen drawn fruit only. In our run faces come out greenish or gray and the flags
+# lose their red. A good score on unseen pictures of the *same kind* promises nothing for another.
 
 # %% tags=["slide"]
 figures.on_photographs(

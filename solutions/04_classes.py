@@ -337,7 +337,7 @@ alt += (
 show(colorings(L, painted, 1.5), alt)
 
 # %% [markdown]
-# A row of A holds one bin at 313 pixels instead of 313 bins at one pixel. Most rows are all 0;
+# A row of A holds 313 pixels of one bin or two, not one pixel's 313 bins. Most rows are all 0;
 # their maximum is reported at bin 0, so nearly every pixel gets the high weight of this empty bin.
 # Equal weights only scale the loss, and AdamW's steps hardly depend on that: A has hardly any rare
 # pixel right. B's skies and grass pay for its fruit.
@@ -428,11 +428,11 @@ show(
 # ## Are the probabilities true?
 #
 # A predictor is **calibrated** if, of the pixels to which it gives red the probability 0.3, 30% are
-# red. Here we ask for more, of each object that can have several colours, since its distribution is
-# known. Average the predictions over an object's pixels, and count each bin for the nearest of the
-# object's possible colours within 25 units, else for "other". The **total variation**, half of the
-# summed absolute differences to the known probabilities, is the amount of probability in the wrong
-# place.
+# red. Here we ask for more: that each object with several possible colours get its known
+# distribution. Average the predictions over an object's pixels, and count each bin for the nearest
+# of the object's possible colours within 25 units, else for "other". The **total variation**, half
+# of the summed absolute differences to the known probabilities, is the amount of probability in the
+# wrong place.
 
 
 # %% tags=["slide"]
@@ -577,11 +577,11 @@ alt += "each seed, a gray bar for pictures without colour: it is high for black 
 show(dots, alt)
 
 # %% [markdown]
-# Gray bars mark what a picture without colour "keeps". In 90/10, on average 0.42 of brown hair
-# keeps its colour without rebalancing and 0.95 with it. Black hair pays: about half of it stays
-# black without rebalancing; with rebalancing none does, in any of ten networks, and by the table it
-# is not gray either. Our world draws black most often (0.32). Its two rarest gain nothing by
-# weights: red (0.08) stays near 0, gray (0.12) falls to 0. Blond has no steady direction.
+# Gray bars mark what a picture without colour "keeps": tone 2's 1.00 proves nothing. In 90/10, on
+# average 0.42 of brown hair keeps its colour without rebalancing and 0.95 with it. Black hair pays:
+# about half of it stays black without rebalancing; with rebalancing none does, in any of ten
+# networks, and by the table it is not gray either. Our world draws black most often (0.32). Its two
+# rarest gain nothing by weights: red (0.08) stays near 0, gray (0.12) falls to 0.
 #
 # In 90/10 weights hardly help the rare tone 5 (0.03 instead of 0.00). So in this world, at lambda =
 # 0.5, the answer is no. More pictures help: with 50/50 and no weights, 0.91 of tone 2 and 0.52 of

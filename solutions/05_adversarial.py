@@ -310,8 +310,9 @@ print(f"L1 on the test pictures: {l1(before.colorize(pictures.test[0]), pictures
 
 # %% [markdown]
 # The game takes two choices from the literature: Adam with less momentum (0.5, not 0.9, [Radford et al.,
-# 2015](https://arxiv.org/abs/1511.06434)), and **two learning rates**, a larger one for D ([Heusel et al.,
-# 2017](https://arxiv.org/abs/1706.08500)). Both fall to 0. Lambda is 0.2, less than pix2pix's 0.9, so that G hears D.
+# 2015](https://arxiv.org/abs/1511.06434)), and **two learning rates** ([Heusel et al.,
+# 2017](https://arxiv.org/abs/1706.08500)), here a larger one for D. Both fall to 0. Lambda is 0.2, less than pix2pix's
+# 0.9, so that G hears D.
 
 
 # %%
@@ -351,8 +352,8 @@ reveal("adversarial.health", *comparisons.state_of(log, cfg.lam))
 # %% [markdown]
 # D is right about only a little more than half of the patches, but it knows gray pictures better: it is close to being
 # beaten, yet not blind, and more than a quarter of the pull on G comes from it. On the left, the discriminator's loss
-# stays a little below ln 2 (dotted), since D is slightly ahead. The limits of the rule are rough: they
-# were chosen on the games of the clinic.
+# stays a little below ln 2 (thin, dotted), since D is slightly ahead. The rule's limits are rough: they were chosen on
+# the clinic's games.
 #
 # ## What did the discriminator add?
 #
@@ -455,15 +456,15 @@ comparisons.mean_table(study)
 # Each dot is one training, a line joins those of a seed, and a red line is a mean. For every seed:
 #
 # - The GAN leads L2 by at least 0.2 in possible colours, but its control by only 0.01 to 0.11. The stored run's second
-#   row, 0.18, is larger than all five, and its interval holds none, though it repeats seed 0 (0.11; third
-#   Extra). D's part is 0.01 to about 0.2: smaller than the control's over the start in the five, about as large here.
+#   row, 0.18, and its interval lie above all five. It shares seed 0 (0.11) and its batches, not device or D's first
+#   weights. D's part is 0.01 to about 0.2; in the five, below the control's over the start.
 # - What D adds is **vividness**: the GAN is nearly as colourful as the true pictures, the control less so.
 # - It costs some accuracy: for each seed the GAN's AuC is below its control's by 0.003 to 0.005, and its
 #   L1 larger by 0.3 to 0.5 *ab* units.
 #
-# But for every seed rebalanced classes are more vivid than the GAN, with a slightly higher AuC. On average L1 from
-# scratch gives as many possible colours as the GAN, and so do these classes. But both had eight times the game's
-# learning rate (third Extra).
+# Rebalanced classes are more vivid than the GAN for every seed, with slightly higher AuC; on average they and L1 give
+# as many possible colours as the GAN. But both had eight times the GAN's rate, at which games lead these classes in AuC
+# and possible colours (third Extra).
 
 # %% [markdown] tags=["extra"]
 # ## Extra: why yellow?
@@ -531,11 +532,11 @@ show(
 # %% [markdown] tags=["extra"]
 # All rows have the same number of steps. At the same rate of the game, neither start leads in possible colours for all
 # three seeds. From scratch is more colourful with each seed, and at the lower rate has the higher AuC, too. The higher
-# rate gives the game after L2 more possible colours with each seed. At 0.004 it is G that has the larger rate, against
-# the advice above, and none of the six games at this rate broke: such advice is a place to start from. Both games at
-# this rate also lead L1 and the rebalanced classes of the five trainings in possible colours, for each of these three
-# seeds (means over the three: the games 0.59, L1 0.55, rebalanced 0.53). But there is no control at that rate, so how
-# much of this lead is D's is open. What the start does give you is a working network before the game begins.
+# rate gives the game after L2 more possible colours with each seed. At 0.004 it is G that has the larger rate, unlike
+# above, and none of the six games at this rate broke: such choices are a place to start from. Both games at this rate
+# also lead L1 and the rebalanced classes of the five trainings in possible colours, for each of these three seeds
+# (means over the three: the games 0.59, L1 0.55, rebalanced 0.53). But there is no control at that rate, so how much of
+# this lead is D's is open. What the start does give you is a working network before the game begins.
 #
 # ## Extra: calmer games
 #
@@ -598,11 +599,11 @@ show(
 # %% [markdown] tags=["extra"]
 # Dark objects in woods are painted brown in all five games: polar bears and boulders no less than brown bears. So there
 # the shape made no difference. *Bright* objects in woods are less often brown in every game, but the games disagree on
-# how often: bears from never to 11 of 12, boulders at most 2 of 12, so for them the shape may matter. On snow clearly
-# fewer dark objects were brown in three games, more bright ones in the fourth, and fewer bright bears in the fifth. In
-# woods, darkness mattered in every game; shape, if at all, for bright objects. The ground mattered too, but not in the
-# same way in each game. A network learns whatever its training pictures reward, and dark brown bears in woods never
-# asked it to look at shapes.
+# how often: bears from never to 11 of 12, boulders at most 2 of 12, so for them the shape may matter. With snow in
+# place of woods, three games painted clearly fewer dark objects brown, the fourth more bright ones, the fifth fewer
+# bright bears. In woods, darkness mattered in every game; shape, if at all, for bright objects. The ground mattered
+# too, but not in the same way in each game. A network learns whatever its training pictures reward, and dark brown
+# bears in woods never asked it to look at shapes.
 
 # %% [markdown]
 # ## Photographs

@@ -110,6 +110,14 @@ def run(fault: str, seed: int = 0, steps: int = 120) -> Log:
     return Log(history)
 
 
+RULE = (  # what `diagnosis` does, in words
+    "The rule, on means of the last third: never updated, if D's loss is within 0.02 of ln 2 "
+    "and D is right about gray in less than 55%; else L1 masks D, if the share is below 0.03; "
+    "else labels are swapped, if G's loss less lambda times L1 is below 0.4; else D has won, "
+    "if that is above 2.4; else the game is healthy."
+)
+
+
 def diagnosis(log: Log) -> str:
     """The fault that a log shows, or ``"healthy"``."""
     if abs(log.late("discriminator_loss") - math.log(2)) < 0.02 and log.late("gray") < 0.55:

@@ -106,7 +106,7 @@ def instruments(G: nn.Module, D: nn.Module, pair: Pair, lam: float) -> dict[str,
 
 
 def state_of(log: Sequence[dict[str, float]], lam: float) -> tuple[str, str]:
-    """Record a game's late instruments; the clinic's name for it, and the rule of `diagnosis`.
+    """Record a game's late instruments; the clinic's name for it, and its rule.
 
     What G minimised beside lam times L1 is taken from its own loss, so that swapped labels show.
     """
@@ -118,13 +118,7 @@ def state_of(log: Sequence[dict[str, float]], lam: float) -> tuple[str, str]:
         | {"adversarial": row["loss_G"] - lam * row["pixel"]}
         for row in log
     ]
-    rule = (
-        "The rule, on means of the last third: never updated, if D's loss is within 0.02 of ln 2 "
-        "and D is right about gray in less than 55%; else L1 masks D, if the share is below 0.03; "
-        "else labels are swapped, if G's loss less lambda times L1 is below 0.4; else D has won, "
-        "if that is above 2.4; else the game is healthy."
-    )
-    return clinic.diagnosis(clinic.Log(rows)), rule
+    return clinic.diagnosis(clinic.Log(rows)), clinic.RULE
 
 
 # --- colours --------------------------------------------------------------------------------------
