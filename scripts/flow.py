@@ -77,9 +77,10 @@ def study(cfg, seed: int) -> pd.DataFrame:
     nets["GAN"] = gan(pictures, seed)
     ways = {name: studies.answers(net, world) for name, net in nets.items()}
     ways["classes, drawn"] = nets["classes"].samples(world.L, cfg.draws, seed)
-    ways["flow"] = studies.draws(flow(pictures, cfg, seed), world, cfg.draws, seed)
     plain = flow(pictures, cfg, seed, attend=lambda q, k, v: v)
     ways["flow without attention"] = studies.draws(plain, world, cfg.draws, seed)
+    ways["flow"] = studies.draws(flow(pictures, cfg, seed), world, cfg.draws, seed)
+    ways["true draws"] = studies.known_draws(world, cfg.draws, seed)
     off = studies.total_variation(studies.by_kind(world, ways, count_colours)).T
     objects, rows = object_colors(world, {}), {}
     alone = {k: studies.variation_of_objects(objects, x, count_colours) for k, x in ways.items()}

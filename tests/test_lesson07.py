@@ -34,7 +34,12 @@ def test_draws_from_the_known_distribution_are_true_coherent_and_average_to_the_
     off = studies.total_variation(often)
     assert off.known["mean"] < 0.05 < 0.9 < off.gray["mean"]
     assert studies.variation_of_objects(objects, known, count_colours).mean() < 0.1
-    assert studies.coherence(world, known).tolist() == pytest.approx([1, 1], abs=1e-3)
+    within, same = studies.coherence(world, known)
+    assert within == pytest.approx(1, abs=1e-3)
+    table = objects.table.assign(alike=[(p @ p).item() for p in objects.probs])
+    pairs = table.groupby(["picture", "kind"]).alike.agg(["first", "size"])
+    number = pairs["size"] * (pairs["size"] - 1) / 2
+    assert same == pytest.approx((pairs["first"] * number).sum() / number.sum(), abs=0.05)
     many = studies.of_many(world, known, (1, 4, 64))
     assert many["mean to oracle"].is_monotonic_decreasing
     assert many["mean to oracle"][64] < 6
@@ -43,7 +48,8 @@ def test_draws_from_the_known_distribution_are_true_coherent_and_average_to_the_
 
 def test_independent_pixels_are_neither_coherent_nor_possible(world, known):
     mixed = torch.where(torch.rand(64, len(world), 1, 32, 32) < 0.5, known, known.roll(1, 0))
-    assert studies.coherence(world, mixed).max() < 0.9
+    assert studies.coherence(world, mixed).within < 0.9
+    assert studies.coherence(world, studies.answers(Gray(), world)).same > 0.99
     one = studies.answers(Oracle(world), world)
     assert studies.of_many(world, one, (1,))["mean to oracle"][1] < 1
     objects = object_colors(world, {})

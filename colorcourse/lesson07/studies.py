@@ -5,6 +5,7 @@ Draws of a world's pictures are ab (D, N, 2, H, W): D colourings of each of its 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -185,22 +186,28 @@ def variation_of_objects(objects: ObjectColors, drawn: Tensor, count: Count) -> 
 
 
 def coherence(world: World, drawn: Tensor) -> pd.Series:
-    """Over objects and draws, mean shares of the object's pixels.
+    """Has an object one colour, and two of a kind in one picture colours of their own?
 
-    ``within``: within 15 units of one of its colours, the same for the whole object; ``agree``:
-    nearest to that colour.
+    Means over draws and objects, or pairs of objects. ``within``: share of an object's pixels
+    within 15 units of one of its colours, the same for the whole object; ``same``: how often both
+    of a pair are nearest to the same colour. Objects are coloured independently of each other.
     """
     objects, rows, kept = object_colors(world, {}), [], (-1, [])
     for picture, where in zip(objects.table.picture, objects.visible, strict=True):
         kept = kept if kept[0] == picture else (picture, world.posterior(picture))
         possible = next(p.ab for p in kept[1] if torch.equal(p.visible[0], where))[:, :, where[0]]
         off = (drawn[:, picture][:, None, :, where[0]] - possible).norm(dim=2)  # (D, K, n)
-        one = off.mean(2).argmin(1)
-        mine = off.gather(1, one[:, None, None].expand(-1, 1, off.shape[2]))
-        rows.append(
-            [(mine <= WITHIN).float().mean(), (off.argmin(1) == one[:, None]).float().mean()]
-        )
-    return pd.Series(torch.tensor(rows).mean(0).tolist(), ["within", "agree"])
+        mine = off.mean(2).argmin(1)[:, None, None].expand(-1, 1, off.shape[2])
+        rows.append((off.gather(1, mine) <= WITHIN).float().mean())
+    colours = zip(colours_of(objects, drawn), objects.possible, strict=True)
+    numbers = [torch.cdist(drawn, possible).argmin(1) for drawn, possible in colours]
+    pairs = [
+        (numbers[i] == numbers[j]).float().mean()
+        for _, alike in objects.table.groupby(["picture", "kind"])
+        for i, j in combinations(alike.index, 2)
+    ]
+    same = torch.stack(pairs).mean().item() if pairs else float("nan")
+    return pd.Series({"within": torch.stack(rows).mean().item(), "same": same})
 
 
 def of_many(world: World, drawn: Tensor, counts: Sequence[int]) -> pd.DataFrame:
@@ -295,11 +302,13 @@ def recorded() -> pd.DataFrame:
 
 def study_table(study: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds, a row a model; recorded is what holds for every seed."""
-    flow = study[study.model == "flow"].set_index("seed")
-    others = study[~study.model.str.startswith("flow")]
+    by_model = {name: rows for name, rows in study.groupby("model")}
+    flow, one = by_model["flow"], study[study.model.isin(["classes", "rebalanced", "GAN"])]
+    true = by_model["true draws"].same.mean()
     record("flow_off_by_kind", flow.kinds.max(), "total variation, the largest of the seeds")
-    record("flow_lead", others.low.min(), "total variation by object, least end of all intervals")
+    record("flow_lead", one.low.min(), "total variation by object, least end of all intervals")
     record("flow_within", flow.within.min(), "of an object's pixels, the least of the seeds")
-    return (
-        study.groupby("model", sort=False)[["kinds", "objects", "within", "agree"]].mean().round(2)
-    )
+    record("flow_same", (flow.same - true).abs().max(), "off the true share of equal pairs")
+    record("classes_same", by_model["classes, drawn"].same.min(), "share of equal pairs")
+    means = study.groupby("model", sort=False)[["kinds", "objects", "within", "same"]].mean()
+    return means.round(2)
