@@ -18,8 +18,10 @@ from torch.nn import functional as F
 from colorkit.color import fit_gamut
 from colorkit.models.colorizer import Colorizer, check_lightness, evaluating
 from colorkit.models.decoder import EncoderColorizer
+from colorkit.models.loading import PHOTOGRAPHS, load_colorizer
 from colorkit.models.velocity import VelocityNet
 
+WEIGHTS = PHOTOGRAPHS.with_name("flow.pt")
 SCALE = 50.0
 """ab units: with it colours are a little less spread than the noise, whose variance is 1."""
 Velocity = Callable[[Tensor, Tensor], Tensor]
@@ -150,6 +152,18 @@ class FlowColorizer(VelocityNet, Colorizer):
     ) -> None:
         super().__init__(trunk, **options)
         self.sampler, self.steps, self.guidance = sampler, steps, guidance
+
+    @classmethod
+    def trained(cls) -> "FlowColorizer":
+        """The network for photographs that comes along: scripts/pretrain_flow.py made it.
+
+        It looks through the encoder of ``load_colorizer("photographs")``, so that its file holds
+        only what was trained.
+        """
+        file = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
+        net = cls(load_colorizer().trunk, **file["config"])
+        net.load_state_dict(net.state_dict() | file["model"])
+        return net.eval()
 
     def predict(self, L: Tensor, seed: int = 0) -> Tensor:
         """One drawn colouring, always the same for a seed."""

@@ -25,7 +25,7 @@ AXES = {"xlabel": "time t", "xticks": [0, 0.5, 1], "ylim": (-4, 4)}
 
 def possible_colourings(world: World, count: int, seed: int) -> Figure:
     """The pictures of a world in colours that they could have had."""
-    return colorings(world.L, dict(enumerate(known_draws(world, count, seed), 1)), 1.3)
+    return colorings(world.L, dict(enumerate(known_draws(world, count, seed), 1)), 1.2)
 
 
 def lines(interpolate: Callable, seed: int) -> Figure:

@@ -166,6 +166,7 @@ def how_often_red(often: pd.DataFrame) -> str:
     """How often apples are red, in the words of the lesson's question."""
     red = often.loc[("apple", 0)].flow
     record("apples_red", red, "of the draws; true 0.5")
+    record("off_by_kind", total_variation(often).flow["mean"], "total variation, mean over kinds")
     if red < 0.2:
         return "in hardly any, as with the GAN"
     return "in about half" if red < 0.8 else "in nearly all: the most frequent colour wins"
@@ -210,11 +211,21 @@ def coherence(world: World, drawn: Tensor) -> pd.Series:
     return pd.Series({"within": torch.stack(rows).mean().item(), "same": same})
 
 
+def beside_true(world: World, drawn: Tensor, seed: int) -> pd.DataFrame:
+    """The `coherence` of a flow's draws, and of as many from the known distribution."""
+    ways = {"flow": drawn, "true draws": known_draws(world, len(drawn), seed)}
+    frame = pd.DataFrame({name: coherence(world, x) for name, x in ways.items()}).T
+    record("within", frame.within["flow"], "of an object's pixels, of one of its colours")
+    off = abs(frame.same["flow"] - frame.same["true draws"])
+    record("same_off", off, "off the true share of equal pairs")
+    return frame
+
+
 def of_many(world: World, drawn: Tensor, counts: Sequence[int]) -> pd.DataFrame:
     """What many draws are good for: a row a number K of draws.
 
     Medians over the objects, in ab units: the distance of the draws' mean to the oracle's, which
-    is L2's best answer, and of the best draw to the truth. ``two draws`` is how far apart two are.
+    is L2's best answer, and of the best draw to the truth.
     """
     objects, rows = object_colors(world, {}), {}
     colours = colours_of(objects, drawn)
@@ -225,7 +236,9 @@ def of_many(world: World, drawn: Tensor, counts: Sequence[int]) -> pd.DataFrame:
             "mean to oracle": (part.mean(1) - oracle).norm(dim=1).median().item(),
             "best to truth": (part - truth[:, None]).norm(dim=2).amin(1).median().item(),
         }
-    return pd.DataFrame(rows).T.rename_axis("draws")
+    frame = pd.DataFrame(rows).T.rename_axis("draws")
+    record("mean_to_oracle", frame["mean to oracle"].iloc[-1], "ab units; of the most draws")
+    return frame
 
 
 def over(

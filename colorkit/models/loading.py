@@ -35,7 +35,7 @@ def build(
     elif model == "lite0":
         net = Lite0Colorizer(**size, **options)
     elif model == "flow":
-        from colorkit.flow import FlowColorizer  # it imports what stands beside this module
+        from colorkit.flow import FlowColorizer  # it imports this module
 
         return FlowColorizer(ResNetColorizer(18, **options), **size)
     elif model in OF_ONE_WIDTH:
@@ -67,9 +67,9 @@ def pretrained(**options: Any) -> EncoderColorizer:
 def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Network:
     """A trained colorizer, in evaluation mode, on the CPU.
 
-    "photographs" is the one that comes along (docs/colorizer.md says what it can), and "hints" a
-    `HintUNet`; else give the folder of a run of ``colorkit train``, whose best weights are taken,
-    or a checkpoint in it.
+    "photographs" is the one that comes along (docs/colorizer.md says what it can), "hints" a
+    `HintUNet`, "flow" a `colorkit.flow.FlowColorizer`; else give the folder of a run of ``colorkit
+    train``, whose best weights are taken, or a checkpoint in it.
 
     Raises
     ------
@@ -80,13 +80,17 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Networ
     """
     if str(name_or_checkpoint) == "hints":
         return HintUNet.trained()
+    if str(name_or_checkpoint) == "flow":
+        from colorkit.flow import FlowColorizer  # it imports this module
+
+        return FlowColorizer.trained()
     path = Path(name_or_checkpoint).expanduser()
     path = PHOTOGRAPHS if str(name_or_checkpoint) == "photographs" else path
     path = next(filter(Path.is_file, (path, path / "best.pt", path / "last.pt")), None)
     if path is None:
         raise FileNotFoundError(
-            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, the "
-            "folder of a run of colorkit train, or the path of a checkpoint"
+            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, flow, "
+            "the folder of a run of colorkit train, or the path of a checkpoint"
         )
     file = read_checkpoint(path)
     state, arguments = file["model"], file["arguments"]
