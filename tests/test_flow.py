@@ -1,19 +1,28 @@
 """Flow matching: straight lines, samplers of known order, true frequencies, and one L for many."""
 
+import json
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 
+import colorkit as package
 from colorkit import flow
 from colorkit.batches import Batches
-from colorkit.color import join_lab, lab_to_rgb, out_of_gamut, rgb_to_lab
+from colorkit.cli import colorkit
+from colorkit.color import join_lab, lab_to_rgb, out_of_gamut, rgb_to_lab, split_lab
+from colorkit.data.pictures import photograph
 from colorkit.device import seed_everything
 from colorkit.fit import fit
 from colorkit.flow import FlowColorizer, euler, flow_matching, heun
 from colorkit.models import ResNetColorizer, load_colorizer
+from scripts import pretrain_flow
+from tests.conftest import colourful
 
 HILLS = ((-2.0, 0.7), (2.0, 0.3))  # where they lie, how probable they are
 SPREAD = 0.5
@@ -122,20 +131,23 @@ def test_a_small_network_recovers_the_shares():
     assert (drawn.abs() < 0.7).float().mean() < 0.08  # 0.006 in truth, all of them for a mean
 
 
-def test_colours_are_drawn_in_their_shares_and_never_between():
-    """Pictures of one colour each, 70% red and 30% green, that L cannot tell apart."""
+def test_areas_are_drawn_in_true_shares_each_as_a_whole_and_by_itself():
+    """Pictures of four areas, told apart by L; each is red with 70%, else green."""
     seed_everything(0)
-    colours = torch.tensor([[60.0, 40.0], [-60.0, 40.0]])[(torch.rand(400) < 0.3).long()]
-    ab = colours[:, :, None, None].expand(-1, -1, 32, 32).contiguous()
-    data = Batches((torch.full((400, 1, 32, 32), 60.0), ab), 32)
-    net = make(sampler=heun)
-    fit(net, flow_matching, data, 250, lr=4e-3, schedule="one-cycle", callbacks=(), device="cpu")
+    quarters = lambda x: x.repeat_interleave(16, 2).repeat_interleave(16, 3)  # noqa: E731
+    colours = torch.tensor([[60.0, 40.0], [-60.0, 40.0]])
+    ab = quarters(colours[(torch.rand(400, 2, 2) < 0.3).long()].permute(0, 3, 1, 2))
+    L = quarters(torch.tensor([[[[40.0, 70.0], [60.0, 50.0]]]])).repeat(400, 1, 1, 1)
+    net, how = make(sampler=heun), {"lr": 4e-3, "schedule": "one-cycle", "callbacks": ()}
+    fit(net, flow_matching, Batches((L, ab), 32), 250, device="cpu", precision="float32", **how)
     net.steps = 8
-    drawn = net.draw(torch.full((100, 1, 32, 32), 60.0), 1, 5)[0]
-    green = drawn[:, 0].mean((1, 2)) < 0
-    assert green.float().mean().item() == pytest.approx(0.3, abs=0.15)
-    assert (drawn[:, 0].mean((1, 2)).abs() > 30).float().mean() > 0.8
-    assert ((drawn[:, 0] < 0).float().mean((1, 2)) - green.float()).abs().mean() < 0.05  # whole
+    a = net.draw(L[:100], 1, 5)[0, :, 0].unfold(1, 16, 16).unfold(2, 16, 16)[..., 3:-3, 3:-3]
+    green = a.mean((3, 4)) < 0  # (100, 2, 2)
+    assert green.float().mean().item() == pytest.approx(0.3, abs=0.1)
+    assert (a.mean((3, 4)).abs() > 30).float().mean() > 0.95  # no mixture
+    assert ((a < 0).float().mean((3, 4)) - green.float()).abs().mean() < 0.01
+    alike = torch.cat([green[:, 0] == green[:, 1], green[:, :, 0] == green[:, :, 1]])
+    assert alike.float().mean().item() == pytest.approx(0.7**2 + 0.3**2, abs=0.12)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (45, 70), (3, 5)])
@@ -206,3 +218,58 @@ def test_a_run_of_training_leaves_a_checkpoint_that_colours(tmp_path):
     again.steps = net.steps
     drawn = [x.samples(lightness(), 2) for x in (again, net)]
     torch.testing.assert_close(*drawn, atol=1e-2, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_colorizer("flow")
+
+
+def test_the_flow_that_comes_along_is_small_and_whole():
+    assert flow.WEIGHTS.stat().st_size < 4e6
+    file = torch.load(flow.WEIGHTS, weights_only=True)
+    net = FlowColorizer.trained()
+    own = {name: x for name, x in net.state_dict().items() if not name.startswith("trunk.")}
+    assert own.keys() == file["model"].keys()
+    assert all(torch.equal(x, file["model"][name].to(x.dtype)) for name, x in own.items())
+    assert {"pictures", "steps", "minutes", "torch", "held_out"} <= set(file["made"])
+
+
+def test_its_draws_differ_and_each_fits_a_photograph_better_than_it_fits_another(trained):
+    photographs = [photograph(name, 64) for name in ("coffee", "astronaut")]
+    L, ab = split_lab(rgb_to_lab(torch.cat(photographs)))
+    drawn = trained.samples(L, 8)
+    assert (drawn[0] - drawn[1]).norm(dim=1).mean() > 3
+    mean = drawn.mean(0)
+    assert (mean - ab).square().mean() < (mean - ab.flip(0)).square().mean()
+
+
+def test_the_command_writes_as_many_colourings_as_asked_for(tmp_path):
+    scan = Image.fromarray((np.mgrid[:90, :120].sum(0)).astype(np.uint8))
+    scan.save(tmp_path / "scan.png")
+    asked = ["colorize", str(tmp_path / "scan.png"), "--model", "flow", "--samples", "3"]
+    said = CliRunner().invoke(colorkit, [*asked, "--out", str(tmp_path / "out")])
+    assert said.exit_code == 0, said.output
+    found = [np.asarray(Image.open(tmp_path / "out" / f"scan-{k}.png")) for k in (1, 2, 3)]
+    assert {x.shape for x in found} == {(90, 120, 3)}
+    assert not (found[0] == found[1]).all()
+    with pytest.raises(ValueError, match="one answer of a Classifier, not for a FlowColorizer"):
+        package.colorize(scan, "flow", temperature=0.5)
+
+
+def test_the_script_writes_what_it_trained_and_how_good_it_is(tmp_path, monkeypatch):
+    (tmp_path / "fruit").mkdir()
+    for i in range(20):
+        colourful(i).save(tmp_path / "fruit" / f"{i}.png")
+    for name, value in {"SIZE": 32, "CONFIG": {"width": 8}, "BATCH": 4, "DRAWS": 2}.items():
+        monkeypatch.setattr(pretrain_flow, name, value)
+    out = tmp_path / "flow.pt"
+    asked = [str(out), str(tmp_path / "fruit"), f"--work={tmp_path / 'work'}", "--steps=20"]
+    (tmp_path / "work").mkdir()
+    said = CliRunner().invoke(pretrain_flow.main, asked)
+    assert said.exit_code == 0, said.output
+    made = json.loads(said.output[said.output.index("{") :])
+    assert made["pictures"] == {"fruit": {"train": 12, "val": 4, "test": 4}}
+    assert set(made["held_out"]["fruit"]["within_10"]) >= {"a draw", "best of 8", "mean of 8"}
+    monkeypatch.setattr(flow, "WEIGHTS", out)
+    assert FlowColorizer.trained().colorize(lightness()).shape == (2, 2, 32, 32)
