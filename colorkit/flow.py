@@ -23,7 +23,7 @@ from colorkit.models.velocity import VelocityNet
 
 WEIGHTS = PHOTOGRAPHS.with_name("flow.pt")
 SCALE = 50.0
-"""ab units: with it colours are a little less spread than the noise, whose variance is 1."""
+"""ab units: with it colours deviate by about 0.5, somewhat less than the noise, with its 0.6."""
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """velocity(x, t) of points x (N, ...) at times t (N,) in [0, 1], of the shape of x."""
 
@@ -31,7 +31,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 def interpolate(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Where a point is at time t on its straight way from noise to data, and how fast it moves.
 
-    noise and data are (N, ...), t is (N,) in [0, 1]; so are the points and the velocities (N, ...).
+    noise and data are (N, ...), t is (N,) in [0, 1]; points and velocities have the shape of data.
 
     >>> interpolate(torch.tensor([[1.0]]), torch.tensor([[5.0]]), torch.tensor([0.25]))
     (tensor([[2.]]), tensor([[4.]]))
@@ -41,7 +41,7 @@ def interpolate(noise: Tensor, data: Tensor, t: Tensor) -> tuple[Tensor, Tensor]
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Noise of the shape of x (N, 2, h, w), even sides: neighbours share nearly all of it.
+    """Noise of the shape of x (N, 2, h, w), even sides: neighbours share most of it.
 
     A flow may begin at any noise. Noise of each pixel's own averages out over an object, so that
     its colour shows at small t already; with smooth noise it is chosen in the middle of the way.
@@ -106,15 +106,14 @@ def heun(velocity: Velocity, x: Tensor, steps: int) -> Tensor:
     return x
 
 
-def filled(plane: Tensor) -> Tensor:
-    """Repeat the last row and column until both sides are multiples of 32."""
-    height, width = plane.shape[2:]
-    return F.pad(plane, (0, -width % 32, 0, -height % 32), mode="replicate")
-
-
 def shrink(ab: Tensor) -> Tensor:
-    """ab (N, 2, H, W), filled, to x (N, 2, h, w): means of 2 x 2 pixels, in units of SCALE."""
-    return F.avg_pool2d(filled(ab), 2) / SCALE
+    """ab (N, 2, H, W) to x (N, 2, h, w): means of 2 x 2 pixels, in units of SCALE.
+
+    Before that its last row and column are repeated, as those of L are for the encoder.
+    """
+    (height, width), stride = ab.shape[2:], EncoderColorizer.stride
+    whole = F.pad(ab, (0, -width % stride, 0, -height % stride), mode="replicate")
+    return F.avg_pool2d(whole, 2) / SCALE
 
 
 def enlarge(x: Tensor, L: Tensor) -> Tensor:
@@ -179,6 +178,8 @@ class FlowColorizer(VelocityNet, Colorizer):
     @torch.no_grad()
     def draw(self, L: Tensor, n: int, seed: int) -> Tensor:
         """n colourings of L, inside the gamut or not: ab (n, N, 2, H, W)."""
+        if n < 1 or self.steps < 1:
+            raise ValueError(f"{n} samples in {self.steps} steps: take at least 1 of each")
         generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
         with evaluating(self):
             L = L.to(device)

@@ -68,7 +68,7 @@ def gan(pictures: Pictures, seed: int) -> models.UNet:
 
 
 def study(cfg, seed: int) -> pd.DataFrame:
-    """A row a model; `behind` is its lead in total variation over the flow's, object by object."""
+    """A row a model; low to high: how much more total variation it has than the flow, by object."""
     pictures = lesson_pictures("orchard", cfg.pictures, cfg.held_out, cfg.size, 0)
     world = pictures.worlds["test"]
     prior = estimate_prior(pictures.batches("train"), ab_bins()).p

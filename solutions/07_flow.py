@@ -332,7 +332,7 @@ studies.total_variation(often).round(2)
 # %% tags=["slide"]
 study = studies.recorded()
 print(study.attrs["about"])
-columns = {"kinds": "by kind", "objects": "by object", "within": "in one colour", "same": "same colour"}
+columns = {"kinds": "by kind", "objects": "by object", "within": "one colour", "same": "alike"}
 show(
     figures.seeds_figure(study, columns),
     alt="Four panels, a row for each model, a dot for each seed. By kind and by object, flows and drawn classes are "

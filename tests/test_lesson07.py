@@ -74,10 +74,24 @@ def test_quality_is_measured_over_a_setting_and_the_setting_comes_back(world):
     table = studies.over("steps", (1, 2), net, few, count_colours, 2, 0)
     assert table.index.tolist() == [1, 2]
     assert table["total variation"].between(0, 1).all()
+    with pytest.raises(ZeroDivisionError):
+        studies.over("steps", (1, 2), net, few, lambda *arguments: 1 / 0, 2, 0)
     assert net.steps == 3
     drawn = studies.draws(net, few, 2, 0)
     assert torch.equal(drawn, studies.draws(net, few, 2, 0))
     assert not torch.equal(drawn, studies.drawn_in(1, net, few, 2, 0))
+
+
+def test_a_hint_is_followed_whatever_the_sampler_of_the_network(world):
+    eyes = ResNetColorizer(encoder_width=4, width=2)
+    net = flow.FlowColorizer(eyes, width=8, sampler=flow.heun, steps=2)
+
+    def with_hint(velocity, known, mask):
+        return lambda x, t: (known - x) / (1 - t.view(-1, 1, 1, 1))  # everywhere
+
+    table = studies.apples_under_hints(net, world, with_hint, count_colours, 2, 0)
+    assert table.loc[["red", "green", "yellow"]].to_numpy().diagonal() == pytest.approx(1.0)
+    assert net.sampler is flow.heun
 
 
 def test_figures_are_drawn(world):

@@ -1,4 +1,4 @@
-"""Figures of lesson 7: possible colourings, numbers on their way, and where a place attends to."""
+"""Figures of lesson 7: possible colourings, straight lines, and numbers on their way."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,7 +29,7 @@ def possible_colourings(world: World, count: int, seed: int) -> Figure:
 
 
 def lines(interpolate: Callable, seed: int) -> Figure:
-    """Straight lines from 60 random numbers to 60 numbers of two hills; those to the right red."""
+    """Straight lines from 60 random numbers to 60 of two hills; those to the upper hill are red."""
     seed_everything(seed)
     noise, data = torch.randn(60, 1), toy_numbers(60)
     times = torch.linspace(0, 1, 21)

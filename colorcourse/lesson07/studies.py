@@ -3,6 +3,7 @@
 Draws of a world's pictures are ab (D, N, 2, H, W): D colourings of each of its N pictures.
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
@@ -16,9 +17,10 @@ from colorcourse.lesson05.comparisons import colour_names, toy_numbers  # noqa: 
 from colorcourse.lesson06.studies import middle
 from colorcourse.recording import record
 from colorkit.device import seed_everything
-from colorkit.flow import SCALE, FlowColorizer, Velocity, enlarge, noise_like, shrink
+from colorkit.flow import SCALE, FlowColorizer, Velocity, enlarge, euler, noise_like, shrink
 from colorkit.metrics import colorfulness
 from colorkit.models import Colorizer
+from colorkit.models.colorizer import evaluating
 from colorkit.objects import ObjectColors, object_colors
 from colorkit.plots import fitted_rgb
 from colorkit.run import Run
@@ -114,10 +116,9 @@ def known_draws(world: World, count: int, seed: int) -> Tensor:
 
 def drawn_in(steps: int, net: FlowColorizer, world: World, count: int, seed: int) -> Tensor:
     """`draws` with another number of steps."""
-    before, net.steps = net.steps, steps
-    drawn = draws(net, world, count, seed)
-    net.steps = before
-    return drawn
+    other = copy.copy(net)  # with the same weights; net stays as it is
+    other.steps = steps
+    return draws(other, world, count, seed)
 
 
 def answers(model: Colorizer, world: World) -> Tensor:
@@ -174,10 +175,10 @@ def how_often_red(often: pd.DataFrame) -> str:
 
 def rarer(frame: pd.DataFrame) -> str:
     """What guidance does to rare colours, in the words of the lesson's question."""
-    ratio = frame.rare.iloc[-1] / frame.rare.iloc[0]
-    if ratio < 0.9:
+    before, after = frame.rare.iloc[[0, -1]]
+    if after < 0.9 * before:
         return "they become rarer"
-    return "nothing" if ratio < 1.1 else "they become more frequent"
+    return "nothing" if after <= 1.1 * before else "they become more frequent"
 
 
 def variation_of_objects(objects: ObjectColors, drawn: Tensor, count: Count) -> Tensor:
@@ -193,15 +194,16 @@ def coherence(world: World, drawn: Tensor) -> pd.Series:
     within 15 units of one of its colours, the same for the whole object; ``same``: how often both
     of a pair are nearest to the same colour. Objects are coloured independently of each other.
     """
-    objects, rows, kept = object_colors(world, {}), [], (-1, [])
-    for picture, where in zip(objects.table.picture, objects.visible, strict=True):
-        kept = kept if kept[0] == picture else (picture, world.posterior(picture))
-        possible = next(p.ab for p in kept[1] if torch.equal(p.visible[0], where))[:, :, where[0]]
-        off = (drawn[:, picture][:, None, :, where[0]] - possible).norm(dim=2)  # (D, K, n)
-        mine = off.mean(2).argmin(1)[:, None, None].expand(-1, 1, off.shape[2])
-        rows.append((off.gather(1, mine) <= WITHIN).float().mean())
+    objects, rows = object_colors(world, {}), []
+    for picture, table in objects.table.groupby("picture"):
+        posterior = world.posterior(picture)
+        for where in objects.visible[list(table.index)]:
+            possible = next(p.ab for p in posterior if torch.equal(p.visible[0], where))
+            off = (drawn[:, picture, None] - possible)[..., where[0]].norm(dim=2)  # (D, K, n)
+            best = off.mean(2).argmin(1)
+            rows.append((off[torch.arange(len(off)), best] <= WITHIN).float().mean())
     colours = zip(colours_of(objects, drawn), objects.possible, strict=True)
-    numbers = [torch.cdist(drawn, possible).argmin(1) for drawn, possible in colours]
+    numbers = [torch.cdist(x, possible).argmin(1) for x, possible in colours]
     pairs = [
         (numbers[i] == numbers[j]).float().mean()
         for _, alike in objects.table.groupby(["picture", "kind"])
@@ -251,12 +253,12 @@ def over(
     seed: int,
 ) -> pd.DataFrame:
     """Quality over the values of the network's attribute `name`, such as "steps": a row a value."""
-    before, rows = getattr(net, name), {}
+    other, rows = copy.copy(net), {}  # with the same weights; net stays as it is
     true = colorfulness(fitted_rgb(world.L, world.ab)).mean().item()
     for value in values:
-        setattr(net, name, value)
+        setattr(other, name, value)
         begun = time.perf_counter()
-        drawn = draws(net, world, draws_each, seed)
+        drawn = draws(other, world, draws_each, seed)
         spent = time.perf_counter() - begun
         often = by_kind(world, {"drawn": drawn}, count)
         off = total_variation(often).drawn["mean"]
@@ -265,7 +267,6 @@ def over(
         rows[value] = {"total variation": off, "rare": seldom, **coherence(world, drawn)}
         rows[value]["colorfulness"] = vivid
         rows[value]["ms a picture"] = 1000 * spent / (draws_each * len(world))
-    setattr(net, name, before)
     return pd.DataFrame(rows).T.rename_axis(name)
 
 
@@ -276,7 +277,7 @@ def apples_under_hints(
     objects, draws_each, rows = object_colors(world, {}), 8, {}
     of = objects.table[objects.table.kind == "apple"].nlargest(apples, "pixels").index
     names = [mode.name for mode in world.palette.kinds[world.palette.number("apple")].modes]
-    generator = torch.Generator().manual_seed(seed)
+    generator, device = torch.Generator().manual_seed(seed), next(net.parameters()).device
     for number, name in enumerate(["no hint", *names]):
         found = []
         for i in of:
@@ -286,8 +287,9 @@ def apples_under_hints(
             mask = torch.zeros_like(x[:, :1], dtype=torch.bool)
             mask[..., row : row + 2, column : column + 2] = number > 0
             known = objects.possible[i][number - 1].view(1, 2, 1, 1) / SCALE
-            with torch.no_grad():
-                x = net.sampler(with_hint(net.field(L), known, mask), x, net.steps)
+            with torch.no_grad(), evaluating(net):
+                velocity = with_hint(net.field(L.to(device)), known.to(device), mask.to(device))
+                x = euler(velocity, x.to(device), net.steps).cpu()  # Heun asks at t = 1: 0 / 0
             colours = enlarge(x, L)[:, :, objects.visible[i, 0]].mean(2)
             found.append(count(colours, objects.possible[i], WITHIN))
         rows[name] = torch.stack(found).mean(0).tolist()

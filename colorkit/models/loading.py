@@ -7,7 +7,7 @@ from typing import Any
 
 from colorkit.models.classifier import Classifier
 from colorkit.models.cnn import DilatedCNN
-from colorkit.models.colorizer import Network
+from colorkit.models.colorizer import Colorizer, Network
 from colorkit.models.decoder import EncoderColorizer
 from colorkit.models.encoder_decoder import EncoderDecoder
 from colorkit.models.hints import HintUNet
@@ -34,10 +34,6 @@ def build(
         net = ResNetColorizer(int(model[6:]), **size, **options)
     elif model == "lite0":
         net = Lite0Colorizer(**size, **options)
-    elif model == "flow":
-        from colorkit.flow import FlowColorizer  # it imports this module
-
-        return FlowColorizer(ResNetColorizer(18, **options), **size)
     elif model in OF_ONE_WIDTH:
         net = OF_ONE_WIDTH[model](*size.values())
     else:
@@ -64,7 +60,7 @@ def pretrained(**options: Any) -> EncoderColorizer:
         return ResNetColorizer(18, "worlds", **options)
 
 
-def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Network:
+def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Colorizer:
     """A trained colorizer, in evaluation mode, on the CPU.
 
     "photographs" is the one that comes along (docs/colorizer.md says what it can), "hints" a
@@ -98,7 +94,7 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Networ
     try:
         if known["model"] == "lite0":
             known["pretrained"] = False
-        elif known["model"].startswith(("resnet", "flow")):
+        elif known["model"].startswith("resnet"):
             stem = next(x for name, x in state.items() if name.endswith("encoder.conv1.weight"))
             known["encoder_width"] = len(stem)
         net = build(**known)

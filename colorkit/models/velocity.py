@@ -22,11 +22,6 @@ WAVES = 32  # sines and cosines that tell the time
 PLACES = 3  # and sines and cosines of each coordinate that tell the place
 
 
-def patches(x: Tensor) -> Tensor:
-    """(N, 2, h, w) to (N, 8, h/2, w/2): the numbers of PATCH x PATCH pixels become channels."""
-    return F.pixel_unshuffle(x, PATCH)
-
-
 class TimedBlock(nn.Module):
     """Two convolutions and a shortcut; between them the time scales and shifts each channel."""
 
@@ -105,6 +100,13 @@ class VelocityNet(nn.Module):
         drop: float = 0.1,
     ) -> None:
         super().__init__()
+        if not isinstance(trunk, EncoderColorizer):
+            raise TypeError(
+                f"a {type(trunk).__name__} has no encoder to look at L with: take an "
+                "EncoderColorizer, such as load_colorizer().trunk"
+            )
+        if width < 8 or width % 8:
+            raise ValueError(f"width {width}: take a multiple of 8, for the group norms")
         self.trunk, self.drop, times = trunk, drop, 4 * width
         trunk.decoder, trunk.head, trunk.frozen = nn.ModuleList(), nn.Identity(), True
         trunk.requires_grad_(False)
@@ -125,6 +127,7 @@ class VelocityNet(nn.Module):
         self.head = nn.Sequential(
             nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, 2 * PATCH**2, 3, padding=1)
         )
+        self.train()  # the encoder, frozen now, goes into evaluation mode
 
     def see(self, L: Tensor) -> Tensor:
         """What the network knows of L (N, 1, H, W): (N, width, h, w) at a quarter of the size.
@@ -146,7 +149,8 @@ class VelocityNet(nn.Module):
         """x (N, 2, h, w), t (N,) in [0, 1] and what `see` gave to velocities (N, 2, h, w)."""
         angles = t[:, None] * torch.logspace(0, 3, WAVES, device=t.device)
         time = self.time(torch.cat([angles.sin(), angles.cos()], 1))
-        quarter = self.blocks[0](self.begin(torch.cat([patches(x), seen], 1)), time)
+        patches = F.pixel_unshuffle(x, PATCH)  # their pixels become channels
+        quarter = self.blocks[0](self.begin(torch.cat([patches, seen], 1)), time)
         eighth = self.attention[0](self.blocks[1](self.down[0](quarter), time))
         h = self.attention[1](self.blocks[2](self.down[1](eighth), time))
         h = F.interpolate(self.blocks[3](h, time), scale_factor=2)
