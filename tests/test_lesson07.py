@@ -82,16 +82,30 @@ def test_quality_is_measured_over_a_setting_and_the_setting_comes_back(world):
     assert not torch.equal(drawn, studies.drawn_in(1, net, few, 2, 0))
 
 
-def test_a_hint_is_followed_whatever_the_sampler_of_the_network(world):
+def test_hints_are_where_the_apples_are_and_the_rest_is_counted(world):
     eyes = ResNetColorizer(encoder_width=4, width=2)
-    net = flow.FlowColorizer(eyes, width=8, sampler=flow.heun, steps=2)
+    net = flow.FlowColorizer(eyes, width=8)
 
-    def with_hint(velocity, known, mask):
-        return lambda x, t: (known - x) / (1 - t.view(-1, 1, 1, 1))  # everywhere
+    def everywhere(velocity, x, known, mask, steps, times):
+        assert velocity(x, torch.zeros(len(x))).shape == x.shape
+        assert mask.sum() in (0, 8 * 4 * 4)
+        return known.expand_as(x)
 
-    table = studies.apples_under_hints(net, world, with_hint, count_colours, 2, 0)
-    assert table.loc[["red", "green", "yellow"]].to_numpy().diagonal() == pytest.approx(1.0)
-    assert net.sampler is flow.heun
+    table = studies.apples_under_hints(net, world, everywhere, count_colours, 2, 0)
+    for times in (1, 4):
+        followed = table.loc[times].loc[["red", "green", "yellow"]].to_numpy().diagonal()
+        assert followed == pytest.approx(1.0)
+
+
+def test_going_back_in_time_keeps_the_noise_that_belongs_to_it():
+    noise, data = flow.noise_like(torch.zeros(400, 2, 16, 16)), torch.full((400, 2, 16, 16), 3.0)
+    later, _ = flow.interpolate(noise, data, torch.full((400,), 0.5))
+    earlier, x = torch.full((400,), 0.25), studies.back(later, 0.5, 0.25)
+    wanted, _ = flow.interpolate(flow.noise_like(data), data, earlier)
+    assert x.mean().item() == pytest.approx(wanted.mean().item(), abs=0.02)
+    assert x.std().item() == pytest.approx(wanted.std().item(), rel=0.03)
+    last = studies.back(data, 1.0, 0.25)
+    assert last.std().item() == pytest.approx(wanted.std().item(), rel=0.03)
 
 
 def test_figures_are_drawn(world):

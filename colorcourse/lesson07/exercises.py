@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorcourse.exercises import Answer, Case, Exercise, register
+from colorcourse.exercises import Answer, Case, Exercise, beside, register
 from colorkit import flow as library
 
 LESSON = "07_flow"
@@ -130,8 +130,8 @@ def _judge_loss(answer: Callable) -> str | None:
     return hint and f"{where}: {hint}"
 
 
-def _judge_batch(answer: Callable, given: Tensor | None, *shape: int) -> str | None:
-    """The hint for a loss, by what it asks of the network and what it makes of the answer."""
+def observe_loss(answer: Callable, given: Tensor | None, *shape: int) -> dict[str, Any]:
+    """What a loss asks of draw and of the network, and what it gives."""
     data = 3 + 2 * _noise(*shape, seed=1)
     spy, drawn, batch = _Spy(), [], data.clone()
 
@@ -140,25 +140,52 @@ def _judge_batch(answer: Callable, given: Tensor | None, *shape: int) -> str | N
         return drawn[-1]
 
     loss = answer(spy, batch, given, draw)
-    if len(spy.asked) != 1:
-        return f"The network is asked {len(spy.asked)} times. Ask it once, with x, t and given."
-    if len(drawn) != 1:
-        return f"draw is called {len(drawn)} times: once gives the noise and the times that belong together."
-    if not batch.equal(data):
+    number = isinstance(loss, Tensor) and not loss.ndim
+    asked = [(x, t if isinstance(t, Tensor) else type(t).__name__) for x, t, _ in spy.asked]
+    third = [x for *_, x in spy.asked]
+    return {
+        "data": data,
+        "drawn": drawn,
+        "asked": asked,
+        "given": all(x is given for x in third),
+        "swapped": any(x is t for x in third for _, t in drawn),
+        "changed": not batch.equal(data),
+        "backward": spy.gain.grad is not None,
+        "gradient": number and loss.requires_grad,
+        "loss": loss.detach() if number else None,
+    }
+
+
+def _judge_batch(answer: Callable, given: Tensor | None, *shape: int) -> str | None:
+    """The hint for a loss, by what it asks of the network and what it makes of the answer."""
+    found = beside(answer, observe_loss, given, *shape)
+    if (times := len(found["asked"])) != 1:
+        return f"The network is asked {times} times. Ask it once, with x, t and given."
+    if (times := len(found["drawn"])) != 1:
+        return f"draw is called {times} times: once gives the noise and the times that belong together."
+    if found["changed"]:
         return "Your loss changes data in place, so that the next epoch learns other data. Work on a new tensor."
-    x, t, seen = spy.asked[0]
-    if seen is drawn[0][1]:
+    if found["swapped"]:
         return "t and given have changed places: the network takes x, t, given."
-    if seen is not given:
+    if not found["given"]:
         return "The network does not get `given`, so it cannot know what it colours."
-    if spy.gain.grad is not None:
+    if found["backward"]:
         return "Do not call `backward` on the loss: the training loop does."
-    return _judge_asked(x, t, data, *drawn[0]) or _judge_value(loss, x, data, drawn[0][0])
+    (asked,), (drawn,), data = found["asked"], found["drawn"], found["data"]
+    if hint := _judge_asked(*asked, data, *drawn):
+        return hint
+    if found["loss"] is None:
+        return "Return one number in a tensor: the mean over all pictures, channels and pixels."
+    if not found["gradient"]:
+        return (
+            "The loss has no gradient: do not detach the network's answer, and return the tensor."
+        )
+    return _judge_value(found["loss"], asked[0], data, drawn[0])
 
 
 def _judge_asked(x: Tensor, t: Any, data: Tensor, noise: Tensor, times: Tensor) -> str | None:
     if not isinstance(t, Tensor) or t.shape != times.shape:
-        shape = tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__
+        shape = tuple(t.shape) if isinstance(t, Tensor) else t
         return f"The network got {shape} for t. It takes the times of draw(data), (N,)."
     if len(t.unique()) == 1:
         return "All examples of the batch have the same time: hand all of t on."
@@ -177,16 +204,10 @@ def _judge_asked(x: Tensor, t: Any, data: Tensor, noise: Tensor, times: Tensor) 
     return None
 
 
-def _judge_value(loss: Any, x: Tensor, data: Tensor, noise: Tensor) -> str | None:
-    if not isinstance(loss, Tensor) or loss.ndim:
-        return "Return one number in a tensor: the mean over all pictures, channels and pixels."
-    if not loss.requires_grad:
-        return (
-            "The loss has no gradient: do not detach the network's answer, and return the tensor."
-        )
+def _judge_value(loss: Tensor, x: Tensor, data: Tensor, noise: Tensor) -> str | None:
     v = _noise(*x.shape, seed=9).bfloat16().float()
     off = v - (data - noise)
-    if abs(off.square().mean() - loss.detach()) <= 1e-5 * loss.detach():
+    if abs(off.square().mean() - loss) <= 1e-5 * loss:
         return None
     values = {
         "The loss was computed in bf16, which has three digits. Only the network's answer is bf16: convert it by `.float()`.": off.square().mean(),
@@ -200,8 +221,8 @@ def _judge_value(loss: Any, x: Tensor, data: Tensor, noise: Tensor) -> str | Non
         "The answer was compared with x. Compare it with the velocity, the second value of `interpolate`.": (v - x).square().mean(),
         "Half of the squared error was returned. Return the mean squared error itself.": off.square().mean() / 2,
     }  # fmt: skip
-    near = min(values, key=lambda text: abs(values[text] - loss.detach()))
-    if not abs(values[near] - loss.detach()) <= 3e-3 * values[near]:  # nor if it is NaN
+    near = min(values, key=lambda text: abs(values[text] - loss))
+    if not abs(values[near] - loss) <= 3e-3 * values[near]:  # nor if it is NaN
         near = f"The loss is {loss.item():.4g}, not the mean of (answer - target) squared."
     return near
 

@@ -63,7 +63,6 @@ def paths(velocity: Velocity, sampler: Callable, steps: Sequence[int], seed: int
         bars = {"orientation": "horizontal", "density": True}
         beside.hist(toy_numbers(3000)[:, 0], edges, color="#bbbbbb", **bars)
         beside.hist(end[:, 0], edges, histtype="step", color=MADE, lw=1.4, **bars)
-        beside.set(xlim=(0, 0.8))
         beside.axis("off")
         ax.set(**AXES, title=f"{n} step{'s' * (n > 1)}")
     axes[0].set_ylabel("x")
