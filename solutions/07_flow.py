@@ -320,12 +320,12 @@ studies.total_variation(often).round(2)
 
 # %% [markdown]
 # In each panel the left bar is the known distribution; hatched draws match no possible colour. One step paints the
-# mean, which matches at best one possible colour (yellow, for apples). With all steps, the shares come much nearer, but
+# mean, which matches at best one possible colour (yellow, for apples). With all steps, shares come much nearer, but
 # most remain too low. The table gives lesson 4's **total variation**, the amount of probability in the wrong place.
 #
-# The same was done with three seeds and networks of all lessons, and recorded. *Classes* and *rebalanced* are lesson
-# 4's, with their annealed mean; *GAN* is lesson 5's. *Classes, drawn* takes one random number for each picture; *flow
-# without attention* was trained for as long, and *true draws*, as few, are from the known distribution.
+# The same was recorded with three seeds, in 16 draws, for networks of lessons 4, 5 and 7. *Classes* and *rebalanced*
+# are lesson 4's, with their annealed mean; *GAN* is lesson 5's. *Classes, drawn* takes one random number for each
+# picture; *flow without attention* was trained for as long, and *true draws* are from the known distribution.
 
 # %% tags=["slide"]
 study = studies.recorded()
@@ -343,17 +343,17 @@ studies.study_table(study)
 # %% [markdown] tags=["slide"]
 # Each dot is one training; the first two panels show total variation. *By kind* pools all apples. *By object* asks
 # whether each single apple is drawn in all of its colours as often as it should be, which no network with one answer
-# can do. In both, the flow is nearer to the truth than every network with one answer, for every seed. *Classes, drawn*
-# are no farther off. Was a flow needed?
+# can do. In both, the flow is nearer to the truth than every one-answer network, for every seed. *Classes, drawn* are
+# as near, by object nearer. Was a flow needed?
 #
 # ## 6. One colour for each object
 #
 # True frequencies at each pixel do not make a good colouring: independent draws have them, too. The third panel shows
-# the share of an object's pixels within 15 units of *one* of its possible colours. *Classes, drawn* lead, since one
-# random number decides the whole picture; of the flow's pixels, a third are off. But then all apples of a picture get
-# the same colour. The last panel shows how often two fruit of a kind in one picture agree: true draws in less than half
-# of the cases, *classes, drawn* in nearly all. They cannot know where an apple ends. The flow was not told either, yet
-# its fruit agree about as often as true ones.
+# the share of an object's pixels within 15 units of *one* of its possible colours. *Classes, drawn* beat the flow, a
+# third of whose pixels are off: one random number decides the whole picture. But then all apples of a picture get the
+# same colour. The last panel shows how often two fruit of a kind in one picture agree: true draws in less than half of
+# the cases, *classes, drawn* in nearly all. They cannot know where an apple ends. The flow was not told either, yet its
+# fruit agree about as often as true ones.
 #
 # Without attention, little is lost here.
 #
@@ -408,10 +408,10 @@ reveal("flow.guidance", studies.rarer(guided), "See the column rare.")
 guided.round(3)
 
 # %% [markdown]
-# Two effects meet in the total variation. Where `within` rises, fewer draws lie between the colours, which lowers it.
-# Where some colours gain at the expense of others, it rises. So it may fall while rare colours (truly 0.08) are lost
-# and fruit become more alike (`same`). With w above 1, draws no longer follow the learned distribution. For one vivid
-# picture, that may be welcome. For what is possible, leave w at 1.
+# With w = 2 total variation falls: fewer draws lie between the colours (`within` rises). With w = 3 it rises again:
+# some colours gain at the expense of others. So it may fall while rare colours (truly 0.08) are lost and fruit become
+# more alike (`same`). With w above 1, draws no longer follow the learned distribution. For one vivid picture, that may
+# be welcome. For what is possible, leave w at 1.
 
 # %% [markdown] tags=["extra"]
 # ## Extra: a hint without another training
@@ -441,12 +441,12 @@ studies.apples_under_hints(net, world, with_hint, count_colours, cfg.apples, cfg
 # %% [markdown] tags=["extra"]
 # Each row is a hint of 8 x 8 pixels in the middle of an apple, and each column the share of draws in which the mean
 # colour of the rest was that colour. With every step taken once, the rest follows in part only, and many apples end
-# between two colours. With every step taken four times, it mostly follows: see the diagonal.
+# between two colours. With every step taken four times, it follows better, yellow least: see the diagonal.
 #
 # ## Extra: photographs
 #
-# The flow that comes along was trained in this way on photographs of fruit, groceries and portraits, at 64 x 64 pixels
-# and with the encoder of lesson 6. It has not seen these three.
+# The library's flow was trained in this way on photographs of fruit, groceries and portraits, at 64 x 64 pixels and
+# with the encoder of lesson 6. It has not seen these three.
 
 # %% tags=["extra"]
 many, rows = models.load_colorizer("flow"), []
