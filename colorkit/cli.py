@@ -132,7 +132,7 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
 @colorkit.command(context_settings={"show_default": True})
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, default="coloured", help="Folder for the results.")
-@click.option("--model", default="photographs", help="Or the folder of a colorkit train.")
+@click.option("--model", default="photographs", help="Or hints, flow, or a run of train.")
 @click.option("--temperature", type=float, help="Near 0 the likeliest colours, at 1 the mean.")
 @click.option("--samples", type=click.IntRange(1), help="Write so many colourings of each.")
 @click.option("--hints", type=PATH, help="JSON with colours that you know, of one PICTURE.")

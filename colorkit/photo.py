@@ -46,7 +46,7 @@ def colorize(picture: Picture, model: str | os.PathLike | Colorizer = "photograp
     temperature : float, optional
         Of a classifier: near 0 the most likely colours, at 1 the mean of all.
     samples : int, optional
-        The result is a list of so many possible colourings, drawn from a classifier.
+        The result is a list of so many possible colourings, drawn from a classifier or a flow.
     hints : list of dict, optional
         Colours that are known, as in `hint_planes`, for a model that takes hints.
 
@@ -75,7 +75,7 @@ def check_options(net: Colorizer, temperature=None, samples=None, hints=None) ->
     if hints is not None and "hints" not in known:
         raise ValueError(f"a {name} takes no hints: take a model that was trained with them")
     if samples and not hasattr(net, "samples"):
-        raise ValueError(f"a {name} has one answer and no samples: take a Classifier")
+        raise ValueError(f"a {name} has one answer and no samples: take photographs or flow")
     if temperature is not None and (samples or "temperature" not in known):
         raise ValueError(f"a temperature is for the one answer of a Classifier, not for a {name}")
 

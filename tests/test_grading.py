@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from colorcourse.build import build_lesson
+from colorcourse.checkout import lesson_ids
 from colorcourse.exercises import all_exercises
 from colorcourse.grading import child, cli, grade, process, report
 from colorcourse.grading.extract import bundle, closure, is_stub, read_cells, solution
@@ -291,6 +292,15 @@ def test_every_solution_is_pulled_out_whole_and_taken_for_no_tampering(name):
     assert (lost, is_stub(spec, node)) == (set(), False)
     assert tampering(nodes, grade._helpers(node, course)) == ""
     assert borrowed(spec, nodes) == ""
+
+
+@pytest.mark.parametrize("name", lesson_ids(ROOT))
+def test_a_solved_lesson_earns_all_its_points(name):
+    cells = nbformat.from_dict(build_lesson(ROOT, name).solution).cells
+    solved = read_cells(cell.source for cell in cells if cell.cell_type == "code")
+    marks = grade.grade_lesson(solved, name, patience=4.0)
+    assert {mark.state for mark in marks.values()} == {"right"}, marks
+    assert marks.keys() == {s.name for s in all_exercises().values() if s.lesson == name}
 
 
 def test_what_goes_to_the_process_holds_no_reference():

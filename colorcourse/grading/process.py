@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -149,12 +150,13 @@ class Process:
             self.ask(20, "modules", bundle(sorted(new)))
 
     def data(self, value: Any) -> bytes:
-        """Arguments as bytes, after the process was told the course's classes among them."""
+        """Arguments as bytes, after the process was told what of the course is among them."""
         found: set[Name] = set()
 
         class Pickler(pickle.Pickler):
             def persistent_id(self, thing: Any) -> None:
-                if isinstance(thing, type) and thing.__module__.startswith("colorcourse"):
+                named = isinstance(thing, type | types.FunctionType)
+                if named and thing.__module__.startswith("colorcourse"):
                     found.add((thing.__module__, thing.__qualname__))
 
         file = io.BytesIO()

@@ -7,7 +7,7 @@ from typing import Any
 
 from colorkit.models.classifier import Classifier
 from colorkit.models.cnn import DilatedCNN
-from colorkit.models.colorizer import Network
+from colorkit.models.colorizer import Colorizer, Network
 from colorkit.models.decoder import EncoderColorizer
 from colorkit.models.encoder_decoder import EncoderDecoder
 from colorkit.models.hints import HintUNet
@@ -60,12 +60,12 @@ def pretrained(**options: Any) -> EncoderColorizer:
         return ResNetColorizer(18, "worlds", **options)
 
 
-def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Network:
+def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Colorizer:
     """A trained colorizer, in evaluation mode, on the CPU.
 
-    "photographs" is the one that comes along (docs/colorizer.md says what it can), and "hints" a
-    `HintUNet`; else give the folder of a run of ``colorkit train``, whose best weights are taken,
-    or a checkpoint in it.
+    "photographs" is the one that comes along (docs/colorizer.md says what it can), "hints" a
+    `HintUNet`, "flow" a `colorkit.flow.FlowColorizer`; else give the folder of a run of ``colorkit
+    train``, whose best weights are taken, or a checkpoint in it.
 
     Raises
     ------
@@ -76,13 +76,17 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Networ
     """
     if str(name_or_checkpoint) == "hints":
         return HintUNet.trained()
+    if str(name_or_checkpoint) == "flow":
+        from colorkit.flow import FlowColorizer  # it imports this module
+
+        return FlowColorizer.trained()
     path = Path(name_or_checkpoint).expanduser()
     path = PHOTOGRAPHS if str(name_or_checkpoint) == "photographs" else path
     path = next(filter(Path.is_file, (path, path / "best.pt", path / "last.pt")), None)
     if path is None:
         raise FileNotFoundError(
-            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, the "
-            "folder of a run of colorkit train, or the path of a checkpoint"
+            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, flow, "
+            "the folder of a run of colorkit train, or the path of a checkpoint"
         )
     file = read_checkpoint(path)
     state, arguments = file["model"], file["arguments"]
