@@ -34,7 +34,7 @@ def test_the_wheel_holds_what_the_packages_hold_and_what_lies_beside_them(instal
             if "__pycache__" not in path.parts and ".ipynb_checkpoints" not in path.parts:
                 lost += [] if inside.is_file() else [path.relative_to(ROOT).as_posix()]
     assert lost == []
-    assert len(list(installed.rglob("*.pt"))) == 3
+    assert len(list(installed.rglob("*.pt"))) == 4
     assert not list(installed.glob("tests"))
 
 
