@@ -45,7 +45,6 @@ def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
     A flow may begin at any noise. Noise of each pixel's own averages out over an object, so that
     its colour shows at small t already; with smooth noise it is chosen in the middle of the way.
-    An area of the whole picture still averages much of it out, and gets rare colours too seldom.
     """
     size = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
     coarse = torch.randn(size, generator=generator, device=x.device)

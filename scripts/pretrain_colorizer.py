@@ -30,6 +30,7 @@ from colorkit.fit import fit
 from colorkit.losses import Classification
 from colorkit.models import Colorizer, Gray, RandomPicture
 from colorkit.models.loading import build
+from colorkit.run import Run
 
 SIZE, WIDTH, HIDDEN, LAM, BATCH, LR = 128, 16, 128, 0.75, 32, 3e-3
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -81,6 +82,26 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.half() if v.ndim == 4 else v for k, v in state.items()}
 
 
+def write_weights(
+    out: Path, run: Run, stores: dict[str, Store], seed: int, held_out: dict, content: dict
+) -> None:
+    """The content of a file of weights, and how it was made: to `out`, and the latter to print."""
+    made = {
+        "pictures": {name: store.manifest["splits"] for name, store in stores.items()},
+        "seed": seed,
+        "steps": run.step,
+        "minutes": round(run.history[-1]["seconds"] / 60, 1),
+        "device": str(pick_device()),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "held_out": held_out,
+    }
+    file = io.BytesIO()
+    torch.save({**content, "made": made}, file)
+    write_whole(out, file.getvalue())
+    click.echo(json.dumps(made, indent=1))
+
+
 @click.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument(
@@ -120,20 +141,10 @@ def main(out: Path, folders: tuple[Path, ...], work: Path, steps: int, seed: int
         raise click.ClickException(f"stopped at step {run.step} of {steps}: {out} was not written")
     packed = half(model.cpu().state_dict())
     model.float().load_state_dict(packed)  # what is measured is what the file holds
-    made = {
-        "pictures": {x: s.manifest["splits"] for x, s in zip(names, stores, strict=True)},
-        "seed": seed,
-        "steps": steps,
-        "minutes": round(run.history[-1]["seconds"] / 60, 1),
-        "device": str(pick_device()),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "held_out": {x: measure(model, s) for x, s in zip(names, stores, strict=True)},
-    }
-    file = io.BytesIO()
-    torch.save({"arguments": arguments, "model": packed, "made": made}, file)
-    write_whole(out, file.getvalue())
-    click.echo(json.dumps(made, indent=1))
+    named = dict(zip(names, stores, strict=True))
+    held_out = {name: measure(model, store) for name, store in named.items()}
+    content = {"arguments": arguments, "model": packed}
+    write_weights(out, run, named, seed, held_out, content)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ uses: only what it adds to that encoder is written. Each FOLDER is prepared and 
 the same command goes on after a stop.
 """
 
-import io
-import json
-import platform
 from pathlib import Path
 
 import click
@@ -18,15 +15,14 @@ import torch
 from colorkit.batches import Batches
 from colorkit.data.prepare import prepare
 from colorkit.data.store import Store
-from colorkit.device import pick_device, seed_everything
+from colorkit.device import seed_everything
 from colorkit.evaluate import paired_difference
-from colorkit.files import write_whole
 from colorkit.fit import fit
 from colorkit.flow import FlowColorizer, flow_matching
 from colorkit.metrics import colorfulness, share_within
 from colorkit.models import load_colorizer
 from colorkit.plots import fitted_rgb
-from scripts.pretrain_colorizer import FOLDER, Crops, half, pictures
+from scripts.pretrain_colorizer import FOLDER, Crops, half, pictures, write_weights
 
 SIZE, CONFIG, BATCH, LR, DRAWS = 64, {"width": 48}, 32, 5e-3, 8
 
@@ -80,20 +76,9 @@ def main(out: Path, folders: tuple[Path, ...], work: Path, steps: int, seed: int
     state = {k: v for k, v in net.cpu().state_dict().items() if not k.startswith("trunk.")}
     state = half(state)
     net.load_state_dict(net.state_dict() | state)  # what is measured is what the file holds
-    made = {
-        "pictures": {x.name: s.manifest["splits"] for x, s in zip(folders, stores, strict=True)},
-        "seed": seed,
-        "steps": steps,
-        "minutes": round(run.history[-1]["seconds"] / 60, 1),
-        "device": str(pick_device()),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "held_out": {x.name: measure(net, s) for x, s in zip(folders, stores, strict=True)},
-    }
-    file = io.BytesIO()
-    torch.save({"config": CONFIG, "model": state, "made": made}, file)
-    write_whole(out, file.getvalue())
-    click.echo(json.dumps(made, indent=1))
+    named = dict(zip((x.name for x in folders), stores, strict=True))
+    held_out = {name: measure(net, store) for name, store in named.items()}
+    write_weights(out, run, named, seed, held_out, {"config": CONFIG, "model": state})
 
 
 if __name__ == "__main__":
