@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from colorcourse.checkout import find_root
+from colorcourse.checkout import find_root, lesson_ids
 from colorcourse.recording import EXPECTED
 from colorcourse.report import setting
 from colorkit.files import write_whole
@@ -26,7 +26,7 @@ def measured(path: Path) -> pd.DataFrame:
     """A row for each lesson of a results.json; ValueError if a lesson failed or was left out."""
     results = json.loads(path.read_text(encoding="utf-8"))
     bad = [name for name, entry in results["lessons"].items() if not entry["ok"]]
-    if bad or len(results["lessons"]) < 6:
+    if bad or set(results["lessons"]) != set(lesson_ids(find_root())):
         raise ValueError(f"{path}: {bad or 'not all lessons'}; run `make course` to its end first")
     machine = setting(results)
     rows = [

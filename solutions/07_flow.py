@@ -238,7 +238,6 @@ print(f"{weights / 1e6:.2f} million weights to train")
 # at a small t, the mean of x would tell the apple's colour, which would be chosen in a very short time. So `flow.begin`
 # draws smooth noise, which neighbours share and which cancels less. It draws times from the middle of the way most
 # often, where most is decided ([Esser et al., 2024](https://arxiv.org/abs/2403.03206)).
-#
 
 
 # %% tags=["slide"]

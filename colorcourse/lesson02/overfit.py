@@ -53,11 +53,11 @@ class Conv(NamedTuple):
 def spoiled(lab: Tensor, errors: Sequence[float], generator: torch.Generator) -> Figure:
     """A photograph, then its colours faded, turned and noisy: a row each, a column an MSE of ab."""
     L, ab = split_lab(lab)
-    rows = {kind: {"the truth": lab_to_rgb(lab)} for kind in ("faded", "hues turned", "noise")}
+    rows = {kind: {"the truth": lab_to_rgb(lab)} for kind in ("faded", "turned", "noise")}
     for mse in errors:
         for (kind, row), wrong in zip(rows.items(), perturb(ab, mse, generator), strict=True):
             row[f"{kind}, MSE {mse:g}"] = lab_to_rgb(join_lab(L, wrong))
-    return picture_grid(list(rows.values()), height=1.7)
+    return picture_grid(list(rows.values()), height=1.5)
 
 
 def perturb(ab: Tensor, mse: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
