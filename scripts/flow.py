@@ -2,8 +2,9 @@
 
     python scripts/flow.py [seeds]
 
-Networks are trained as in lessons 4, 5 and 7 at profile laptop, on the same pictures. The first
-line of the file says how it was made. About a quarter of an hour a seed on one core.
+Networks are those of lessons 4, 5 and 7 at profile laptop, on the same pictures; lesson 4's are
+trained on as many batches as the flow, the GAN as in lesson 5. The first line of the file says how
+it was made. About three quarters of an hour a seed on one core.
 """
 
 import copy
@@ -45,16 +46,16 @@ def flow(pictures: Pictures, cfg, seed: int, **options) -> FlowColorizer:
     return net
 
 
-def classes(pictures: Pictures, weights: torch.Tensor | None, seed: int) -> models.Classifier:
-    """A large network of lesson 4."""
-    cfg, memory = settings("04_classes", "laptop"), models.FeatureMemory()
+def classes(pictures: Pictures, cfg, weights: torch.Tensor | None, seed: int) -> models.Classifier:
+    """A large network of lesson 4, trained for as long as the flow."""
+    own, memory = settings("04_classes", "laptop"), models.FeatureMemory()
     seed_everything(seed)
-    trunk = models.ResNetColorizer(18, "worlds", width=cfg.width, frozen=True, memory=memory)
-    net = models.Classifier(trunk, ab_bins(), scale=2, hidden=cfg.hidden)
-    data = Batches(pictures.train, cfg.large_batch, seed=seed)
-    how = {"lr": cfg.large_lr, "betas": (0.9, cfg.large_beta2), "schedule": "one-cycle"}
+    trunk = models.ResNetColorizer(18, "worlds", width=own.width, frozen=True, memory=memory)
+    net = models.Classifier(trunk, ab_bins(), scale=2, hidden=own.hidden)
+    data = Batches(pictures.train, cfg.batch, seed=seed)
+    how = {"lr": own.large_lr, "betas": (0.9, own.large_beta2), "schedule": "one-cycle"}
     how |= {"seed": seed, "callbacks": ()}
-    fit(net, Classification(net.bins.clone(), weights), data, cfg.steps, **how)
+    fit(net, Classification(net.bins.clone(), weights), data, cfg.train_steps, **how)
     return net
 
 
@@ -72,8 +73,8 @@ def study(cfg, seed: int) -> pd.DataFrame:
     pictures = lesson_pictures("orchard", cfg.pictures, cfg.held_out, cfg.size, 0)
     world = pictures.worlds["test"]
     prior = estimate_prior(pictures.batches("train"), ab_bins()).p
-    nets = {"classes": classes(pictures, None, seed)}
-    nets["rebalanced"] = classes(pictures, rebalancing_weights(prior), seed)
+    nets = {"classes": classes(pictures, cfg, None, seed)}
+    nets["rebalanced"] = classes(pictures, cfg, rebalancing_weights(prior), seed)
     nets["GAN"] = gan(pictures, seed)
     ways = {name: studies.answers(net, world) for name, net in nets.items()}
     ways["classes, drawn"] = nets["classes"].samples(world.L, cfg.draws, seed)

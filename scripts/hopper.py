@@ -11,29 +11,24 @@ from pathlib import Path
 import click
 import torch
 from PIL import Image
-from torch.nn import functional as F
+from torchvision.transforms.v2.functional import resize
 
-from colorkit.color import fit_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab
+from colorkit.color import lab_to_rgb, rgb_to_lab
 from colorkit.data.pictures import photograph
 from colorkit.files import write_whole
-from colorkit.models import load_colorizer
+from colorkit.photo import colorize
 
-SMALL, SHOWN = (150, 128), (420, 358)  # rows and columns in which colours are predicted, and shown
-
-
-def resized(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+SHOWN = [420, 358]  # rows and columns
 
 
 @click.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 def main(out: Path) -> None:
     """Write the three, side by side, to OUT, a WebP."""
-    L, true = split_lab(rgb_to_lab(photograph("grace_hopper")))
-    ours = resized(load_colorizer().colorize(resized(L, SMALL)), SHOWN)
-    L, true = resized(L, SHOWN), resized(true, SHOWN)
-    found = [lab_to_rgb(join_lab(L, fit_gamut(L, ab))) for ab in (0 * true, ours, true)]
-    pixels = (torch.cat(found, 3)[0].movedim(0, -1) * 255).round().byte()
+    true = photograph("grace_hopper").float() / 255
+    gray = lab_to_rgb(rgb_to_lab(true) * torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1))
+    found = [resize(x, SHOWN, antialias=True) for x in (gray, colorize(true), true)]
+    pixels = (torch.cat(found, 3)[0].movedim(0, -1).clamp(0, 1) * 255).round().byte()
     file = io.BytesIO()
     Image.fromarray(pixels.numpy()).save(file, "WEBP", quality=80, method=6)
     write_whole(out, file.getvalue())

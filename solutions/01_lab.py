@@ -19,7 +19,7 @@
 #
 # - convert an sRGB picture to Lab and explain what each step is for;
 # - measure how different two colours look;
-# - explain why a network should predict *ab* from *L*, and at a quarter of the side length;
+# - explain why a network should predict *ab* from *L*, and why *ab* may be coarse;
 # - bring Lab colours into the range of a screen without changing L.
 
 # %% tags=["bootstrap"]
@@ -286,7 +286,8 @@ show(
 # %% [markdown]
 # In a uniform space all steps would lie on the black line. Both means are 1 by construction; what counts is
 # the spread, printed as standard deviation over mean. Steps in sRGB scatter nearly twice as much, so Lab is
-# more uniform, but not uniform. Later lessons train on plain distances in *ab*.
+# more uniform, but not uniform. Later lessons train on plain distances in *ab* and judge by them, as papers
+# do.
 
 # %% [markdown] tags=["extra"]
 # ### Extra: where is Lab not uniform?
@@ -547,11 +548,11 @@ record("ciede_ab_above_1", above, unit="of the pixels, ab in blocks of 4")
 # *less* with coarse L, yet looks blurred (written question 2 asks why). The patches, all of one L, are the
 # extreme: coarse L changes nothing; coarse *ab* mixes them visibly, for no edge of L hides the blur.
 #
-# Later networks predict *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
+# Lesson 6's colorizer predicts *ab* at a quarter of the side length, a sixteenth of the numbers. At profile
 # laptop this costs 1.3 on average, and more than a third of the pixels are above 1: visible if they were
-# large patches, hardly so in the figure. Four is a compromise: blocks of 2 cost 0.8 but need four times
-# the numbers; blocks of 8 need a quarter as many but cost about 2. At 128 pixels a block covers more of
-# the scene and costs more, as printed.
+# large patches, hardly so in the figure. Four is a compromise: blocks of 2 cost 0.8 but need four times the
+# numbers; blocks of 8 cost about 2. At 128 pixels a block covers more of the scene and costs more, as
+# printed.
 #
 # ### Exercise 5. Finish a photograph (12 minutes)
 #

@@ -22,7 +22,7 @@
 # - judge an error against baselines, and choose a learning rate from loss curves;
 # - recognise seven common bugs by their symptoms.
 #
-# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 90
+# You need lesson 1 (Lab), Python classes and the idea of a gradient. The core takes about 85
 # minutes, 72 of them exercises. A class, with quiz and written questions, needs over two hours,
 # the extras another 30 minutes.
 

@@ -72,7 +72,7 @@ predict(
 #
 # ## Pictures whose colours are known
 #
-# A program draws these pictures, an **orchard**: first the lightness, then a colour for each fruit, the
+# A program draws this *made world*, an **orchard**: first the lightness, then a colour for each fruit, the
 # ground, sky and wall from a known distribution. An apple is red, green or yellow with probabilities 0.5,
 # 0.3 and 0.2, a cloth has one of twelve colours, grass is brown one time in ten, and nothing in the gray
 # picture tells which.
@@ -382,11 +382,12 @@ check("networks.unet")
 # %% [markdown]
 # ## Training
 #
-# The loop is that of lesson 2, with batches of 16 pictures. The number of epochs is fixed, so validation
-# pictures decide nothing here; the error on the first 100 is printed. New is the **learning-rate
-# schedule**. One cycle ([Smith and Topin 2017](https://arxiv.org/abs/1708.07120)) starts with a small
-# rate while the weights are random, rises to a large one, and ends near zero. A large rate moves fast,
-# but each batch then pulls its own way; the small one at the end should let the weights settle.
+# The loop is that of lesson 2, with batches of 16 pictures. The number of *epochs*, passes over the
+# training pictures, is fixed, so validation pictures decide nothing here; the error on the first 100 is
+# printed. New is the **learning-rate schedule**. One cycle ([Smith and Topin
+# 2017](https://arxiv.org/abs/1708.07120)) starts with a small rate while the weights are random, rises to
+# a large one, and ends near zero. A large rate moves fast; the small one at the end should let the weights
+# settle.
 
 
 # %% tags=["slide"]

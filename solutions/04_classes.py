@@ -21,7 +21,7 @@
 # - read how far predicted probabilities are from the true ones;
 # - give rare classes more weight, and read who gains and who pays.
 #
-# **It takes** 60 to 90 minutes, 42 of them for five exercises and about nine for computing (profile
+# **It takes** 60 to 90 minutes, 42 of them for five exercises and about six for computing (profile
 # "laptop", described here). **It needs** lesson 3.
 
 # %% tags=["bootstrap"]
@@ -394,8 +394,9 @@ if memory:
     memory.clear()
 
 # %% [markdown]
-# Move the slider to decode six test pictures. In the table, AuC is the mean of the share of pixels
-# within 0 to 150 units of the truth, and a `colorfulness_ratio` of 1 is that of the truth.
+# Move the slider to decode six test pictures. In the table, `colorfulness_ratio` compares
+# *colorfulness* with that of the truth: it grows with the spread of colours and with their distance
+# from gray.
 
 # %%
 figures.temperature_slider(nets["classes"], pictures.test[0][:6], annealed_mean)
@@ -607,7 +608,7 @@ figures.on_photographs(nets, pictures)
 #
 # **Open questions**
 #
-# - How would you draw apple and sky independently, each in one piece?
+# - How would you draw apple and sky independently, each in one piece? (Lesson 7 tries.)
 # - How would you test calibration on photographs, whose true probabilities are unknown?
 #
 # **Further reading**: [Guo and others (2017)](https://arxiv.org/abs/1706.04599) on calibration;

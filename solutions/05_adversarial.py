@@ -76,7 +76,7 @@ show(
 #
 # $$\mathcal{L}_D = -\tfrac12\, \mathrm{E}[\log D(L, ab)] - \tfrac12\, \mathrm{E}[\log(1 - D(L, G(L)))]$$
 #
-# In the code, `D(L, ab)` returns a **logit** z; the D of the formulas is its sigmoid.
+# In the code, `D(L, ab)` returns a **logit** z; the D of the formulas is its sigmoid, 1 / (1 + exp(-z)).
 #
 # **Exercise 1** (4 minutes). Write D's loss. Each E is a mean over its own logits, of which there may be
 # different numbers.
@@ -299,7 +299,7 @@ def play(G, D, of_G, of_D, batches, lam, adversarial=True):
 check("adversarial.play")
 
 # %% [markdown]
-# As in lesson 3, we first train a U-Net by L2 alone, so that D meets sensible colours.
+# First a U-Net is trained by L2, so that D meets sensible colours.
 
 # %%
 seed_everything(cfg.seed)
@@ -309,8 +309,8 @@ fit(before, regression(l2), data, cfg.before, lr=cfg.lr, seed=cfg.seed, callback
 print(f"L1 on the test pictures: {l1(before.colorize(pictures.test[0]), pictures.test[1]):.2f}")
 
 # %% [markdown]
-# The game takes two choices from the literature: Adam with less momentum (0.5, not 0.9, [Radford et al.,
-# 2015](https://arxiv.org/abs/1511.06434)), and **two learning rates** ([Heusel et al.,
+# The game takes two known choices: Adam with less *momentum*, a shorter average of gradients (0.5, not 0.9, [Radford et
+# al., 2015](https://arxiv.org/abs/1511.06434)), and **two learning rates** ([Heusel et al.,
 # 2017](https://arxiv.org/abs/1706.08500)), here a larger one for D. Both fall to 0. Lambda is 0.2, less than pix2pix's
 # 0.9, so that G hears D.
 
@@ -409,12 +409,12 @@ comparisons.by_kind(nets | oracle, pictures)
 # %% [markdown]
 # Compare the true distribution, left, with the networks; hatched parts are impossible colours. Most of the GAN's apples
 # are yellow, and with every network most peppers are hatched. The table gives the share with a possible colour by kind:
-# in this training D's help is uneven. The oracle's mean can fall near a possible colour (plums) or near none (apples).
+# in this training D's help is uneven. The oracle's mean can fall near a possible colour or near none.
 #
 # For one L, G has one colour: it can never say that *this* apple is red *or* green. Over many pictures it could still
 # give the right shares, by letting irrelevant details of L decide. But L1 punishes that. In the game of numbers G could
 # match 70% and 30%: it had noise as an input, and no L1 to punish its use. For a fair choice, predict a distribution
-# and draw from it, as in lesson 4.
+# and draw from it, as in lessons 4 and 7.
 
 # %% tags=["slide"]
 show(

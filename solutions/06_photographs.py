@@ -21,7 +21,7 @@
 # - measure what age and film do to a colorizer, and for which pictures it is wrong;
 # - write a model card whose claims are measured.
 #
-# **It takes** about 75 minutes, with five exercises. **It needs** lessons 3 and 4; lesson 5 helps.
+# **It takes** about an hour, with five exercises. **It needs** lessons 3 and 4; lesson 5 helps.
 
 # %% tags=["bootstrap"]
 # install colorkit where it is missing
@@ -572,10 +572,12 @@ check("photographs.power")
 # ## Extra: the field
 #
 # Papers compare colorizers by **FID** ([Heusel et al., 2017](https://arxiv.org/abs/1706.08500)), the Fréchet distance
-# between two normal distributions, fitted to a recogniser's features of generated and of true pictures. It asks
-# whether a *set* of pictures looks like a set of photographs, not whether a picture has its true colours. Its
-# covariances have millions of entries, so it needs thousands of pictures, and falls with their number. Numbers
-# compare only at the same pictures and size, and the papers' protocols differ; so the table has ideas, not a ranking.
+# between two normal distributions, fitted to a recogniser's features of generated and of true pictures. It asks whether
+# a *set* of pictures looks like a set of photographs, not whether a picture has its true colours. Its covariances have
+# millions of entries, so it needs thousands of pictures, and falls with their number. Numbers compare only at the same
+# pictures and size, and the papers' protocols differ; so the table has ideas, not a ranking. Attention and diffusion
+# are explained in lesson 7. What we do not try is *fine-tuning*: training the encoder as well, at a small rate, which
+# can pay where there are many pictures.
 #
 # | model | idea |
 # |---|---|
