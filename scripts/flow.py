@@ -100,9 +100,10 @@ def main(seeds: int = 3) -> None:
         print(f"seed {seed}: {time.monotonic() - begun:.0f} s\n{frames[-1].round(3)}", flush=True)
     about = (
         f"# orchard, {cfg.pictures} + {cfg.held_out} pictures of {cfg.size} x {cfg.size}, seeds 0 "
-        f"to {seeds - 1}; flow: width {cfg.width}, {cfg.train_steps} steps of {cfg.batch}, "
-        f"{cfg.draws} draws in {cfg.steps} steps of Euler; device {pick_device().type}, "
-        f"torch {torch.__version__.split('+')[0]}, Python {platform.python_version()}\n"
+        f"to {seeds - 1}; flow and classes: {cfg.train_steps} steps of {cfg.batch}; flow: width "
+        f"{cfg.width}, {cfg.draws} draws in {cfg.steps} steps of Euler; "
+        f"device {pick_device().type}, torch {torch.__version__.split('+')[0]}, "
+        f"Python {platform.python_version()}\n"
     )
     text = pd.concat(frames).round(4).to_csv(index=False, lineterminator="\n")
     write_whole(studies.RECORDED, about + text)
