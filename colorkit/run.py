@@ -105,15 +105,16 @@ class Run:
         if self.stopped and "validation" in row and not self.best and distributed.is_main():
             text = "the validation was never a number, so no step is best: look for 0 / 0 in it"
             warnings.warn(text, stacklevel=3)
+        best = self.best is not None and self.best[1] == self.step
         waited = self.step - self.saved >= max(1, min(500, self.steps // 10))
-        if self.folder is None or not (self.stopped or waited):
+        if self.folder is None or not (self.stopped or waited or best):
             return
         self.saved = self.step
         if distributed.is_main():
             state = {name: part.state_dict() for name, part in self.parts.items()}
             names = ("arguments", "history", "warnings", "stopped")
             torch.save(state | {x: getattr(self, x) for x in names}, file := io.BytesIO())
-            if self.best and self.best[1] == self.step:
+            if best:
                 write_whole(self.folder / "best.pt", file.getvalue())
             write_whole(self.folder / "last.pt", file.getvalue())
             write_whole(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
