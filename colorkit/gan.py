@@ -75,7 +75,7 @@ def fit_gan(
     rates = {"G": float(lr), "D": float(lr if discriminator_lr is None else discriminator_lr)}
     arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": rates, "betas": betas}
     arguments |= {"schedule": schedule, "pixel": pixel.__name__, "lam": lam, "first": tuple(first)}
-    arguments |= {"turns": tuple(turns), "seed": seed, "precision": precision, "patience": None}
+    arguments |= {"turns": tuple(turns), "seed": seed, "precision": precision}
     precision = pick_precision(pick_device(device), precision)
     networks, optimizers = {"G": generator, "D": discriminator}, {}
     for player, network in networks.items():

@@ -99,7 +99,7 @@ class Run:
         """Add a row to the history; stop early and write checkpoints where that is due."""
         row["seconds"] = round(time.monotonic() - self.begun, 3)
         self.history.append({"step": self.step, "epoch": self.epoch} | row)
-        if self.best and (patience := self.arguments["patience"]):
+        if self.best and (patience := self.arguments.get("patience")):
             later = sum("validation" in x and x["step"] > self.best[1] for x in self.history)
             self.stopped = self.stopped or ("early stop" if later >= patience else "")
         if self.stopped and "validation" in row and not self.best and distributed.is_main():

@@ -129,7 +129,7 @@ def test_early_stop_and_the_best_weights_in_the_folder(tmp_path):
 def test_the_best_weights_are_kept_also_where_no_checkpoint_is_due(tmp_path):
     """A long run writes every 500 steps, and validates in between."""
     model = nn.Linear(1, 1)
-    run = Run(model, 6000, {"model": model}, {"patience": None}, tmp_path)
+    run = Run(model, 6000, {"model": model}, {}, tmp_path)
     for run.step in range(30, 2000, 30):
         nn.init.constant_(model.weight, run.step)
         run.record({"loss": 1.0} | ({} if run.step % 600 else {"validation": run.step}))
