@@ -39,10 +39,10 @@ class HintUNet(UNet):
     def forward(self, L: Tensor, hints: Tensor | None = None) -> Tensor:
         """L (N, 1, H, W) and hints (N, 3, H, W), by default none, to ab (N, 2, H, W)."""
         x, (height, width) = self.prepare(L), L.shape[2:]
-        if hints is None:
-            hints = L.new_zeros(len(L), 3, height, width)
-        if hints.shape != (len(L), 3, height, width):
-            got, wanted = tuple(hints.shape), (len(L), 3, height, width)
+        wanted = len(L), 3, height, width
+        hints = L.new_zeros(wanted) if hints is None else hints
+        if hints.shape != wanted:
+            got = tuple(hints.shape)
             raise ValueError(f"hints {got} must be {wanted}: ab and mask at the size of L")
         hints = F.pad(hints, (0, -width % self.stride, 0, -height % self.stride))
         x = torch.cat([x, hints[:, :2] / AB_SCALE, hints[:, 2:]], dim=1)
