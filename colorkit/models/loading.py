@@ -27,7 +27,7 @@ def build(
 ) -> Network:
     """The network of `colorkit train` with this model, width and loss; a ValueError: there is none.
 
-    The options are those of an `EncoderColorizer`; `hidden` is that of a `Classifier`.
+    The options are the network's own; `hidden` is that of a `Classifier`.
     """
     size = {} if width is None else {"width": width}
     if model in ("resnet18", "resnet50"):
@@ -35,7 +35,7 @@ def build(
     elif model == "lite0":
         net = Lite0Colorizer(**size, **options)
     elif model in OF_ONE_WIDTH:
-        net = OF_ONE_WIDTH[model](*size.values())
+        net = OF_ONE_WIDTH[model](*size.values(), **options)
     else:
         raise ValueError(f"there is no model {model!r} to build")
     return Classifier(net, hidden=hidden) if loss == "classes" else net
