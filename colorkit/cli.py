@@ -47,11 +47,11 @@ def colorkit() -> None:
 
 @colorkit.command(context_settings={"show_default": True})
 @click.argument("store", type=UserPath(exists=True, file_okay=False, path_type=Path))
-@click.option("--folder", type=UserPath(path_type=Path), help="Where the run goes.")
+@click.option("--folder", type=PATH, help="Where the run goes.")
 @click.option("--model", type=click.Choice(MODELS), default="unet")
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
-@click.option("--from", "start", type=UserPath(path_type=Path), help="Run to take weights from.")
+@click.option("--from", "start", type=PATH, help="Run to take weights from.")
 @click.option("--loss", type=click.Choice(["l2", "l1", "classes"]), default="l2")
 @click.option("--lam", type=click.FloatRange(0, 1), default=1.0, help="Rebalances classes below 1.")
 @click.option("--epochs", type=click.IntRange(1), help="How long.  [default: 20]")
