@@ -95,6 +95,8 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
     model, width, weights, start, loss, lam, batch = choice = [options.pop(x) for x in names]
     if weights and (start or not model.startswith("resnet")):
         raise click.UsageError("--weights is for a ResNet, and not beside --from")
+    if epochs and "steps" in given:
+        raise click.UsageError("--steps and --epochs both say how long: give one of them")
     if lam < 1 and loss != "classes":
         raise click.UsageError("--lam is for --loss classes")
     if loss == "classes" and model in ("cnn", "encoder-decoder"):
