@@ -125,7 +125,7 @@ def read_checkpoint(path: Path) -> dict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not {"arguments", "model"} <= set(state):
-            raise KeyError("no arguments or no model in it")
+            raise TypeError("no arguments or no model in it")
     except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
     return state
