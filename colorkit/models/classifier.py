@@ -62,7 +62,7 @@ class Classifier(Network):
         """As forward, in evaluation mode: float32, on the device of L."""
         check_lightness(L)
         with evaluating(self):
-            return self(L.to(self.bins.device)).to(L.device, torch.float32)
+            return self(L.to(self.bins)).to(L.device, torch.float32)
 
     def predict(self, L: Tensor, temperature: float = TEMPERATURE) -> Tensor:
         """The annealed mean, enlarged: at temperature 1 the mean, at 0.01 about the mode."""

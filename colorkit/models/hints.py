@@ -49,7 +49,7 @@ class HintUNet(UNet):
         return self.compute(x)[..., :height, :width]
 
     def predict(self, L: Tensor, hints: Tensor | None = None) -> Tensor:
-        """As forward, in evaluation mode, on the device of the weights."""
-        device = self.head.weight.device
+        """As forward, in evaluation mode, on the device and in the dtype of the weights."""
+        weight = self.head.weight
         with evaluating(self):
-            return self(L.to(device), None if hints is None else hints.to(device))
+            return self(L.to(weight), None if hints is None else hints.to(weight))
