@@ -51,8 +51,8 @@ class Classifier(Network):
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
-        height, width = ((side + self.scale - 1) // self.scale for side in L.shape[2:])
         features = self.trunk.features(self.trunk.prepare(L))
+        height, width = ((side + self.scale - 1) // self.scale for side in L.shape[2:])
         if self.hidden is not None:
             features = self.norm(_pointwise(self.hidden, features)).relu()
         return _pointwise(self.head, features)[..., :height, :width]
