@@ -19,7 +19,7 @@ from tests.training_demo import Crash, Net, crash_at, mse, pictures, rows, same_
 pytestmark = pytest.mark.usefixtures("one_thread")
 TURNS = {  # options, and who trains in the first three epochs
     "both": ({}, "GD GD GD"),
-    "alternate": ({"turns": ("D", "G")}, "D G D"),
+    "alternate": ({"turns": ("D", "G"), "pixel": torch.nn.L1Loss()}, "D G D"),
     "every second epoch": ({"turns": ("GD", "G")}, "GD G GD"),
     "discriminator first": ({"first": ("D",)}, "D GD GD"),
 }
