@@ -133,8 +133,7 @@ def paired_difference(
     generator, values = torch.Generator().manual_seed(0), []
     for _ in range(8):  # 250 sets at a time: 2,000 of many pictures would fill the memory
         drawn = torch.randint(count, (250, count), generator=generator)
-        times = torch.zeros(250, count, dtype=torch.float64)
-        times.scatter_add_(1, drawn, torch.ones_like(times))
+        times = torch.stack([torch.bincount(row, minlength=count) for row in drawn])
         values.append(a.resampled(times) - b.resampled(times))
     low, high = np.nanquantile(torch.cat(values).numpy(), [0.025, 0.975])
     return Difference(a.value() - b.value(), float(low), float(high))
