@@ -103,7 +103,9 @@ class Batches:
             planes = [plane[chosen[rank::processes]] for plane in self.planes]
             if not self.in_order:  # drawn for all processes, so that their number changes nothing
                 draw = torch.rand(self.batch, generator=_generator(self.seed, epoch, step + 1))
-                planes = [_flip(plane, draw[rank::processes] < 0.5) for plane in planes]
+                flips = draw[rank::processes] < 0.5
+                for plane in planes:  # a copy, for indexing made it
+                    plane[flips] = plane[flips].flip(-1)
             planes = [plane.to(self.device, non_blocking=True) for plane in planes]
             yield tuple(planes) if len(planes) > 1 else split_lab(rgb_to_lab(planes[0]))
 
@@ -123,11 +125,6 @@ class _Split:
     def __getitem__(self, chosen: Tensor) -> Tensor:
         """RGB (n, 3, H, W) uint8 of the pictures with these numbers."""
         return torch.from_numpy(self.store.pictures(self.rows[chosen.numpy()]))
-
-
-def _flip(plane: Tensor, flips: Tensor) -> Tensor:
-    where = flips.reshape(-1, *[1] * (plane.ndim - 1)).to(plane.device)
-    return torch.where(where, plane.flip(-1), plane)
 
 
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:

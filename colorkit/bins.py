@@ -21,6 +21,7 @@ from colorkit.color import rgb_to_lab
 from colorkit.metrics import ab_grid, nearest_bin
 
 TEMPERATURE = 0.38  # of the annealed mean in the paper: between the mean (1) and the mode (0)
+SIGMA = 5.0  # ab units: of soft encoding and of the smoothed prior, as in the paper
 LIMIT, PER_UNIT = 110, 3  # the ab plane from -110 to 110 in square cells, three a unit
 _CELLS = 2 * LIMIT * PER_UNIT  # a side
 Data = Iterable[tuple[Tensor, Tensor]] | Callable  # batches of (L, ab), or a source, as for `fit`
@@ -65,7 +66,7 @@ def _surface() -> Tensor:
     return rgb_to_lab(torch.cat(faces).T.reshape(1, 3, -1, 256))[:, 1:]
 
 
-def soft_encode(ab: Tensor, bins: Tensor, neighbours: int = 10, sigma: float = 5.0) -> Targets:
+def soft_encode(ab: Tensor, bins: Tensor, neighbours: int = 10, sigma: float = SIGMA) -> Targets:
     """Soft encoding as it is defined: ab (N, 2, H, W), distances to all bins (Q, 2).
 
     The weight of each of the K nearest bins is proportional to exp(-d² / 2 sigma²), with d the
@@ -119,7 +120,7 @@ def _cell(ab: Tensor) -> Tensor:
     return torch.add(place[:, 1], place[:, 0], alpha=_CELLS).flatten()
 
 
-def _normalised(squared: Tensor, sigma: float = 5.0) -> Tensor:
+def _normalised(squared: Tensor, sigma: float = SIGMA) -> Tensor:
     """Weights of each row, from its squared distances less one of them: far away too no 0 / 0."""
     weights = torch.exp((squared.amin(1, keepdim=True) - squared) / (2 * sigma**2))
     return weights.div_(weights.sum(1, keepdim=True))
@@ -156,10 +157,10 @@ def estimate_prior(data: Data, bins: Tensor | None = None) -> Prior:
     return Prior(smooth_prior(counts, bins), counts, int((counts > 0).sum()), histogram)
 
 
-def smooth_prior(counts: Tensor, bins: Tensor, sigma: float = 5.0) -> Tensor:
+def smooth_prior(counts: Tensor, bins: Tensor) -> Tensor:
     """Smooth counts (Q,) of the bins by a Gaussian in the ab plane: float32 (Q,), of sum 1.
 
-    Each bin hands all its mass on to the bins in proportion to exp(-d² / 2 sigma²), d being the
+    Each bin hands all its mass on to the bins in proportion to exp(-d² / 2 SIGMA²), d being the
     distance in the ab plane: along the *numbers* of the bins, neighbours in b only would mix. So
     no mass is lost at the edge, and an edge bin keeps more of its own.
     """
@@ -167,7 +168,7 @@ def smooth_prior(counts: Tensor, bins: Tensor, sigma: float = 5.0) -> Tensor:
         raise ValueError(f"counts are {len(bins)} numbers, one a bin, 0 or more and not all 0")
     counts, places = counts.cpu().double(), bins.cpu().double()
     squared = (places[:, None] - places).square().sum(2)
-    kernel = torch.exp(-squared / (2 * sigma**2))
+    kernel = torch.exp(-squared / (2 * SIGMA**2))
     return (kernel @ (counts / counts.sum() / kernel.sum(0))).float().to(bins.device)
 
 

@@ -47,11 +47,11 @@ def colorkit() -> None:
 
 @colorkit.command(context_settings={"show_default": True})
 @click.argument("store", type=UserPath(exists=True, file_okay=False, path_type=Path))
-@click.option("--folder", type=UserPath(path_type=Path), help="Where the run goes.")
+@click.option("--folder", type=PATH, help="Where the run goes.")
 @click.option("--model", type=click.Choice(MODELS), default="unet")
 @click.option("--width", type=click.IntRange(1), help="Channels of the model, if not its default.")
 @click.option("--weights", help="Where a ResNet starts: worlds, imagenet or a file.")
-@click.option("--from", "start", type=UserPath(path_type=Path), help="Run to take weights from.")
+@click.option("--from", "start", type=PATH, help="Run to take weights from.")
 @click.option("--loss", type=click.Choice(["l2", "l1", "classes"]), default="l2")
 @click.option("--lam", type=click.FloatRange(0, 1), default=1.0, help="Rebalances classes below 1.")
 @click.option("--epochs", type=click.IntRange(1), help="How long.  [default: 20]")
@@ -95,6 +95,8 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
     model, width, weights, start, loss, lam, batch = choice = [options.pop(x) for x in names]
     if weights and (start or not model.startswith("resnet")):
         raise click.UsageError("--weights is for a ResNet, and not beside --from")
+    if epochs and "steps" in given:
+        raise click.UsageError("--steps and --epochs both say how long: give one of them")
     if lam < 1 and loss != "classes":
         raise click.UsageError("--lam is for --loss classes")
     if loss == "classes" and model in ("cnn", "encoder-decoder"):

@@ -58,7 +58,7 @@ def delinearize(linear: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB (N, 3, H, W) to Lab (N, 3, H, W), float32. Differentiable for floats."""
     check_tensor(rgb, "RGB", 3)
-    return _in_parts(_rgb_to_lab, 3, rgb)
+    return _in_parts(_rgb_to_lab, rgb)
 
 
 def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
@@ -70,11 +70,10 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     check_tensor(lab[:, :1], "L")
     low, high = (0, 1) if clip else (-math.inf, math.inf)
 
-    def formula(lab: Tensor, out: Tensor | None = None) -> Tensor:
-        rgb = delinearize(_lab_to_linear(*lab.unbind(1))).movedim(0, 1)
-        return torch.clamp(rgb, low, high, out=out)
+    def formula(lab: Tensor) -> Tensor:
+        return delinearize(_lab_to_linear(*lab.unbind(1))).movedim(0, 1).clamp(low, high)
 
-    return _in_parts(formula, 3, lab.float()).contiguous()
+    return _in_parts(formula, lab.float()).contiguous()
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,12 +88,12 @@ def join_lab(L: Tensor, ab: Tensor) -> Tensor:
     return torch.cat([L, ab], dim=1)
 
 
-def _rgb_to_lab(rgb: Tensor, out: Tensor | None = None) -> Tensor:
+def _rgb_to_lab(rgb: Tensor) -> Tensor:
     linear = linearize(rgb).flatten(2)
     t = _FROM_RGB.to(linear) @ linear
     f = _two_pieces(t, _DELTA**3, lambda t: _power(t, 1 / 3), 1 / _SLOPE)
-    matrix, out = _LAB_FROM_F.to(f).expand(len(f), 3, 3), None if out is None else out.flatten(2)
-    return torch.baddbmm(_LAB_OFFSET.to(f), matrix, f, out=out).view(rgb.shape)
+    matrix = _LAB_FROM_F.to(f).expand(len(f), 3, 3)
+    return torch.baddbmm(_LAB_OFFSET.to(f), matrix, f).view(rgb.shape)
 
 
 def _lab_to_linear(L: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -122,11 +121,10 @@ _LINEAR_OF_BYTE = torch.tensor(
 )
 
 
-def _in_parts(formula: Callable, channels: int, *tensors: Tensor, dtype=torch.float32) -> Tensor:
+def _in_parts(formula: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """A formula of a few pictures at a time, as large temporaries cost more than arithmetic.
 
-    Its last argument is where to write. Autograd, compilers and accelerators get the whole batch,
-    and so do torch.func's transforms, which refuse to write. Autocast would round the matrices.
+    Autograd, compilers and accelerators get the whole batch. Autocast would round the matrices.
     """
     (n, _, height, width), device = tensors[0].shape, tensors[0].device
     count = max(1, _AT_ONCE // max(1, height * width))
@@ -134,12 +132,11 @@ def _in_parts(formula: Callable, channels: int, *tensors: Tensor, dtype=torch.fl
     with torch.autocast(device.type, enabled=False):
         if whole or (torch.is_grad_enabled() and any(x.requires_grad for x in tensors)):
             return formula(*tensors)
-        out = torch.empty(n, channels, height, width, dtype=dtype, device=device)
-        try:
-            for parts in zip(*(x.split(count) for x in (*tensors, out)), strict=True):
-                formula(*parts)
-        except RuntimeError:
-            return formula(*tensors)
+        out = None
+        for start in range(0, n, count):
+            result = formula(*(x[start : start + count] for x in tensors))
+            out = result.new_empty(n, *result.shape[1:]) if out is None else out
+            out[start : start + count] = result
     return out
 
 
@@ -206,7 +203,7 @@ def out_of_gamut(L: Tensor, ab: Tensor) -> Tensor:
 
     True where a channel of linear light leaves [0, 1] by more than 1e-4 (`GAMUT_TOLERANCE`).
     """
-    return _in_parts(_outside, 1, *(x.detach() for x in _checked(L, ab)), dtype=torch.bool)
+    return _in_parts(_outside, *(x.detach() for x in _checked(L, ab)))
 
 
 def fit_gamut(L: Tensor, ab: Tensor) -> Tensor:
@@ -218,7 +215,7 @@ def fit_gamut(L: Tensor, ab: Tensor) -> Tensor:
     float32. Gradients flow to the hue, to the chroma where it is not cut, and not to L.
     """
     L, ab = _checked(L, ab)
-    return _in_parts(_fit, 2, L.detach(), ab, dtype=ab.dtype)
+    return _in_parts(_fit, L.detach(), ab)
 
 
 def max_chroma(L: Tensor, hue: Tensor) -> Tensor:
@@ -247,14 +244,14 @@ def max_chroma(L: Tensor, hue: Tensor) -> Tensor:
     return torch.where((L > 0) & (L < 100), chroma, 0).to(dtype)
 
 
-def _outside(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
-    return torch.logical_not(_inside(L, *ab.split(1, dim=1), tolerance=GAMUT_TOLERANCE), out=out)
+def _outside(L: Tensor, ab: Tensor) -> Tensor:
+    return ~_inside(L, *ab.split(1, dim=1), tolerance=GAMUT_TOLERANCE)
 
 
-def _fit(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
+def _fit(L: Tensor, ab: Tensor) -> Tensor:
     outside = _outside(L, ab)
     if not outside.any():
-        return torch.mul(ab, 1, out=out)
+        return ab.clone()
     a, b = (torch.where(outside, x, 1) for x in ab.split(1, dim=1))
     chroma = torch.hypot(a, b)
     with torch.no_grad():
@@ -268,7 +265,7 @@ def _fit(L: Tensor, ab: Tensor, out: Tensor | None = None) -> Tensor:
         enters_again = (L > 91) & (b > -3 * a) & (b < -8 * a)
         rest = outside & (~right | enters_again)
         cut[rest] = _largest_chroma(L[rest], cos[rest], sin[rest], chroma[rest])
-    return torch.mul(ab, torch.where(outside, cut / chroma, 1), out=out)
+    return ab * torch.where(outside, cut / chroma, 1)
 
 
 @cache

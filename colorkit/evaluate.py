@@ -34,21 +34,15 @@ METRICS = OF_AB | OF_RGB
 as predicted, pictures are what sRGB can show of it at this L."""
 
 
-def _pixels_within(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    curve = metrics.cumulative_error(ab, truth)
-    pixels = torch.full_like(curve, truth[0, 0].numel())
-    return pixels * curve, pixels
+def _curve(ab: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each picture the pixels within 0, 1, ..., 150 ab units, and all: float64 (N, 151) each."""
+    share = metrics.cumulative_error(ab, truth)
+    pixels = torch.full_like(share, truth[0, 0].numel())
+    return pixels * share, pixels
 
-
-def _pictures_within(ab: Tensor, truth: Tensor) -> Tensor:
-    mean = metrics.ab_error(ab, truth).mean((1, 2))
-    return mean[:, None] <= torch.arange(metrics.THRESHOLDS, device=mean.device)
-
-
-CURVES = {"pixels": _pixels_within, "pictures": _pictures_within}
 
 Scores = Mapping[str, Mapping[str, Score]]
-"""Model to name of a metric or curve to its score."""
+"""Model to name of a metric, or "curve", to its score."""
 
 
 def score_models(
@@ -64,7 +58,8 @@ def score_models(
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ValueError(f"no metric {unknown[0]!r}: there are {', '.join(METRICS)}")
-    scores = {model: {name: Score() for name in (*names, *CURVES)} for model in colorizers}
+    functions = METRICS | {"curve": _curve}
+    scores = {model: {name: Score() for name in (*names, "curve")} for model in colorizers}
     for L, truth in batches:
         real = lab_to_rgb(join_lab(L, truth))
         for model, colorizer in colorizers.items():
@@ -72,9 +67,9 @@ def score_models(
             rgb = lab_to_rgb(join_lab(L, fit_gamut(L, ab)))
             for name, score in scores[model].items():
                 pair = (rgb, real) if name in OF_RGB else (ab, truth)
-                value = (METRICS | CURVES)[name](*pair)
+                value = functions[name](*pair)
                 score.update(*value if isinstance(value, tuple) else (value,))
-    if not all(len(own["pixels"]) for own in scores.values()):
+    if not all(len(own["curve"]) for own in scores.values()):
         raise ValueError("no picture was evaluated: were the batches used up before?")
     return scores
 
@@ -138,8 +133,7 @@ def paired_difference(
     generator, values = torch.Generator().manual_seed(0), []
     for _ in range(8):  # 250 sets at a time: 2,000 of many pictures would fill the memory
         drawn = torch.randint(count, (250, count), generator=generator)
-        times = torch.zeros(250, count, dtype=torch.float64)
-        times.scatter_add_(1, drawn, torch.ones_like(times))
+        times = torch.stack([torch.bincount(row, minlength=count) for row in drawn])
         values.append(a.resampled(times) - b.resampled(times))
     low, high = np.nanquantile(torch.cat(values).numpy(), [0.025, 0.975])
     return Difference(a.value() - b.value(), float(low), float(high))
@@ -163,13 +157,11 @@ def compare(scores: Scores, a: str, b: str) -> pd.DataFrame:
     return pd.DataFrame(rows, index=Difference._fields).T.rename_axis("metric")
 
 
-def error_curves(scores: Scores, of: str = "pixels") -> pd.DataFrame:
-    """Cumulative error: which share lies within 0, 1, ..., 150 ab units; a column a model.
+def error_curves(scores: Scores) -> pd.DataFrame:
+    """Cumulative error: which share of all pixels is within 0, 1, ..., 150 ab units of the truth.
 
-    Shares are of all "pixels", by their Euclidean error, or of "pictures", by their mean error.
+    A column a model. The pixels of a large picture count as much as those of a small one.
     """
-    if of not in CURVES:
-        raise ValueError(f'of must be "pixels" or "pictures", got {of!r}')
-    sums = {model: [x.sum(0) for x in own[of].joined()] for model, own in scores.items()}
+    sums = {model: [x.sum(0) for x in own["curve"].joined()] for model, own in scores.items()}
     curves = {model: (within / count).numpy() for model, (within, count) in sums.items()}
     return pd.DataFrame(curves).rename_axis("threshold")

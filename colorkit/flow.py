@@ -47,8 +47,8 @@ def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     its colour shows at small t already; with smooth noise it is chosen in the middle of the way.
     """
     size = *x.shape[:2], x.shape[2] // 2, x.shape[3] // 2
-    coarse = torch.randn(size, generator=generator, device=x.device)
-    own = torch.randn(x.shape, generator=generator, device=x.device)
+    like = {"generator": generator, "device": x.device, "dtype": x.dtype}
+    coarse, own = torch.randn(size, **like), torch.randn(x.shape, **like)
     return 0.7 * F.interpolate(coarse, scale_factor=2, mode="bicubic") + 0.1 * own
 
 
@@ -58,7 +58,7 @@ def begin(data: Tensor) -> tuple[Tensor, Tensor]:
     Times from the middle of the way are the most frequent, since most is decided there (P. Esser
     et al., "Scaling rectified flow transformers", ICML 2024).
     """
-    return noise_like(data), torch.randn(len(data), device=data.device).sigmoid()
+    return noise_like(data), torch.randn(len(data), device=data.device, dtype=data.dtype).sigmoid()
 
 
 def velocity_loss(
@@ -179,11 +179,11 @@ class FlowColorizer(VelocityNet, Colorizer):
         """n colourings of L, inside the gamut or not: ab (n, N, 2, H, W)."""
         if n < 1 or self.steps < 1:
             raise ValueError(f"{n} samples in {self.steps} steps: take at least 1 of each")
-        generator, device = torch.Generator().manual_seed(seed), next(self.parameters()).device
+        generator, weight = torch.Generator().manual_seed(seed), self.begin.weight
         with evaluating(self):
-            L = L.to(device)
+            L = L.to(weight)
             velocity, like = self.field(L), shrink(L.expand(-1, 2, -1, -1)).cpu()
-            noise = (noise_like(like, generator).to(device) for _ in range(n))
+            noise = (noise_like(like, generator).to(weight) for _ in range(n))
             return torch.stack([enlarge(self.sampler(velocity, x, self.steps), L) for x in noise])
 
     def field(self, L: Tensor) -> Velocity:

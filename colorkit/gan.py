@@ -72,10 +72,11 @@ def fit_gan(
     if not all(player in ("G", "D", "GD") for player in (*first, *turns)) or not turns:
         raise ValueError(f"first and turns hold 'G', 'D' and 'GD', not {first!r} and {turns!r}")
     steps, seed, betas = int(steps), int(seed), tuple(map(float, betas))
-    rates = {"G": float(lr), "D": float(discriminator_lr or lr)}
+    rates = {"G": float(lr), "D": float(lr if discriminator_lr is None else discriminator_lr)}
     arguments = {"steps": steps, "steps_per_epoch": len(data), "lr": rates, "betas": betas}
-    arguments |= {"schedule": schedule, "pixel": pixel.__name__, "lam": lam, "first": tuple(first)}
-    arguments |= {"turns": tuple(turns), "seed": seed, "precision": precision, "patience": None}
+    arguments |= {"pixel": getattr(pixel, "__name__", type(pixel).__name__), "lam": lam}
+    arguments |= {"schedule": schedule, "first": tuple(first), "turns": tuple(turns), "seed": seed}
+    arguments |= {"precision": precision}
     precision = pick_precision(pick_device(device), precision)
     networks, optimizers = {"G": generator, "D": discriminator}, {}
     for player, network in networks.items():

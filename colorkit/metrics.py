@@ -92,20 +92,28 @@ def nearest_bin(ab: Tensor, bins: Tensor) -> Tensor:
 
 
 def ssim(rgb: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of RGB pictures of at least 11 x 11 pixels, its Gaussian window.
+    """Structural similarity of RGB pictures: `structural_similarity`, a number each.
 
     When L is kept, gray alone scores about 0.92 on natural photographs: read it beside that row.
-    Z. Wang et al., IEEE Transactions on Image Processing 13 (2004).
     """
     _check("RGB", rgb, truth)
-    if min(rgb.shape[2:]) < 11:
-        raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*rgb.shape[2:],)}")
+    return structural_similarity(_unit(rgb), _unit(truth)).detach().double()
+
+
+def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM, its Gaussian window, of pictures (N, C, H, W) in [0, 1], 11 x 11 pixels or more: (N,).
+
+    Never in bf16, which leaves nothing of the variances, differences of nearly equal numbers.
+    Z. Wang et al., "Image quality assessment: from error visibility to structural similarity",
+    IEEE Transactions on Image Processing 13 (2004).
+    """
+    if min(x.shape[2:]) < 11:
+        raise ValueError(f"SSIM needs at least 11 x 11 pixels, got {(*x.shape[2:],)}")
     from torchmetrics.functional.image import structural_similarity_index_measure  # slow to import
 
-    rgb, truth = _unit(rgb), _unit(truth)
-    with torch.autocast(rgb.device.type, enabled=False):
-        values = structural_similarity_index_measure(rgb, truth, reduction="none", data_range=1.0)
-    return values.detach().double().view(len(rgb))
+    with torch.autocast(x.device.type, enabled=False):
+        values = structural_similarity_index_measure(x, y, reduction="none", data_range=1.0)
+    return values.view(len(x))
 
 
 def colorfulness(rgb: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ def hint_planes(hints: Sequence[dict], size: Sequence[int], small: Sequence[int]
 
     A hint is {"x": 410, "y": 260, "rgb": [200, 40, 50]}, in pixels of the upright picture from its
     upper left corner, or has "ab": [50, 30] for "rgb". It reaches as far as its "radius" in pixels,
-    by default 0.6% of the longer side. Later hints cover earlier ones.
+    by default 1.5 pixels of the small view. Later hints cover earlier ones.
     """
     planes = torch.zeros(1, 3, *small)
     step_y, step_x = (many / few for many, few in zip(size, small, strict=True))

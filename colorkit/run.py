@@ -99,21 +99,22 @@ class Run:
         """Add a row to the history; stop early and write checkpoints where that is due."""
         row["seconds"] = round(time.monotonic() - self.begun, 3)
         self.history.append({"step": self.step, "epoch": self.epoch} | row)
-        if self.best and (patience := self.arguments["patience"]):
+        if self.best and (patience := self.arguments.get("patience")):
             later = sum("validation" in x and x["step"] > self.best[1] for x in self.history)
             self.stopped = self.stopped or ("early stop" if later >= patience else "")
         if self.stopped and "validation" in row and not self.best and distributed.is_main():
             text = "the validation was never a number, so no step is best: look for 0 / 0 in it"
             warnings.warn(text, stacklevel=3)
+        best = self.best is not None and self.best[1] == self.step
         waited = self.step - self.saved >= max(1, min(500, self.steps // 10))
-        if self.folder is None or not (self.stopped or waited):
+        if self.folder is None or not (self.stopped or waited or best):
             return
         self.saved = self.step
         if distributed.is_main():
             state = {name: part.state_dict() for name, part in self.parts.items()}
             names = ("arguments", "history", "warnings", "stopped")
             torch.save(state | {x: getattr(self, x) for x in names}, file := io.BytesIO())
-            if self.best and self.best[1] == self.step:
+            if best:
                 write_whole(self.folder / "best.pt", file.getvalue())
             write_whole(self.folder / "last.pt", file.getvalue())
             write_whole(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
@@ -124,7 +125,7 @@ def read_checkpoint(path: Path) -> dict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not {"arguments", "model"} <= set(state):
-            raise KeyError("no arguments or no model in it")
+            raise TypeError("no arguments or no model in it")
     except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
     return state

@@ -88,15 +88,11 @@ def test_error_curves_by_hand_of_pictures_of_several_sizes(pictures):
     L, ab = pictures
     mixed = [(L[:2], ab[:2]), (L[2:3, :, :12], ab[2:3, :, :12])]
     scores = score_models({"gray": Gray()}, mixed, [])
-    errors = [x.norm(dim=0).flatten() for _, batch in mixed for x in batch]
-    every = {"pixels": torch.cat(errors), "pictures": torch.stack([x.mean() for x in errors])}
-    for of, error in every.items():
-        curve = error_curves(scores, of)["gray"]
-        expected = [(error <= t).double().mean().item() for t in range(151)]
-        np.testing.assert_allclose(curve, expected, atol=1e-6)
-        assert curve.index.tolist() == list(range(151))
-    with pytest.raises(ValueError, match='"pixels" or "pictures"'):
-        error_curves(scores, "objects")
+    error = torch.cat([x.norm(dim=0).flatten() for _, batch in mixed for x in batch])
+    curve = error_curves(scores)["gray"]
+    expected = [(error <= t).double().mean().item() for t in range(151)]
+    np.testing.assert_allclose(curve, expected, atol=1e-6)
+    assert curve.index.tolist() == list(range(151))
 
 
 def test_intervals_agree_with_scipy():

@@ -18,6 +18,7 @@ from torch import nn
 
 from colorkit.batches import Batches
 from colorkit.fit import Diverged, fit, rate_share
+from colorkit.run import Run
 from tests.training_demo import Crash, Net, crash_at, mse, pictures, rows, same_weights, train
 
 ROOT = Path(__file__).parents[1]
@@ -123,6 +124,17 @@ def test_early_stop_and_the_best_weights_in_the_folder(tmp_path):
         callbacks=[crash_at(25)], folder=tmp_path, resume=True, device="cpu",
     )  # fmt: skip
     assert (again.stopped, again.step) == ("early stop", 24)
+
+
+def test_the_best_weights_are_kept_also_where_no_checkpoint_is_due(tmp_path):
+    """A long run writes every 500 steps, and validates in between."""
+    model = nn.Linear(1, 1)
+    run = Run(model, 6000, {"model": model}, {}, tmp_path)
+    for run.step in range(30, 2000, 30):
+        nn.init.constant_(model.weight, run.step)
+        run.record({"loss": 1.0} | ({} if run.step % 600 else {"validation": run.step}))
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert best["model"]["weight"].item() == run.best[1] == 600
 
 
 def test_another_seed_gives_another_run_and_the_same_seed_the_same():

@@ -167,6 +167,7 @@ def test_a_seed_gives_the_same_samples_and_another_seed_others(net):
     assert torch.equal(drawn, net.samples(L, 2, seed=3))
     assert torch.equal(drawn[:1], net.samples(L, 1, seed=3))
     assert torch.equal(drawn[0], net.colorize(L, seed=3))
+    assert torch.equal(drawn, net.samples(L.double(), 2, seed=3))
     assert not torch.equal(drawn, net.samples(L, 2, seed=4))
     assert not torch.equal(drawn[0], drawn[1])
     assert net.training == mode
@@ -223,6 +224,7 @@ def test_the_encoder_is_frozen_and_every_other_weight_is_trained():
     idle = [k for k, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert all(name.startswith("trunk.") for name in idle)
     assert all(torch.equal(v, before[k]) for k, v in net.trunk.state_dict().items())
+    assert flow_matching(net.double(), [x.double() for x in world]).isfinite()
 
 
 @pytest.fixture(scope="module")

@@ -52,12 +52,14 @@ def lightness(n=2, height=40, width=56, seed=0):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (5, 3)])
-def test_any_size_gives_colors_of_that_size(net, size):
+def test_any_size_and_precision_gives_colors_of_that_size(net, size):
     L = lightness(1, *size)
     ab = net.colorize(L)
     assert ab.shape == (1, 2, *size)
     assert ab.dtype == torch.float32
     assert not out_of_gamut(L, ab).any()
+    torch.testing.assert_close(net.colorize(L.double()), ab)
+    torch.testing.assert_close(net.double().colorize(L), ab, atol=1e-2, rtol=0)
 
 
 def test_colors_do_not_hang_on_other_pictures_of_the_batch_and_the_mode_comes_back(net):

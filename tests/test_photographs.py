@@ -147,6 +147,8 @@ def test_it_scores_on_held_out_photographs_what_its_file_says(photos, tmp_path):
 def test_a_name_or_a_file_that_is_no_colorizer_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no colorizer 'photos': give photographs, "):
         load_colorizer("photos")
+    with pytest.raises(TypeError, match="frozen"):  # an option that this model does not have
+        loading.build("unet", frozen=True)
     (tmp_path / "best.pt").write_text("no weights")
     with pytest.raises(ValueError, match=r"best\.pt is damaged or no checkpoint"):
         load_colorizer(tmp_path)

@@ -91,6 +91,7 @@ def test_each_model_trains_and_its_run_loads_as_a_colorizer(small_store, tmp_pat
     [
         (["--weights", "worlds"], "--weights is for a ResNet"),
         (["--lam", "0.5"], "--lam is for --loss classes"),
+        (["--steps", "2", "--epochs", "1"], "both say how long"),
         (["--model", "cnn", "--loss", "classes"], "is for unet, zhang, lite0 and ResNets, not cnn"),
         (["--model", "transformer"], "'transformer' is not one of 'cnn'"),
     ],

@@ -51,8 +51,8 @@ class Classifier(Network):
 
     def forward(self, L: Tensor) -> Tensor:
         """L (N, 1, H, W) to logits (N, Q, H/scale, W/scale), rounded up, of any size."""
-        height, width = ((side + self.scale - 1) // self.scale for side in L.shape[2:])
         features = self.trunk.features(self.trunk.prepare(L))
+        height, width = ((side + self.scale - 1) // self.scale for side in L.shape[2:])
         if self.hidden is not None:
             features = self.norm(_pointwise(self.hidden, features)).relu()
         return _pointwise(self.head, features)[..., :height, :width]
@@ -62,7 +62,7 @@ class Classifier(Network):
         """As forward, in evaluation mode: float32, on the device of L."""
         check_lightness(L)
         with evaluating(self):
-            return self(L.to(self.bins.device)).to(L.device, torch.float32)
+            return self(L.to(self.bins)).to(L.device, torch.float32)
 
     def predict(self, L: Tensor, temperature: float = TEMPERATURE) -> Tensor:
         """The annealed mean, enlarged: at temperature 1 the mean, at 0.01 about the mode."""

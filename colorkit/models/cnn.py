@@ -5,9 +5,6 @@ Each output pixel sees a neighbourhood of 33 x 33, while every layer keeps the s
 is subsampled: it is the simplest network that can colour a photograph, and not the cheapest.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 from torch import Tensor, nn
 
 from colorkit.models.colorizer import AB_SCALE, Network
@@ -23,14 +20,12 @@ def group(channels_in: int, channels_out: int, dilation: int) -> nn.Sequential:
 
 
 class DilatedCNN(Network):
-    """Raw L in, raw ab out: a group of `kernels` channels for each dilation, and a linear head."""
+    """Raw L in, raw ab out: groups of `kernels` channels, dilated 1, 2, 4, 8, 1; a linear head."""
 
-    def __init__(self, kernels: int = 32, dilations: Sequence[int] = (1, 2, 4, 8, 1)) -> None:
+    def __init__(self, kernels: int = 32) -> None:
         super().__init__()
-        widths = [1] + [kernels] * len(dilations)
-        self.groups = nn.Sequential(
-            *(group(a, b, d) for (a, b), d in zip(pairwise(widths), dilations, strict=True))
-        )
+        later = (group(kernels, kernels, dilation) for dilation in (2, 4, 8, 1))
+        self.groups = nn.Sequential(group(1, kernels, 1), *later)
         self.head = nn.Conv2d(kernels, 2, 1)
 
     def compute(self, x: Tensor) -> Tensor:

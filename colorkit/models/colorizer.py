@@ -60,10 +60,9 @@ class Network(nn.Module, Colorizer):
         return self.compute(self.prepare(L))[..., : L.shape[2], : L.shape[3]]
 
     def predict(self, L: Tensor) -> Tensor:
-        """As forward, in evaluation mode, on the device of the weights."""
-        device = next(self.parameters()).device
+        """As forward, in evaluation mode, on the device and in the dtype of the weights."""
         with evaluating(self):
-            return self(L.to(device))
+            return self(L.to(next(self.parameters())))
 
 
 @contextmanager

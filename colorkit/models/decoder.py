@@ -18,7 +18,7 @@ from colorkit.models.features import FeatureMemory
 def gray_of(L: Tensor) -> Tensor:
     """The sRGB value in [0, 1] of the gray of L (N, 1, h, w), up to 0.034 from L / 100."""
     lab = torch.cat([L, L.new_zeros(L.shape[0], 2, *L.shape[2:])], dim=1)
-    return lab_to_rgb(lab)[:, :1]
+    return lab_to_rgb(lab)[:, :1].to(L.dtype)
 
 
 class EncoderColorizer(Network):

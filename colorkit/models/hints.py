@@ -39,17 +39,17 @@ class HintUNet(UNet):
     def forward(self, L: Tensor, hints: Tensor | None = None) -> Tensor:
         """L (N, 1, H, W) and hints (N, 3, H, W), by default none, to ab (N, 2, H, W)."""
         x, (height, width) = self.prepare(L), L.shape[2:]
-        if hints is None:
-            hints = L.new_zeros(len(L), 3, height, width)
-        if hints.shape != (len(L), 3, height, width):
-            got, wanted = tuple(hints.shape), (len(L), 3, height, width)
+        wanted = len(L), 3, height, width
+        hints = L.new_zeros(wanted) if hints is None else hints
+        if hints.shape != wanted:
+            got = tuple(hints.shape)
             raise ValueError(f"hints {got} must be {wanted}: ab and mask at the size of L")
         hints = F.pad(hints, (0, -width % self.stride, 0, -height % self.stride))
         x = torch.cat([x, hints[:, :2] / AB_SCALE, hints[:, 2:]], dim=1)
         return self.compute(x)[..., :height, :width]
 
     def predict(self, L: Tensor, hints: Tensor | None = None) -> Tensor:
-        """As forward, in evaluation mode, on the device of the weights."""
-        device = self.head.weight.device
+        """As forward, in evaluation mode, on the device and in the dtype of the weights."""
+        weight = self.head.weight
         with evaluating(self):
-            return self(L.to(device), None if hints is None else hints.to(device))
+            return self(L.to(weight), None if hints is None else hints.to(weight))

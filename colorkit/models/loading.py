@@ -1,7 +1,7 @@
 """From a name to a network: built anew, or as a run of training left it, ready to colour."""
 
 import warnings
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def build(
 ) -> Network:
     """The network of `colorkit train` with this model, width and loss; a ValueError: there is none.
 
-    The options are those of an `EncoderColorizer`; `hidden` is that of a `Classifier`.
+    The options are the network's own; `hidden` is that of a `Classifier`.
     """
     size = {} if width is None else {"width": width}
     if model in ("resnet18", "resnet50"):
@@ -35,7 +35,7 @@ def build(
     elif model == "lite0":
         net = Lite0Colorizer(**size, **options)
     elif model in OF_ONE_WIDTH:
-        net = OF_ONE_WIDTH[model](*size.values())
+        net = OF_ONE_WIDTH[model](*size.values(), **options)
     else:
         raise ValueError(f"there is no model {model!r} to build")
     return Classifier(net, hidden=hidden) if loss == "classes" else net
@@ -74,19 +74,19 @@ def load_colorizer(name_or_checkpoint: str | PathLike = "photographs") -> Colori
     ValueError
         The file is damaged, or does not say which network it is of.
     """
-    if str(name_or_checkpoint) == "hints":
+    name = fspath(name_or_checkpoint)
+    if name == "hints":
         return HintUNet.trained()
-    if str(name_or_checkpoint) == "flow":
+    if name == "flow":
         from colorkit.flow import FlowColorizer  # it imports this module
 
         return FlowColorizer.trained()
-    path = Path(name_or_checkpoint).expanduser()
-    path = PHOTOGRAPHS if str(name_or_checkpoint) == "photographs" else path
+    path = PHOTOGRAPHS if name == "photographs" else Path(name).expanduser()
     path = next(filter(Path.is_file, (path, path / "best.pt", path / "last.pt")), None)
     if path is None:
         raise FileNotFoundError(
-            f"there is no colorizer {str(name_or_checkpoint)!r}: give photographs, hints, flow, "
-            "the folder of a run of colorkit train, or the path of a checkpoint"
+            f"there is no colorizer {name!r}: give photographs, hints, flow, the folder of a run "
+            "of colorkit train, or the path of a checkpoint"
         )
     file = read_checkpoint(path)
     state, arguments = file["model"], file["arguments"]

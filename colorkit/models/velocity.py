@@ -47,12 +47,9 @@ def places(x: Tensor) -> Tensor:
     A sum over all places does not know which of them are neighbours; this tells it.
     """
     waves = math.pi * 2 ** torch.arange(PLACES, device=x.device)
-    rows, columns = (
-        waves[:, None] * torch.linspace(0, 1, side, device=x.device) for side in x.shape[2:]
-    )
-    angles = torch.cat(
-        [rows[:, :, None].expand(-1, -1, x.shape[3]), columns[:, None].expand(-1, x.shape[2], -1)]
-    )
+    sides = (torch.linspace(0, 1, side, device=x.device) for side in x.shape[2:])
+    rows_and_columns = torch.stack(torch.meshgrid(*sides, indexing="ij"))
+    angles = (rows_and_columns[:, None] * waves[:, None, None]).flatten(0, 1)
     return torch.cat([angles.sin(), angles.cos()])[None]
 
 
