@@ -128,7 +128,11 @@ class _Split:
 
 
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:
-    """A generator of its own for each step: hashed, so that neighbours share nothing."""
+    """A generator of its own for each step of a run.
+
+    Runs of neighbouring seeds draw the same epochs in another order: seed 1 in epoch 0 as seed 0
+    in epoch 1, and so on.
+    """
     mixed = seed & 0xFFFFFFFF
     for number in (epoch, step):
         mixed = (mixed ^ number) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF

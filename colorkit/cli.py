@@ -102,6 +102,8 @@ def train(context, store, folder, epochs, resume, device, **options) -> None:
     if loss == "classes" and model in ("cnn", "encoder-decoder"):
         raise click.UsageError(f"--loss classes is for unet, zhang, lite0 and ResNets, not {model}")
     pictures = Store(store)  # told by its content, for a folder may move
+    if options["patience"] and not len(pictures.rows("val")):
+        raise click.UsageError(f"--patience needs validation: {store} has no split val")
     config = {**dict(zip(names, choice, strict=True)), "store": pictures.manifest["checksum"]}
     with distributed.process_group(pick_device(device)):
         seed_everything(options["seed"])

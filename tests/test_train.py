@@ -8,7 +8,9 @@ import torch
 from click.testing import CliRunner
 
 from colorkit.cli import colorkit
+from colorkit.data.prepare import prepare
 from colorkit.models import UNet, load_colorizer
+from tests.conftest import colourful
 
 
 def train(store, *arguments):
@@ -100,3 +102,11 @@ def test_what_does_not_go_together_is_refused(small_store, options, message):
     done = train(small_store, *options)
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_patience_is_refused_where_nothing_validates(tmp_path):
+    for i in range(4):
+        colourful(i).save(tmp_path / f"{i}.png")
+    store, _ = prepare(tmp_path, tmp_path / "all", size=32, split="100/0/0", workers=1)
+    done = train(store, "--patience", "3")
+    assert (done.exit_code, "has no split val" in done.output) == (2, True)
