@@ -69,7 +69,7 @@ class RandomPicture(Colorizer):
         self.pictures, self.seed = _gather(batches)[1], seed
 
     def predict(self, L: Tensor) -> Tensor:
-        draws = [np.random.default_rng([self.seed, picture_key(x)]) for x in L]
+        draws = [np.random.default_rng([self.seed, crc32(picture_key(x))]) for x in L]
         numbers = [int(draw.integers(len(self.pictures))) for draw in draws]
         return torch.cat([_resized(self.pictures[i], x) for i, x in zip(numbers, L, strict=True)])
 
@@ -108,9 +108,9 @@ class Oracle(GroundTruth):
         super().__init__(world.L, torch.cat([world.oracle_mean(i) for i in range(len(world))]))
 
 
-def picture_key(L: Tensor) -> int:
-    """A number that depends on the picture L (1, H, W) alone."""
-    return crc32(L.round().to(torch.uint8).cpu().numpy().tobytes())
+def picture_key(L: Tensor) -> bytes:
+    """What tells a picture L (1, H, W) from others: its pixels, in whole units."""
+    return L.round().to(torch.uint8).cpu().numpy().tobytes()
 
 
 def _gather(batches: Pairs) -> tuple[Tensor, list[Tensor]]:
