@@ -337,11 +337,13 @@ def study_table(study: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds, a row a model; recorded is what holds for every seed."""
     by_model = dict(iter(study.groupby("model")))
     flow, one = by_model["flow"], study[study.model.isin(["classes", "rebalanced", "GAN"])]
+    drawn = by_model["classes, drawn"]
     true = by_model["true draws"].same.mean()
     record("flow_off_by_kind", flow.kinds.max(), "total variation, the largest of the seeds")
     record("flow_lead", one.low.min(), "total variation by object, least end of all intervals")
     record("flow_within", flow.within.min(), "of an object's pixels, the least of the seeds")
     record("flow_same", (flow.same - true).abs().max(), "off the true share of equal pairs")
-    record("classes_same", by_model["classes, drawn"].same.min(), "share of equal pairs")
+    record("classes_lead", -drawn.high.max(), "the same, drawn classes over the flow")
+    record("classes_same", drawn.same.min(), "share of equal pairs")
     means = study.groupby("model", sort=False)[["kinds", "objects", "within", "same"]].mean()
     return means.round(2)
